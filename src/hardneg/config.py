@@ -1,0 +1,257 @@
+"""One frozen model a stage; the same names as flags, as keys of a config file and as keyword arguments.
+
+A config file (YAML or JSON) is flat: `depth: 200`. Every key belongs to exactly one stage.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from hardneg.errors import InputError, UsageError
+
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+Shortfall = Literal["keep", "drop", "deepen", "backfill"]
+Reference = Literal["min", "mean", "max", "each"]
+SamplerName = Literal["top", "random", "softmax", "simans", "stratified", "diverse"]
+Format = Literal[
+    "flagembedding", "st-triplet", "st-n-tuple", "st-labeled-pair", "st-labeled-list", "trec", "beir"
+]
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+
+
+def _window(value: Any) -> Any:
+    """`10:210` → (10, 210): raw ranks 11 to 210. `5:` has no end."""
+    if not isinstance(value, str):
+        return value
+    start, colon, stop = value.partition(":")
+    if not colon or not (start or "0").isdigit() or not (stop or "0").isdigit():
+        raise ValueError(f"{value!r} is no window; write START:STOP, e.g. 10:210 for raw ranks 11 to 210")
+    return (int(start or 0), int(stop) if stop else None)
+
+
+Window = Annotated[tuple[int, int | None], BeforeValidator(_window)]
+
+
+def _count(value: Any) -> Any:
+    return int(value) if isinstance(value, str) and value.isdigit() else value
+
+
+Count = Annotated[int | Literal["all"], BeforeValidator(_count)]
+
+
+class Stage(BaseModel):
+    """What the stages' models share: frozen, no unknown keys, no NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ReadConfig(Stage):
+    """read: what is taken from the source."""
+
+    split: str = Field("train", description="Split of the judgments or of the data set.")
+    qrels: str | None = Field(None, description="Judgments that lie elsewhere: a file, a folder or a Hub id.")
+    corpus: str | None = Field(
+        None, description="A further pool of documents: JSONL with `text`, BEIR corpus, CSV or Parquet."
+    )
+    subset: str | None = Field(None, description="Configuration (subset) of a Hub data set.")
+    query_column: str | None = Field(None, description="Column of the query text.")
+    positive_column: str | None = Field(None, description="Column of the positive text.")
+    negative_column: Names = Field((), description="Column of a given negative; may be repeated.")
+    min_relevance: float | None = Field(
+        None, description="Judgments from this relevance on are positives; default: above 0."
+    )
+    trust_judged_negatives: bool = Field(
+        False, description="Use judgments of relevance 0 and below as given negatives."
+    )
+    limit_queries: int | None = Field(None, ge=1, description="Take only the first N queries, by id.")
+    on_bad_row: Literal["fail", "skip"] = Field(
+        "fail", description="What to do with a row that cannot be used; skipped rows are counted and listed."
+    )
+
+
+class EncodeConfig(Stage):
+    """encode: how a text becomes a vector."""
+
+    model: str = Field(DEFAULT_MODEL, description="Model of a `dense` retriever that names none.")
+    query_prompt: str | None = Field(None, description="Put before queries, in place of the model's own.")
+    document_prompt: str | None = Field(None, description="Put before documents, in place of the model's own.")
+    family_prompts: bool = Field(
+        True, description="Where a model declares no prompts, use what its family's card says (BGE, E5, ...)."
+    )
+    join_title: bool = Field(True, description="Encode `title text`, as BEIR does.")
+    max_length: int | None = Field(None, ge=1, description="Longest input in tokens; default: the model's.")
+    batch_size: int = Field(32, ge=1, description="Texts a batch.")
+    device: str | None = Field(None, description="cpu, cuda, mps, ...; default: the best there is.")
+    store_dtype: Literal["float32", "float16"] = Field("float32", description="How vectors are stored.")
+    cache_dir: str | None = Field(
+        None, description="Folder of the vector store; default $HARDNEG_CACHE or the platform's cache folder."
+    )
+    trust_remote_code: bool = Field(False, description="Run code that the model brings along.")
+    vectors_similarity: Literal["dot", "cosine"] = Field(
+        "dot", description="How own vectors (`vectors:DIR`) are compared."
+    )
+
+
+class SearchConfig(Stage):
+    """search: which documents come into question."""
+
+    retriever: Names = Field(
+        ("dense",),
+        description="dense, dense:MODEL, bm25, run:FILE or vectors:DIR; prefix NAME= names it; may be repeated.",
+    )
+    depth: int = Field(200, ge=1, description="Documents searched for each query, by each retriever.")
+
+
+class RescoreConfig(Stage):
+    """rescore: further scores for the candidates."""
+
+    cross_encoder: str | None = Field(None, description="Cross-encoder that scores candidates and positives.")
+    cross_encoder_output: Literal["logit", "probability"] = Field(
+        "logit", description="Whether its scores are logits or probabilities (sigmoid)."
+    )
+    cross_encoder_batch_size: int = Field(32, ge=1, description="Pairs a batch.")
+    cross_encoder_max_length: int | None = Field(None, ge=1, description="Longest pair in tokens.")
+
+
+class GuardConfig(Stage):
+    """guard: what may never be a negative."""
+
+    near_duplicate: float = Field(
+        0.8, ge=0, le=1, description="Jaccard similarity from which a copy of a positive is one; 0: off."
+    )
+    exclude_docs: str | None = Field(
+        None, description="Documents never to use: a file with an id or a text a line, or JSONL."
+    )
+    exclude_queries: str | None = Field(
+        None, description="Queries to leave out, near-identical ones too: a file with an id or a text a line."
+    )
+    min_chars: int = Field(0, ge=0, description="Shortest document in characters.")
+    same_lang: bool = Field(False, description="Only documents in the query's language (column `lang`).")
+
+
+class SelectConfig(Stage):
+    """select: which of the candidates become negatives."""
+
+    num_negatives: Count = Field(4, description="Negatives a query, or `all`.")
+    window: Window | None = Field(None, description="START:STOP in raw ranks; 10:210 is ranks 11 to 210.")
+    max_score: float | None = Field(None, description="Highest score of a negative.")
+    min_score: float | None = Field(None, description="Lowest score of a negative.")
+    margin: float | None = Field(None, description="Keep if score <= positive - margin.")
+    relative_margin: float | None = Field(
+        0.05, description="Keep if score <= positive - |positive| * relative_margin."
+    )
+    reference: Reference = Field("mean", description="Positive that margins are taken against.")
+    missing_positive_score: float | None = Field(
+        None, description="Score of a positive that a retriever has none for; default: report the query."
+    )
+    sampler: SamplerName = Field("top", description="How negatives are drawn from what is left.")
+    temperature: float = Field(0.05, gt=0, description="softmax: p ∝ exp(score / temperature).")
+    simans_a: float = Field(1.0, gt=0, description="simans: p ∝ exp(-a (score - positive - b)²).")
+    simans_b: float = Field(0.0, description="simans: b of the same formula.")
+    bands: int = Field(4, ge=1, description="stratified: number of score bands.")
+    diversity: float = Field(0.5, ge=0, le=1, description="diverse: weight of unlikeness to those chosen.")
+    max_reuse: int | None = Field(None, ge=1, description="How often one document may serve as a negative.")
+    quota: Names = Field((), description="NAME=N: at least N negatives of this retriever; may be repeated.")
+    score_by: str | None = Field(
+        None, description="Scores for margins, thresholds and order: a retriever or `cross_encoder`."
+    )
+    order_by: str | None = Field(None, description="Retriever or scorer whose scores order the candidates.")
+    combine: Literal["any", "all"] = Field(
+        "all", description="Where several retrievers found a document: must any or all of them let it pass?"
+    )
+    given_negatives: Literal["keep", "ignore"] = Field(
+        "keep", description="Negatives of the source: first in the result, or only documents of the corpus."
+    )
+    shortfall: Shortfall = Field("keep", description="What to do for a query with too few negatives.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of all random draws.")
+
+
+STAGES: Mapping[str, type[Stage]] = {
+    "read": ReadConfig,
+    "encode": EncodeConfig,
+    "search": SearchConfig,
+    "rescore": RescoreConfig,
+    "guard": GuardConfig,
+    "select": SelectConfig,
+}
+
+
+class Config(Stage):
+    """The stages' models together; flat from outside."""
+
+    read: ReadConfig = ReadConfig()
+    encode: EncodeConfig = EncodeConfig()
+    search: SearchConfig = SearchConfig()
+    rescore: RescoreConfig = RescoreConfig()
+    guard: GuardConfig = GuardConfig()
+    select: SelectConfig = SelectConfig()
+
+    @classmethod
+    def from_flat(cls, values: Mapping[str, Any]) -> Config:
+        """Raises UsageError for an unknown key (naming the nearest) or a value that cannot be right."""
+        known = {key: name for name, stage in STAGES.items() for key in stage.model_fields}
+        parts: dict[str, dict[str, Any]] = {name: {} for name in STAGES}
+        for key, value in values.items():
+            if key not in known:
+                raise UsageError(f"unknown key {key!r}{nearest(key, known)}")
+            parts[known[key]][key] = value
+        return cls(**{name: build(STAGES[name], part) for name, part in parts.items()})
+
+    def flat(self) -> dict[str, Any]:
+        """What `from_flat` takes back, as JSON values."""
+        return {
+            key: value
+            for name in STAGES
+            for key, value in getattr(self, name).model_dump(mode="json").items()
+        }
+
+
+def build(stage: type[Stage], values: Mapping[str, Any]) -> Any:
+    """The stage's model from its own keys; a wrong value is a UsageError that names key and value."""
+    try:
+        return stage(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else "?"
+        wanted = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{key}: {wanted} (given: {values.get(key)!r})") from error
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` where something is near, else nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def load_config_file(path: Path) -> dict[str, Any]:
+    """A flat mapping from YAML or JSON; a run's manifest.json is taken too, by its `config`."""
+    try:
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read ({error})", file=path) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = None if mark is None else mark.line + 1
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise InputError(f"{problem}; write `key: value` lines", file=path, line=line) from error
+    if isinstance(values, dict) and isinstance(values.get("config"), dict):
+        values = values["config"]
+    if not isinstance(values, dict):
+        raise InputError("holds no keys; write `key: value` lines", file=path)
+    return {str(key).replace("-", "_"): value for key, value in values.items()}
+
+
+FORMATS: tuple[str, ...] = get_args(Format)

@@ -1,0 +1,88 @@
+"""The errors a user can meet, drawn here as a tree.
+
+HardnegError                  exit code 1: a run that failed
+├── UsageError                exit code 2: a flag, a configuration or a call that cannot be right
+│   └── MissingExtraError     an optional part is not installed; names the extra to install
+├── InputError                exit code 2: bad input, with file, line, id and column where known
+├── StoreError                the vector store or the run directory is damaged or held by another process
+└── ModelError                a model could not be loaded, or returned what no model may return
+
+Every message is one line: what was wrong, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = [
+    "HardnegError",
+    "HardnegWarning",
+    "InputError",
+    "MissingExtraError",
+    "ModelError",
+    "StoreError",
+    "UsageError",
+]
+
+
+class HardnegError(Exception):
+    """Anything hardneg reports to its user; `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class HardnegWarning(UserWarning):
+    """Something the user should know that does not stop the run."""
+
+
+class UsageError(HardnegError):
+    """A flag, a configuration key or a call that cannot be right."""
+
+    exit_code = 2
+
+
+class MissingExtraError(UsageError):
+    """An optional dependency is needed; the message says which extra to install."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an optional part: pip install 'hardneg[{extra}]'")
+
+
+class InputError(HardnegError):
+    """Bad input. Shown as `file, line N, column c, id i: what is wrong; what to do`."""
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | Path | None = None,
+        line: int | None = None,
+        column: str | None = None,
+        row_id: str | None = None,
+    ) -> None:
+        self.reason = message
+        self.file = None if file is None else str(file)
+        self.line = line
+        self.column = column
+        self.row_id = row_id
+        where = [
+            part
+            for part in (
+                self.file,
+                f"line {line}" if line is not None else None,
+                f"column {column!r}" if column is not None else None,
+                f"id {row_id!r}" if row_id is not None else None,
+            )
+            if part
+        ]
+        super().__init__(f"{', '.join(where)}: {message}" if where else message)
+
+
+class StoreError(HardnegError):
+    """The vector store or a run directory is damaged, or held by another process."""
+
+
+class ModelError(HardnegError):
+    """A model could not be loaded, or returned what no model may return (NaN, a wrong shape)."""

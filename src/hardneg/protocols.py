@@ -1,0 +1,118 @@
+"""The seams: what a user's own reader, encoder, retriever, scorer, rule, sampler or writer must offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from hardneg.records import Block, Bool, Collection, Float32, Int32, Ranking
+
+Kind = Literal["query", "document"]
+Similarity = Literal["cosine", "dot"]
+
+
+class Progress(Protocol):
+    """Tells people what goes on. `track` yields a function that is told of every `n` units done."""
+
+    def track(
+        self, label: str, total: int, unit: str
+    ) -> AbstractContextManager[Callable[[int], None]]: ...
+
+    def say(self, line: str) -> None: ...
+
+
+class Reader(Protocol):
+    """source → tables. Raises InputError on bad input."""
+
+    def __call__(self, source: Any, /, **options: Any) -> Collection: ...
+
+
+class Encoder(Protocol):
+    """texts → vectors. `encode` gives finite float32 (len(texts), dimension), one row a text in order.
+
+    `fingerprint(kind)` holds everything that decides a vector besides the text and the prompt: two
+    encoders with equal fingerprints give equal vectors.
+    """
+
+    name: str
+    dimension: int
+    similarity: Similarity
+
+    def fingerprint(self, kind: Kind) -> Mapping[str, Any]: ...
+
+    def prompt(self, kind: Kind) -> str: ...
+
+    def encode(self, texts: Sequence[str], kind: Kind, prompt: str) -> Float32: ...
+
+
+class Vectors(Protocol):
+    """Stored vectors in the order of a table's rows; read a part at a time, as float32."""
+
+    shape: tuple[int, int]
+
+    def take(self, rows: Int32) -> Float32:
+        """float32 (len(rows), dimension)."""
+        ...
+
+    def block(self, start: int, stop: int) -> Float32:
+        """float32 (stop - start, dimension): rows start to stop - 1."""
+        ...
+
+
+class Retriever(Protocol):
+    """queries → candidates. Scores: higher is better; ties are broken by document row.
+
+    query      int32 (queries,): rows of the query table
+    depth      how many documents to return at most for each query; fewer only where there are no more
+    positives  int32 (queries, positives), NO_DOC filled: their scores are wanted whatever their rank
+    """
+
+    name: str
+
+    def search(self, query: Int32, depth: int, positives: Int32, progress: Progress) -> Ranking: ...
+
+
+class Scorer(Protocol):
+    """(query text, document text) pairs → finite float32 (len(pairs),); higher is better."""
+
+    name: str
+
+    def fingerprint(self) -> Mapping[str, Any]: ...
+
+    def score(self, pairs: Sequence[tuple[str, str]]) -> Float32: ...
+
+
+class Rule(Protocol):
+    """A hard exclusion. `exclude` gives bool (queries, width), true where a candidate may not be chosen."""
+
+    code: str
+
+    def exclude(self, block: Block) -> Bool: ...
+
+
+class Sampler(Protocol):
+    """Says which eligible candidates it prefers.
+
+    order(...) gives int32 (queries, limit): places in the row, best first, each at most once, NO_DOC when
+    there are no more. `value` is float32 (queries, width), the score that orders; `reference` float32
+    (queries,) is the reference positive's score on the same scale (NaN where there is none); `uniform` is
+    float64 (queries, width) in (0, 1), the draws of that query, fixed by seed and query id.
+    """
+
+    def order(
+        self,
+        block: Block,
+        eligible: Bool,
+        value: Float32,
+        reference: Float32,
+        uniform: Any,
+        limit: int,
+    ) -> Int32: ...
+
+
+class Writer(Protocol):
+    """Examples → the trainer's file. Writes whole or not at all."""
+
+    def __call__(self, examples: Iterable[Mapping[str, Any]], path: Path) -> int: ...

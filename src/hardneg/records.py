@@ -1,0 +1,189 @@
+"""What flows between the stages: the tables (Arrow schemas) and the blocks (numpy arrays).
+
+Rows are numbers, ids are the user's. `Collection` keeps its corpus sorted by the bytes of `doc_id` and its
+queries by the bytes of `query_id`, so that a tie broken by row number is a tie broken by id bytes, and the
+order of the input's rows changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+Int32 = NDArray[np.int32]
+Int64 = NDArray[np.int64]
+Float32 = NDArray[np.float32]
+Bool = NDArray[np.bool_]
+
+NO_DOC = -1
+"""Fills the places of a block that hold no document."""
+
+# Tables as they lie in memory and in the run directory. Texts are large_string: a chunk may pass 2 GB.
+CORPUS = pa.schema([("doc_id", pa.string()), ("title", pa.large_string()), ("text", pa.large_string())])
+QUERIES = pa.schema([("query_id", pa.string()), ("text", pa.large_string())])
+QRELS = pa.schema([("query_id", pa.string()), ("doc_id", pa.string()), ("relevance", pa.float32())])
+GIVEN = pa.schema([("query_id", pa.string()), ("doc_id", pa.string())])
+# Optional columns with a meaning; any other column of the source is kept as it is.
+OPTIONAL_CORPUS = {"group": pa.string(), "lang": pa.string()}
+OPTIONAL_QUERIES = {"prompt": pa.string(), "lang": pa.string()}
+
+ID = pa.dictionary(pa.int32(), pa.string())
+CANDIDATES = pa.schema(  # and a float32 column per scorer; the row columns spare `select` the ids
+    [
+        ("query_id", ID),
+        ("doc_id", ID),
+        ("retriever", ID),
+        ("rank", pa.int32()),
+        ("score", pa.float32()),
+        ("query_row", pa.int32()),
+        ("doc_row", pa.int32()),
+    ]
+)
+POSITIVES = pa.schema(  # and a float32 column per retriever and scorer
+    [("query_id", ID), ("doc_id", ID), ("query_row", pa.int32()), ("doc_row", pa.int32())]
+)
+DECISIONS = pa.schema(
+    [
+        ("query_id", ID),
+        ("doc_id", ID),
+        ("p_false_negative", pa.float32()),
+        ("decision", ID),
+        ("reason", ID),
+    ]
+)
+SELECTED_POSITIVES = pa.schema([("query_id", ID), ("doc_id", ID), ("source", ID), ("score", pa.float32())])
+NEGATIVES = pa.schema(
+    [
+        ("query_id", ID),
+        ("doc_id", ID),
+        ("positive_id", ID),  # null unless the reference positive is `each`
+        ("rank", pa.int32()),
+        ("score", pa.float32()),
+        ("retriever", ID),
+        ("positive_score", pa.float32()),
+        ("margin", pa.float32()),
+        ("p_false_negative", pa.float32()),
+        ("source", ID),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class ReadReport:
+    """What was read, for people: counts, the first row as parsed, duplicates merged, rows refused."""
+
+    source: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+    first_row: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    refused: tuple[Mapping[str, Any], ...] = ()  # {"file", "line", "reason"}
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Queries, their judgments and a corpus, as every later stage takes them.
+
+    corpus   CORPUS and kept columns, sorted by the bytes of `doc_id`, ids unique
+    queries  QUERIES and kept columns, sorted by the bytes of `query_id`, ids unique
+    qrels    QRELS, sorted by query and document, pairs unique; relevance 0 and below are judged negatives
+    given    GIVEN, negatives that the source brought along, in the source's order for each query
+    """
+
+    corpus: pa.Table
+    queries: pa.Table
+    qrels: pa.Table
+    given: pa.Table
+    report: ReadReport
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Documents of each query, ragged: those of query q are `doc[start[q]:start[q + 1]]`, ascending.
+
+    start  int64 (queries + 1,)
+    doc    int32 (pairs,)
+    """
+
+    start: Int64
+    doc: Int32
+
+    @classmethod
+    def from_rows(cls, query: Int32, doc: Int32, num_queries: int) -> Pairs:
+        """Build from pairs in any order; repeats are merged."""
+        if len(query) == 0:
+            return cls(np.zeros(num_queries + 1, np.int64), np.zeros(0, np.int32))
+        key = np.unique(query.astype(np.int64) << 32 | doc.astype(np.int64))
+        start = np.searchsorted(key >> 32, np.arange(num_queries + 1, dtype=np.int64))
+        return cls(start.astype(np.int64), (key & 0xFFFFFFFF).astype(np.int32))
+
+    @property
+    def counts(self) -> Int64:
+        """Documents per query, int64 (queries,)."""
+        return np.diff(self.start)
+
+    def padded(self, query: Int32) -> Int32:
+        """The documents of these queries as int32 (len(query), most of any), filled up with NO_DOC."""
+        count = self.counts[query]
+        width = int(count.max(initial=0))
+        place = np.arange(width)[None, :] < count[:, None]
+        out = np.full(place.shape, NO_DOC, np.int32)
+        index = self.start[query][:, None] + np.arange(width)[None, :]
+        out[place] = self.doc[index[place]]
+        return out
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What one retriever found for a block of queries; place j of a row is raw rank j + 1.
+
+    doc             int32   (queries, depth), NO_DOC where there is nothing; nothing follows a NO_DOC
+    score           float32 (queries, depth), NaN where there is nothing; higher is better; not increasing
+    positive_score  float32 (queries, positives), of the positives asked for, NaN where there is none
+    """
+
+    retriever: str
+    doc: Int32
+    score: Float32
+    positive_score: Float32
+
+
+@dataclass(frozen=True)
+class Block:
+    """The candidates of a block of queries: the union of what the retrievers found.
+
+    query            int32   (queries,): rows of the query table
+    doc              int32   (queries, width): rows of the corpus, NO_DOC where there is nothing; in the
+                             order of reciprocal-rank fusion (one retriever: its own order), ties by row
+    ranks            retriever -> int32 (queries, width), 1-based and raw, 0 where it did not find it
+    scores           retriever or scorer -> float32 (queries, width), NaN where it gave none
+    positive         int32   (queries, positives): rows of the corpus, NO_DOC where there is nothing
+    positive_scores  retriever or scorer -> float32 (queries, positives), NaN where it gave none
+    p_false_negative float32 (queries, width), NaN where no guard judged
+    """
+
+    query: Int32
+    doc: Int32
+    ranks: Mapping[str, Int32]
+    scores: Mapping[str, Float32]
+    positive: Int32
+    positive_scores: Mapping[str, Float32]
+    p_false_negative: Float32
+
+    @property
+    def retrievers(self) -> tuple[str, ...]:
+        return tuple(self.ranks)
+
+    @property
+    def scorers(self) -> tuple[str, ...]:
+        return tuple(name for name in self.scores if name not in self.ranks)
+
+    @property
+    def present(self) -> Bool:
+        """bool (queries, width): where there is a document."""
+        present: Bool = self.doc != NO_DOC
+        return present

@@ -1,0 +1,28 @@
+"""How texts are joined and compared: one definition for encoding, guarding and export."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def document_texts(corpus: pa.Table, join_title: bool = True) -> pa.ChunkedArray:
+    """The text of each document as it is encoded: `title + " " + text`, trimmed, as BEIR joins them."""
+    text = pc.fill_null(corpus["text"], "")
+    if not join_title or "title" not in corpus.column_names:
+        return pc.utf8_trim_whitespace(text)
+    title = pc.fill_null(corpus["title"], "")
+    return pc.utf8_trim_whitespace(pc.binary_join_element_wise(title, text, pa.scalar(" ", pa.large_string())))
+
+
+def normalise(text: str) -> str:
+    """Unicode NFKC, case folded, runs of white space made one space, trimmed."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def text_id(text: str, prefix: str) -> str:
+    """The id of a text that brought none: the same text, the same id, whatever the row it stands on."""
+    return prefix + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()

@@ -87,7 +87,9 @@ class EncodeConfig(Stage):
 
     model: str = Field(DEFAULT_MODEL, description="Model of a `dense` retriever that names none.")
     query_prompt: str | None = Field(None, description="Put before queries, in place of the model's own.")
-    document_prompt: str | None = Field(None, description="Put before documents, in place of the model's own.")
+    document_prompt: str | None = Field(
+        None, description="Put before documents, in place of the model's own."
+    )
     family_prompts: bool = Field(
         True, description="Where a model declares no prompts, use what its family's card says (BGE, E5, ...)."
     )

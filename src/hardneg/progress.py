@@ -6,6 +6,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class Silent:
@@ -47,34 +51,37 @@ class _LateBar:
 
     def __init__(self, label: str, total: int, unit: str) -> None:
         self._started = time.monotonic()
-        self._done, self._shown = 0, 0
+        self._done = 0
         self._label, self._total, self._unit = label, total, unit
-        self._bar: object | None = None
+        self._bar: Progress | None = None
 
     def advance(self, done: int) -> None:
         self._done += done
-        if time.monotonic() - self._started < self.DELAY_S:
+        seconds = time.monotonic() - self._started
+        if self._bar is None and seconds < self.DELAY_S:
             return
+        if self._bar is None:
+            self._bar = self._start()
+        task = self._bar.task_ids[0]
+        self._bar.update(task, completed=self._done, rate=f"{self._done / seconds:,.0f}")
+
+    def _start(self) -> Progress:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        if self._bar is None:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn(self._unit + " {task.fields[rate]}/s"),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._bar.add_task(self._label, total=self._total, rate="-")
-            self._bar.start()
-        assert isinstance(self._bar, Progress)
-        rate = self._done / (time.monotonic() - self._started)
-        task = self._bar.task_ids[0]
-        self._bar.update(task, completed=self._done, rate=f"{rate:,.0f}")
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(self._unit + ", {task.fields[rate]}/s"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        bar.add_task(self._label, total=self._total, rate="-")
+        bar.start()
+        return bar
 
     def close(self) -> None:
         if self._bar is not None:
-            self._bar.stop()  # type: ignore[attr-defined]  # a rich Progress, imported late
+            self._bar.stop()

@@ -16,9 +16,7 @@ Similarity = Literal["cosine", "dot"]
 class Progress(Protocol):
     """Tells people what goes on. `track` yields a function that is told of every `n` units done."""
 
-    def track(
-        self, label: str, total: int, unit: str
-    ) -> AbstractContextManager[Callable[[int], None]]: ...
+    def track(self, label: str, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]: ...
 
     def say(self, line: str) -> None: ...
 

@@ -15,7 +15,8 @@ def document_texts(corpus: pa.Table, join_title: bool = True) -> pa.ChunkedArray
     if not join_title or "title" not in corpus.column_names:
         return pc.utf8_trim_whitespace(text)
     title = pc.fill_null(corpus["title"], "")
-    return pc.utf8_trim_whitespace(pc.binary_join_element_wise(title, text, pa.scalar(" ", pa.large_string())))
+    space = pa.scalar(" ", pa.large_string())
+    return pc.utf8_trim_whitespace(pc.binary_join_element_wise(title, text, space))
 
 
 def normalise(text: str) -> str:

@@ -112,7 +112,7 @@ class SearchConfig(Stage):
 
     retriever: Names = Field(
         ("dense",),
-        description="dense, dense:MODEL, bm25, run:FILE or vectors:DIR; prefix NAME= names it; may be repeated.",
+        description="dense, dense:MODEL, bm25, run:FILE or vectors:DIR; NAME=... names it; repeatable.",
     )
     depth: int = Field(200, ge=1, description="Documents searched for each query, by each retriever.")
 

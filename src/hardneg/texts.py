@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,3 +30,19 @@ def normalise(text: str) -> str:
 def text_id(text: str, prefix: str) -> str:
     """The id of a text that brought none: the same text, the same id, whatever the row it stands on."""
     return prefix + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
+
+
+def take(texts: pa.ChunkedArray, rows: npt.NDArray[np.integer[Any]]) -> pa.Array:
+    """The texts of these rows, in their order, without the copy of the whole column that Arrow's makes."""
+    order = np.argsort(rows, kind="stable")
+    ascending = rows[order]
+    bounds = np.cumsum([0, *(len(chunk) for chunk in texts.chunks)])
+    cuts = np.searchsorted(ascending, bounds)
+    parts = [
+        chunk.take(pa.array(ascending[cuts[place] : cuts[place + 1]] - bounds[place]))
+        for place, chunk in enumerate(texts.chunks)
+        if cuts[place] < cuts[place + 1]
+    ]
+    back = np.empty(len(order), np.int64)
+    back[order] = np.arange(len(order))
+    return pa.concat_arrays(parts).take(pa.array(back)) if parts else pa.array([], texts.type)

@@ -39,6 +39,8 @@ def _window(value: Any) -> Any:
     start, colon, stop = value.partition(":")
     if not colon or not (start or "0").isdigit() or not (stop or "0").isdigit():
         raise ValueError(f"{value!r} is no window; write START:STOP, e.g. 10:210 for raw ranks 11 to 210")
+    if stop and int(stop) <= int(start or 0):
+        raise ValueError(f"{value!r} holds no rank; START must be below STOP")
     return (int(start or 0), int(stop) if stop else None)
 
 
@@ -46,7 +48,10 @@ Window = Annotated[tuple[int, int | None], BeforeValidator(_window)]
 
 
 def _count(value: Any) -> Any:
-    return int(value) if isinstance(value, str) and value.isdigit() else value
+    number = int(value) if isinstance(value, str) and value.isdigit() else value
+    if number != "all" and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
+        raise ValueError("must be a whole number from 1 on, or `all`")
+    return number
 
 
 Count = Annotated[int | Literal["all"], BeforeValidator(_count)]
@@ -89,6 +94,9 @@ class EncodeConfig(Stage):
     query_prompt: str | None = Field(None, description="Put before queries, in place of the model's own.")
     document_prompt: str | None = Field(
         None, description="Put before documents, in place of the model's own."
+    )
+    prompt: Names = Field(
+        (), description="NAME:query=TEXT or NAME:document=TEXT, a prompt of one retriever; repeatable."
     )
     family_prompts: bool = Field(
         True, description="Where a model declares no prompts, use what its family's card says (BGE, E5, ...)."
@@ -222,7 +230,11 @@ class Config(Stage):
 
 
 def build(stage: type[Stage], values: Mapping[str, Any]) -> Any:
-    """The stage's model from its own keys; a wrong value is a UsageError that names key and value."""
+    """The stage's model from its own keys; `none` unsets one. A wrong value is a UsageError naming both."""
+    for key, value in values.items():
+        field = stage.model_fields.get(key)
+        if value == "none" and field is not None and type(None) in get_args(field.annotation):
+            values = {**values, key: None}
     try:
         return stage(**values)
     except ValidationError as error:

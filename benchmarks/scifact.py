@@ -1,0 +1,103 @@
+"""SciFact (train, MiniLM) from raw files to a training file: hardneg beside sentence-transformers, in pairs.
+
+Both: 15 random negatives of raw ranks 11 to 210, in processes of their own, hardneg with an empty vector store.
+Then hardneg alone: choosing again with another seed and with another window.
+
+    python benchmarks/scifact.py [--pairs N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from measuring import print_table, run_process, shared_data, write_result
+
+MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def peer(data: str, output: str, batch_size: int) -> None:
+    """What a careful user of sentence-transformers writes for the same task."""
+    import csv
+
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.util import mine_hard_negatives
+
+    from hardneg.encode.models import find_model
+
+    folder = Path(data)
+    corpus = {}
+    with (folder / "corpus.jsonl").open(encoding="utf-8") as lines:
+        for row in map(json.loads, lines):
+            corpus[row["_id"]] = f"{row['title']} {row['text']}".strip()
+    with (folder / "queries.jsonl").open(encoding="utf-8") as lines:
+        queries = {row["_id"]: row["text"] for row in map(json.loads, lines)}
+    with (folder / "qrels" / "train.tsv").open(encoding="utf-8") as lines:
+        pairs = [(row["query-id"], row["corpus-id"]) for row in csv.DictReader(lines, delimiter="\t")]
+    mined = mine_hard_negatives(
+        Dataset.from_dict({"query": [queries[q] for q, _ in pairs], "answer": [corpus[d] for _, d in pairs]}),
+        SentenceTransformer(str(find_model(MODEL))),
+        corpus=list(corpus.values()),
+        range_min=10,
+        range_max=210,
+        num_negatives=15,
+        sampling_strategy="random",
+        output_format="n-tuple",
+        batch_size=batch_size,
+        verbose=False,
+    )
+    mined.to_json(output)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=32, help="of sentence-transformers")
+    parser.add_argument("--peer", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.peer:
+        peer(*arguments.peer, arguments.batch_size)
+        return
+    data = str(shared_data("scifact"))
+    ratios, ours, theirs, again = [], [], [], []
+    hardneg = str(Path(sys.executable).with_name("hardneg"))
+    for _ in range(arguments.pairs):
+        with tempfile.TemporaryDirectory() as scratch:
+            run, environment = f"{scratch}/run", {"HARDNEG_CACHE": f"{scratch}/cache", "HF_HUB_OFFLINE": "1"}
+            mine = [hardneg, "mine", data, "--run-dir", run, "--recipe", "bge", "--shortfall", "backfill"]
+            ours.append(
+                run_process([*mine, "--to", "st-n-tuple", "--output", f"{scratch}/a.jsonl"], environment)
+            )
+            theirs.append(
+                run_process([sys.executable, __file__, "--peer", data, f"{scratch}/b.jsonl",
+                             "--batch-size", str(arguments.batch_size)], environment)
+            )  # fmt: skip
+            ratios.append(theirs[-1]["seconds"] / ours[-1]["seconds"])
+            for extra in (["--seed", "7"], ["--window", "5:50"]):
+                select = [hardneg, "select", run, "--name", f"again{len(again)}", *extra]
+                again.append(run_process(select, environment))
+    rows = [
+        {"what": "hardneg mine, start to file (s)", "median": _median(ours), "all": _all(ours)},
+        {"what": "sentence-transformers, the same (s)", "median": _median(theirs), "all": _all(theirs)},
+        {"what": "ratio theirs/ours, pair by pair", "median": statistics.median(ratios), "all": ratios},
+        {"what": "hardneg select, other seed or window (s)", "median": _median(again), "all": _all(again)},
+    ]
+    print_table([{**row, "all": ", ".join(f"{value:.2f}" for value in row["all"])} for row in rows])
+    write_result("scifact", rows, batch_size_of_peer=arguments.batch_size)
+
+
+def _all(runs: list[dict[str, float]]) -> list[float]:
+    return [round(run["seconds"], 2) for run in runs]
+
+
+def _median(runs: list[dict[str, float]]) -> float:
+    return statistics.median(_all(runs))
+
+
+if __name__ == "__main__":
+    main()

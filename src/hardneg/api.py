@@ -1,0 +1,179 @@
+"""The Python face: `load`, `mine`, and what a finished run can be asked."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from hardneg.config import Config, build
+from hardneg.errors import UsageError
+from hardneg.progress import Silent
+from hardneg.protocols import Progress
+from hardneg.recipes import recipe_settings
+from hardneg.records import Collection
+from hardneg.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from hardneg.export import ExportReport
+
+
+def load(source: Any, *, corpus: Any = None, **settings: Any) -> Collection:
+    """Read a source into tables.
+
+    source    a BEIR folder, a Hub data set id (`hf:ID` forces the Hub), a JSONL, CSV, TSV or Parquet file,
+              a `datasets.Dataset`, a pandas, polars or Arrow table, a list of dicts, or a dict of such
+              tables under the names corpus, queries and qrels
+    corpus    a further pool of documents: a path or a table with `text`
+    settings  keys of the read stage: split, qrels, query_column, on_bad_row, ... (hardneg.config.ReadConfig)
+
+    Raises InputError for bad input, UsageError for a setting that cannot be right.
+    """
+    from hardneg.config import ReadConfig
+    from hardneg.read import load as read
+
+    if isinstance(corpus, str | os.PathLike):
+        settings["corpus"], corpus = os.fspath(corpus), None
+    return read(source, config=build(ReadConfig, settings), corpus=corpus)
+
+
+def mine(
+    source: Any,
+    *,
+    run_dir: str | os.PathLike[str] | None = None,
+    name: str = "default",
+    recipe: str | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Mined:
+    """Read, encode, search, rescore, guard and select; go on where an earlier run of the same was stopped.
+
+    source    what `load` takes, or its result
+    run_dir   where the run is kept; without one, a temporary folder that lives as long as the result
+    recipe    a name of `hardneg.RECIPES`; settings beside it win
+    settings  any key of any stage, by the names and with the defaults of the command line
+
+    Raises HardnegError: InputError, UsageError, ModelError or StoreError.
+    """
+    from hardneg.plan.mine import mine as run_plan
+
+    values = {**(recipe_settings(recipe) if recipe else {}), **settings}
+    config = Config.from_flat(values)
+    keep = None if run_dir is not None else tempfile.TemporaryDirectory(prefix="hardneg-")
+    run = RunDirectory(run_dir if run_dir is not None else keep.name)  # type: ignore[union-attr]  # one of the two
+    run_plan(source, config, run, name=name, progress=progress or Silent())
+    return Mined(run, name, progress or Silent(), keep)
+
+
+def open_run(
+    run_dir: str | os.PathLike[str], *, selection: str = "default", progress: Progress | None = None
+) -> Mined:
+    """A finished run. Raises InputError where there is none."""
+    return Mined(RunDirectory.existing(Path(run_dir)), selection, progress or Silent())
+
+
+class Mined:
+    """A run and one of its selections. Tables are read when asked for, as Arrow."""
+
+    def __init__(self, run: RunDirectory, selection: str, progress: Progress, keep: Any = None) -> None:
+        self._run, self._progress, self._keep = run, progress, keep
+        self.selection = selection
+
+    def __repr__(self) -> str:
+        return f"Mined({str(self.run_dir)!r}, selection={self.selection!r})"
+
+    @property
+    def run_dir(self) -> Path:
+        return self._run.path
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The selection's settings, flat; `mine(source, **config)` does the same again."""
+        manifest = self._run.manifest()
+        return {**manifest["config"], **manifest["selections"].get(self.selection, {}).get("config", {})}
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """Queries by outcome, negatives a query, hardness, drops by reason, times a stage."""
+        self._table("outcomes", ["query_id"])  # says which selections there are, if not this one
+        summary: dict[str, Any] = self._run.manifest()["selections"][self.selection]["summary"]
+        return summary
+
+    @property
+    def negatives(self) -> pa.Table:
+        return self._table("negatives")
+
+    @property
+    def positives(self) -> pa.Table:
+        return self._table("positives")
+
+    @property
+    def outcomes(self) -> pa.Table:
+        return self._table("outcomes")
+
+    @property
+    def decisions(self) -> pa.Table:
+        return self._table("decisions")
+
+    @property
+    def candidates(self) -> pa.Table:
+        """Every candidate with its retriever, raw rank and scores."""
+        from hardneg.plan.retrieve import candidate_table
+
+        return candidate_table(self._run)
+
+    @property
+    def collection(self) -> Collection:
+        return self._run.collection()
+
+    def select(self, *, name: str = "default", recipe: str | None = None, **settings: Any) -> Mined:
+        """Choose again with other rules, from the stored candidates; the rest stays as it was in the run.
+
+        settings  keys of the guard and select stages
+        """
+        from hardneg.plan.mine import select_again
+
+        values = {**(recipe_settings(recipe) if recipe else {}), **settings}
+        select_again(self._run, values, name=name, progress=self._progress)
+        return Mined(self._run, name, self._progress, self._keep)
+
+    def preview(self, **settings: Any) -> list[dict[str, Any]]:
+        """What each of a grid of rules would give: yield, hardness, shortfall. Writes nothing."""
+        from hardneg.plan.mine import preview
+
+        return preview(self._run, settings, progress=self._progress)
+
+    def inspect(self, query_id: str) -> dict[str, Any]:
+        """Every candidate of a query with its ranks, scores, decision and reason."""
+        from hardneg.plan.inspect import inspect_query
+
+        return inspect_query(self._run, self.selection, query_id)
+
+    def to(self, to: str, output: str | os.PathLike[str] | None = None, **options: Any) -> ExportReport | Any:
+        """Write the selection in a trainer's format; without `output`, return a `datasets.Dataset`.
+
+        options  scores, ids, prompts, text: see `hardneg.export.ExportOptions`
+        """
+        from hardneg.export import ExportOptions, SelectedTables, export, to_dataset
+
+        collection = self.collection
+        tables = SelectedTables(
+            corpus=collection.corpus,
+            queries=collection.queries,
+            positives=self.positives,
+            negatives=self.negatives,
+        )
+        try:
+            chosen = ExportOptions(**options)
+        except TypeError as error:
+            raise UsageError(f"{error}; see hardneg.export.ExportOptions") from error
+        if output is None:
+            return to_dataset(tables, to, chosen)
+        return export(tables, to, Path(output), options=chosen)
+
+    def _table(self, table: str, columns: list[str] | None = None) -> pa.Table:
+        return self._run.selection_table(self.selection, table, columns)

@@ -1,0 +1,255 @@
+"""The command line: one command a stage that people call by name, and `mine` for all of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from hardneg.cli_options import with_options
+from hardneg.config import (
+    EncodeConfig,
+    Format,
+    GuardConfig,
+    ReadConfig,
+    RescoreConfig,
+    SearchConfig,
+    SelectConfig,
+    load_config_file,
+)
+from hardneg.errors import HardnegError, UsageError
+from hardneg.progress import Silent, Terminal
+from hardneg.protocols import Progress
+
+app = typer.Typer(
+    help="Mine hard negatives that are really negative, for training text-retrieval models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Run = Annotated[Path, typer.Argument(help="A run directory made by `hardneg mine`.")]
+Recipe = Annotated[str | None, typer.Option(help="Rules of a published recipe; see `hardneg recipes`.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="YAML or JSON with settings, or a run's manifest.json.")
+]
+SelectionName = Annotated[str, typer.Option("--name", help="Name of the selection.")]
+To = Annotated[Format | None, typer.Option("--to", help="Format of the training file.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="The training file (or folder, for beir).")
+]
+
+
+def _progress(quiet: bool) -> Progress:
+    return Silent() if quiet else Terminal()
+
+
+def _show(value: Any, text: str, *, quiet: bool, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    elif not quiet:
+        print(text)
+
+
+def _settings(config: Path | None, recipe: str | None, flags: dict[str, Any]) -> dict[str, Any]:
+    """Later wins: config file, recipe, flags."""
+    from hardneg.recipes import recipe_settings
+
+    return {
+        **(load_config_file(config) if config else {}),
+        **(recipe_settings(recipe) if recipe else {}),
+        **flags,
+    }
+
+
+@app.command()
+@with_options(ReadConfig, EncodeConfig, SearchConfig, RescoreConfig, GuardConfig, SelectConfig)
+def mine(
+    source: Annotated[
+        str, typer.Argument(help="A folder, a file or a Hub data set id (hf:ID forces the Hub).")
+    ],
+    run_dir: Annotated[Path, typer.Option(help="Where the run is kept.")] = Path("hardneg-run"),
+    name: SelectionName = "default",
+    recipe: Recipe = None,
+    config: ConfigFile = None,
+    dry_run: Annotated[bool, typer.Option(help="Read, estimate time, memory and disk, and stop.")] = False,
+    to: To = None,
+    output: Output = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+    *,
+    settings: dict[str, Any],
+) -> None:
+    """Read, encode, search, rescore, guard and select; with --to and --output also export."""
+    import hardneg
+    from hardneg.report.summary import render_summary
+
+    if (to is None) != (output is None):
+        raise UsageError("--to FORMAT and --output FILE go together")
+    progress = _progress(quiet)
+    values = _settings(config, recipe, settings)
+    if dry_run:
+        from hardneg.plan.estimate import estimate, render_estimate
+
+        found = estimate(source, run_dir, values, progress)
+        _show(found, render_estimate(found), quiet=quiet, as_json=as_json)
+        return
+    mined = hardneg.mine(source, run_dir=run_dir, name=name, progress=progress, **values)
+    summary = dict(mined.summary)
+    if to is not None and output is not None:
+        summary["export"] = mined.to(to, output).as_dict()
+    _show(summary, render_summary(summary), quiet=quiet, as_json=as_json)
+    if not quiet and not as_json:
+        print(f"run directory: {run_dir}" + (f"\ntraining file: {output}" if output else ""))
+
+
+@app.command()
+@with_options(GuardConfig, SelectConfig)
+def select(
+    run: Run,
+    name: SelectionName = "default",
+    recipe: Recipe = None,
+    config: ConfigFile = None,
+    preview: Annotated[bool, typer.Option(help="Show what a grid of rules would do; write nothing.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+    *,
+    settings: dict[str, Any],
+) -> None:
+    """Choose again from a finished run's candidates, with other rules; stored under --name."""
+    import hardneg
+    from hardneg.report.summary import render_preview, render_summary
+
+    mined = hardneg.open_run(run, progress=_progress(quiet))
+    values = _settings(config, recipe, settings)
+    if preview:
+        rows = mined.preview(**values)
+        _show(rows, render_preview(rows), quiet=quiet, as_json=as_json)
+        return
+    chosen = mined.select(name=name, **values)
+    _show(dict(chosen.summary), render_summary(chosen.summary), quiet=quiet, as_json=as_json)
+
+
+@app.command()
+def export(
+    run: Run,
+    to: Annotated[Format, typer.Option("--to", help="Format of the training file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The training file (or folder, for beir).")],
+    selection: Annotated[str, typer.Option(help="Which selection.")] = "default",
+    scores: Annotated[bool, typer.Option(help="Write scores too, where the format has them.")] = False,
+    ids: Annotated[bool, typer.Option(help="Write ids too, where the format has them.")] = False,
+    prompts: Annotated[bool, typer.Option(help="Write prompts too, where the format has them.")] = False,
+    text: Annotated[
+        str, typer.Option(help="`encoded` (title and text, as encoded) or `body` (text only).")
+    ] = "encoded",
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write a selection in a trainer's format."""
+    import hardneg
+
+    mined = hardneg.open_run(run, selection=selection, progress=_progress(quiet))
+    report = mined.to(to, output, scores=scores, ids=ids, prompts=prompts, text=text)
+    _show(report.as_dict(), str(report), quiet=quiet, as_json=as_json)
+
+
+@app.command()
+def inspect(
+    run: Run,
+    query: Annotated[str, typer.Option(help="Id of the query.")],
+    selection: Annotated[str, typer.Option(help="Which selection's decisions.")] = "default",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show every candidate of a query: ranks, scores, decision and reason."""
+    import hardneg
+    from hardneg.report.summary import render_query
+
+    found = hardneg.open_run(run, selection=selection).inspect(query)
+    _show(found, render_query(found), quiet=False, as_json=as_json)
+
+
+@app.command()
+def recipes(as_json: Json = False, debug: Debug = False) -> None:
+    """List the recipes, each with its rules and its source."""
+    from hardneg.recipes import RECIPES, render_recipes
+
+    found = {name: {"settings": dict(r.settings), "source": r.source} for name, r in RECIPES.items()}
+    _show(found, render_recipes(), quiet=False, as_json=as_json)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the demo writes.")] = Path("demo"),
+    debug: Debug = False,
+) -> None:
+    """Mine the docstrings of Python's standard library, end to end."""
+    from hardneg.demo import run_demo
+
+    print(run_demo(folder, _progress(quiet=False)))
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"hardneg {version('hardneg')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Exit codes: 0 done, 1 a failed run, 2 bad input or usage, 130 interrupted."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    # The models' libraries print bars and notes of their own; ours say what there is to say.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    try:
+        app()
+    except HardnegError as error:
+        _fail(f"error: {error}", error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted; run the same command again to go on where it was", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except Exception as error:
+        _fail(f"error: {type(error).__name__}: {_one_line(error)}; --debug shows where", 1)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or "no message"
+
+
+def _fail(line: str, code: int) -> None:
+    from hardneg.report.terminal import printable
+
+    if "--debug" in sys.argv:
+        raise  # noqa: PLE0704  # called from an except block; the traceback is what was asked for
+    print(printable(line), file=sys.stderr)
+    raise SystemExit(code)

@@ -1,0 +1,81 @@
+"""read: the source's tables into the run directory, unless the same ones are there already."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from hardneg.config import Config
+from hardneg.protocols import Progress
+from hardneg.read import fingerprint, load, positives
+from hardneg.records import Collection, Pairs
+from hardneg.run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run whose input is read: what every later step of the plan starts from."""
+
+    run: RunDirectory
+    collection: Collection
+    positives: Pairs
+    fingerprint: str
+    progress: Progress
+
+
+@contextmanager
+def timed(run: RunDirectory, stage: str) -> Iterator[None]:
+    """Note in the manifest how long a stage took, in seconds."""
+    started = time.monotonic()
+    yield
+    run.update(timings={stage: round(time.monotonic() - started, 3)})
+
+
+def prepare(source: Any, config: Config, run: RunDirectory, progress: Progress) -> Prepared:
+    """Read the source (a `Collection` is taken as it is) and keep its tables in the run directory."""
+    run.check_layout()
+    with timed(run, "read"):
+        if isinstance(source, Collection):
+            collection = source
+        else:
+            collection = load(source, config=config.read, refused_path=run.path / "refused_rows.jsonl")
+        found = fingerprint(collection)
+        show(collection, progress)
+        if run.stage("read").get("fingerprint") == found:
+            progress.say("read: unchanged")
+        else:
+            run.forget_stage("read")
+            run.save_collection(collection)
+            run.finish_stage("read", fingerprint=found, counts=dict(collection.report.counts))
+            run.update(source=collection.report.source)
+    return _prepared(run, collection, config, progress, found)
+
+
+def reopen(run: RunDirectory, config: Config, progress: Progress) -> Prepared:
+    """The same from a run that has read its input before."""
+    return _prepared(run, run.collection(), config, progress, run.stage("read")["fingerprint"])
+
+
+def _prepared(
+    run: RunDirectory, collection: Collection, config: Config, progress: Progress, found: str
+) -> Prepared:
+    return Prepared(run, collection, positives(collection, config.read.min_relevance), found, progress)
+
+
+def show(collection: Collection, progress: Progress) -> None:
+    """What was read, for people."""
+    report = collection.report
+    counts = ", ".join(f"{number:,} {what}" for what, number in report.counts.items() if number)
+    progress.say(f"read {report.source}: {counts}")
+    if report.first_row:
+        progress.say(f"  first row: {_short(report.first_row)}")
+    for note in report.notes:
+        progress.say(f"  {note}")
+
+
+def _short(row: Any, longest: int = 160) -> str:
+    text = ", ".join(f"{key}={value!r}" for key, value in row.items())
+    return text if len(text) <= longest else text[: longest - 1] + "…"

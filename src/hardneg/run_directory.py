@@ -1,0 +1,188 @@
+"""The run directory: which file holds what, which stage is done, and who is at work in it.
+
+RUN/
+├── manifest.json                     configuration, versions, stage fingerprints, counts, times
+├── corpus.parquet, queries.parquet, qrels.parquet, given.parquet, refused_rows.jsonl
+├── candidates/part-00000.parquet     a block of queries each; deep-00800-00000.parquet: searched deeper
+├── positives/part-00000.parquet      the positives' own scores, same blocks
+├── guard/text_classes.parquet, guard/near_duplicates.parquet
+└── selections/NAME/{decisions,positives,negatives,outcomes}.parquet
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from hardneg.config import nearest
+from hardneg.errors import InputError, StoreError, UsageError
+from hardneg.files import TEMPORARY, read_json, read_parquet, write_json, write_parquet
+from hardneg.records import Collection, ReadReport
+
+LAYOUT = 1
+"""Raised when the files' meaning changes; a run of another layout is refused, not misread."""
+
+COLLECTION_TABLES = ("corpus", "queries", "qrels", "given")
+SELECTION_TABLES = ("decisions", "positives", "negatives", "outcomes")
+_VERSIONED = ("hardneg", "numpy", "pyarrow", "faiss-cpu", "bm25s", "sentence-transformers", "torch")
+
+
+class RunDirectory:
+    """Paths and the manifest of one run."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def existing(cls, path: Path | str) -> RunDirectory:
+        """Raises InputError where there is no finished run to go on from."""
+        run = cls(path)
+        if not run.manifest_path.is_file():
+            raise InputError(
+                "is no run directory (no manifest.json); make one with `hardneg mine`", file=path
+            )
+        run.check_layout()
+        return run
+
+    # -- manifest -----------------------------------------------------------------------------------
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.path / "manifest.json"
+
+    def manifest(self) -> dict[str, Any]:
+        if not self.manifest_path.exists():
+            return {"layout": LAYOUT, "stages": {}, "selections": {}}
+        manifest: dict[str, Any] = read_json(self.manifest_path)
+        return manifest
+
+    def check_layout(self) -> None:
+        found = self.manifest().get("layout")
+        if found != LAYOUT:
+            raise StoreError(
+                f"{self.manifest_path}: layout {found!r}, this version reads {LAYOUT}; mine into a new folder"
+            )
+
+    def update(self, **parts: Any) -> None:
+        """Put these top-level parts into the manifest; mappings are merged one level deep."""
+        manifest = self.manifest()
+        for key, value in parts.items():
+            if isinstance(value, Mapping) and isinstance(manifest.get(key), dict) and key != "config":
+                manifest[key] = {**manifest[key], **value}
+            else:
+                manifest[key] = value
+        manifest["versions"] = installed_versions()
+        write_json(manifest, self.manifest_path)
+
+    def stage(self, name: str) -> dict[str, Any]:
+        """What the manifest holds of a finished stage; empty where it is not finished."""
+        found: dict[str, Any] = self.manifest()["stages"].get(name, {})
+        return found
+
+    def finish_stage(self, name: str, **facts: Any) -> None:
+        self.update(stages={name: facts})
+
+    def forget_stage(self, name: str) -> None:
+        manifest = self.manifest()
+        if manifest["stages"].pop(name, None) is not None:
+            write_json(manifest, self.manifest_path)
+
+    # -- tables -------------------------------------------------------------------------------------
+
+    def save_collection(self, collection: Collection) -> None:
+        for name in COLLECTION_TABLES:
+            write_parquet(getattr(collection, name), self.path / f"{name}.parquet")
+
+    def collection(self) -> Collection:
+        tables = {name: read_parquet(self.path / f"{name}.parquet") for name in COLLECTION_TABLES}
+        return Collection(**tables, report=ReadReport(source=str(self.manifest().get("source", self.path))))
+
+    @property
+    def candidates(self) -> Path:
+        return self.path / "candidates"
+
+    @property
+    def positives(self) -> Path:
+        return self.path / "positives"
+
+    @property
+    def guard(self) -> Path:
+        return self.path / "guard"
+
+    def parts(self) -> list[str]:
+        """Names of the candidate parts that are whole, in the order of their names."""
+        return sorted(path.stem for path in self.candidates.glob("*.parquet"))
+
+    def clear(self, *folders: Path) -> None:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    # -- selections ---------------------------------------------------------------------------------
+
+    def selection(self, name: str) -> Path:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise UsageError(f"selection name {name!r}: use letters, digits, '.', '_' and '-' only")
+        return self.path / "selections" / name
+
+    def selection_table(self, name: str, table: str, columns: list[str] | None = None) -> pa.Table:
+        folder = self.selection(name)
+        if not folder.is_dir():
+            known = self.selections()
+            raise InputError(
+                f"has no selection {name!r}{nearest(name, known)} (there: {', '.join(known) or 'none'})",
+                file=self.path,
+            )
+        return read_parquet(folder / f"{table}.parquet", columns)
+
+    def selections(self) -> list[str]:
+        return sorted(self.manifest()["selections"])
+
+    # -- one at a time ------------------------------------------------------------------------------
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run; an OS lock, so one left by a killed process blocks nobody."""
+        from filelock import FileLock, Timeout
+
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"cannot be made ({error.strerror}); choose another --run-dir", file=self.path
+            ) from error
+        holder = self.path / ".holder"
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                holder.write_text(json.dumps({"pid": os.getpid()}), "utf-8")
+                self._sweep()
+                yield
+        except Timeout as error:
+            who = holder.read_text("utf-8") if holder.exists() else "unknown"
+            raise StoreError(f"{self.path}: another process is at work here ({who}); wait for it") from error
+
+    def _sweep(self) -> None:
+        """Remove what a killed run left under temporary names."""
+        for leftover in self.path.rglob(f"{TEMPORARY}*"):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+
+
+def installed_versions() -> dict[str, str]:
+    versions = {}
+    for name in _VERSIONED:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions

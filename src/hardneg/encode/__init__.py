@@ -1,0 +1,24 @@
+"""encode: texts → vectors in the vector store. Importing this imports no torch."""
+
+from hardneg.encode.dense import DenseEncoder, open_encoder
+from hardneg.encode.encode import EncodedTexts, encode_texts
+from hardneg.encode.hashes import text_hashes
+from hardneg.encode.own_vectors import OwnVectors, load_own_vectors, own_vectors_fingerprint
+from hardneg.encode.store import Locations, Space, VectorStore, store_root
+from hardneg.encode.vectors import StoredVectors
+
+__all__ = [
+    "DenseEncoder",
+    "EncodedTexts",
+    "Locations",
+    "OwnVectors",
+    "Space",
+    "StoredVectors",
+    "VectorStore",
+    "encode_texts",
+    "load_own_vectors",
+    "open_encoder",
+    "own_vectors_fingerprint",
+    "store_root",
+    "text_hashes",
+]

@@ -1,0 +1,200 @@
+"""texts → vectors in the store: each distinct text once, shard by shard, going on where it was left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from hardneg.encode.hashes import Hashes, as_column, byte_lengths, first_places, text_hashes
+from hardneg.encode.plan import kept_plan, plan_path
+from hardneg.encode.store import Locations, Space, VectorStore
+from hardneg.encode.vectors import StoredVectors
+from hardneg.errors import InputError, ModelError, StoreError
+from hardneg.progress import Silent
+from hardneg.protocols import Encoder, Kind, Progress
+from hardneg.records import Float32, Int32, Int64
+
+TEXTS_A_CALL = 512
+"""Texts given to the encoder at once, of like length: tokenised together, and a step of the progress bar."""
+
+
+@dataclass(frozen=True)
+class EncodedTexts:
+    """What encoding a column of texts gave.
+
+    vectors    one row a text, in the column's order
+    folder     the store folder, which `StoredVectors.open` takes back with the texts' hashes
+    encoded    distinct texts encoded now
+    reused     distinct texts that the store had already
+    truncated  distinct texts that are longer than the model reads; None where the encoder cannot tell
+    example    the first text as it was encoded, prompt in front; "" where there is no text
+    """
+
+    vectors: StoredVectors
+    folder: Path
+    encoded: int
+    reused: int
+    truncated: int | None
+    example: str
+
+
+def encode_texts(
+    encoder: Encoder,
+    texts: Any,
+    kind: Kind,
+    *,
+    store: VectorStore,
+    prompts: Any = None,
+    progress: Progress | None = None,
+) -> EncodedTexts:
+    """Vectors of a column of texts, from the store where it has them.
+
+    texts    pa.ChunkedArray of strings, or a sequence of str; no nulls
+    prompts  one for each text, null for the encoder's own; None: the encoder's own for all
+
+    Equal (prompt, text) pairs are encoded once. Raises ModelError where the encoder returns NaN, infinity or
+    a wrong shape, StoreError where the store is damaged or cannot be written.
+    """
+    progress = progress or Silent()
+    job = _Job.of(encoder, as_column(texts), kind, prompts, store.space(encoder.fingerprint(kind)))
+    before = job.space.lookup(job.distinct)
+    for stem in job.space.lost:
+        progress.say(f"{job.space.folder}: shard {stem} is gone or cut short; its texts are encoded anew")
+    missing = before.missing
+    if missing.any():
+        _encode_missing(job, before, progress)
+    locations = job.space.lookup(job.distinct)
+    if locations.missing.any():
+        raise StoreError(f"{job.space.folder}: lost vectors while they were written; run again")
+    known = locations.truncated[locations.truncated >= 0]
+    return EncodedTexts(
+        vectors=StoredVectors(job.space, _of_rows(locations, job.own), _dimension(job)),
+        folder=job.space.folder,
+        encoded=int(missing.sum()),
+        reused=int((~missing).sum()),
+        truncated=int(known.sum()) if len(known) or not len(missing) else None,
+        example=_example(job),
+    )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One column to encode.
+
+    distinct  Hashes (distinct texts,), in the order of their first occurrence
+    first     int64 (distinct texts,): row of that occurrence
+    own       int64 (rows,): each row's place among the distinct
+    """
+
+    encoder: Encoder
+    kind: Kind
+    column: pa.ChunkedArray
+    prompts: str | Sequence[str]
+    space: Space
+    distinct: Hashes
+    first: Int64
+    own: Int64
+
+    @classmethod
+    def of(cls, encoder: Encoder, column: pa.ChunkedArray, kind: Kind, prompts: Any, space: Space) -> _Job:
+        if column.null_count:
+            row = pc.index(pc.is_null(column), True).as_py()
+            raise InputError(f"the text of {kind} row {row} is null; leave the row out")
+        used = row_prompts(prompts, encoder.prompt(kind), len(column))
+        hashes = text_hashes(column, used)
+        first, own = first_places(hashes)
+        return cls(encoder, kind, column, used, space, hashes[first], first, own)
+
+    def prompt_of(self, row: int) -> str:
+        return self.prompts if isinstance(self.prompts, str) else self.prompts[row]
+
+
+def row_prompts(prompts: Any, default: str, rows: int) -> str | list[str]:
+    """The prompt of each text: its own where it has one, else the default; one str where all are the same."""
+    if prompts is None:
+        return default
+    own = prompts.to_pylist() if hasattr(prompts, "to_pylist") else list(prompts)
+    if len(own) != rows:
+        raise InputError(f"{len(own)} prompts for {rows} texts; give one for each, or none")
+    used = [default if prompt is None else str(prompt) for prompt in own]
+    return used[0] if len(set(used)) == 1 else used
+
+
+def _encode_missing(job: _Job, before: Locations, progress: Progress) -> None:
+    """Write the missing shards along the plan; one that another process has written meanwhile is left."""
+    lengths = byte_lengths(job.column)[job.first]
+    path = plan_path(job.space.folder, job.distinct)
+    parts = [part for part in kept_plan(path, before.missing, lengths).parts() if before.missing[part].any()]
+    with progress.track(f"encode {job.kind}s", sum(map(len, parts)), "texts") as advance:
+        for part in parts:
+            vectors, truncated = _encode_shard(job, part, lengths[part], advance)
+            job.space.append(job.distinct[part], vectors, truncated)
+    path.unlink(missing_ok=True)
+
+
+def _encode_shard(
+    job: _Job, part: Int32, lengths: Int64, advance: Callable[[int], None]
+) -> tuple[Float32, NDArray[np.int8]]:
+    """Vectors of one shard's texts, in the order of `part`, and whether each was truncated."""
+    rows = job.first[part]
+    texts = job.column.take(pa.array(rows)).to_pylist()
+    prompts = [job.prompt_of(row) for row in rows.tolist()]
+    out: NDArray[Any] | None = None
+    truncated = np.full(len(part), -1, np.int8)
+    for places in _calls(prompts, lengths):
+        prompt = prompts[places[0]]
+        vectors, flags = _encode(job, [texts[place] for place in places], prompt)
+        if out is None:
+            out = np.empty((len(part), vectors.shape[1]), np.float32)
+        if vectors.shape[1] != out.shape[1]:
+            raise ModelError(f"{job.encoder.name}: returned vectors of {out.shape[1]} and {vectors.shape[1]} numbers")
+        out[places], truncated[places] = vectors, flags
+        advance(len(places))
+    assert out is not None  # noqa: S101 - a part of the plan is never empty
+    return out, truncated
+
+
+def _calls(prompts: list[str], lengths: Int64) -> Iterator[NDArray[np.int64]]:
+    """Places of the texts of each call: one prompt, longest first."""
+    numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(prompts))}
+    number = np.fromiter((numbers[prompt] for prompt in prompts), np.int64, len(prompts))
+    order = np.lexsort((-lengths, number))
+    cuts = np.flatnonzero(np.diff(number[order])) + 1
+    for group in np.split(order, cuts):
+        for start in range(0, len(group), TEXTS_A_CALL):
+            yield group[start : start + TEXTS_A_CALL]
+
+
+def _encode(job: _Job, texts: list[str], prompt: str) -> tuple[Float32, NDArray[np.int8]]:
+    flagged = getattr(job.encoder, "encode_and_flag", None)
+    if flagged is not None:
+        vectors, truncated = flagged(texts, job.kind, prompt)
+    else:
+        vectors = job.encoder.encode(texts, job.kind, prompt)
+        truncated = np.full(len(texts), -1, np.int8)
+    vectors = np.asarray(vectors)
+    if vectors.ndim != 2 or len(vectors) != len(texts):
+        raise ModelError(f"{job.encoder.name}: returned shape {vectors.shape} for {len(texts)} texts")
+    if not np.isfinite(vectors).all():
+        raise ModelError(f"{job.encoder.name}: returned NaN or infinity; its weights are damaged")
+    return vectors.astype(np.float32, copy=False), truncated
+
+
+def _of_rows(locations: Locations, own: Int64) -> Locations:
+    return Locations(locations.stems, locations.shard[own], locations.row[own], locations.truncated[own])
+
+
+def _dimension(job: _Job) -> int:
+    stored = job.space.dimension
+    return job.encoder.dimension if stored is None else stored
+
+
+def _example(job: _Job) -> str:
+    return job.prompt_of(0) + job.column[0].as_py() if len(job.column) else ""

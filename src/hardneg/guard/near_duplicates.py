@@ -1,0 +1,111 @@
+"""Documents that are nearly the text of a positive, found without comparing all pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from hardneg.guard.minhash import Bands, sketches
+from hardneg.guard.portions import CHARACTERS, NormalisedTexts, lengths, slices
+from hardneg.guard.shingles import Float64, similarities
+from hardneg.guard.text_classes import TextClasses
+from hardneg.records import Float32, Int32, Int64
+
+_LOOKED_UP = 1 << 17  # texts whose sketches are held at a time
+
+
+@dataclass(frozen=True)
+class SimilarPairs:
+    """Pairs of texts at or above a threshold, ordered by left and right row.
+
+    left, right  int32 (pairs,)
+    similarity   float32 (pairs,), exact
+    """
+
+    left: Int32
+    right: Int32
+    similarity: Float32
+
+    def to_table(self) -> pa.Table:
+        return pa.table({"left": self.left, "right": self.right, "similarity": self.similarity})
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> SimilarPairs:
+        return cls(*(table[name].to_numpy() for name in ("left", "right", "similarity")))
+
+
+def near_duplicate_pairs(
+    corpus: pa.Table,
+    positive_rows: Int32,
+    classes: TextClasses,
+    threshold: float,
+    join_title: bool = True,
+) -> SimilarPairs:
+    """(positive, document, similarity) for all documents nearly equal to a positive.
+
+    positive_rows  int32 (positives,): rows of the corpus, of whatever query
+    threshold      Jaccard similarity, above 0
+
+    Texts of one class are the same text (rule positive_text), so each is looked at once: left and right are
+    the first rows of their classes, and a class is not paired with itself. The chance to miss a pair is told
+    in `minhash`; what is found is verified exactly.
+    """
+    rows = classes.representatives
+    first = np.zeros(len(classes.keys), np.int64)
+    first[classes.document[rows]] = rows
+    wanted = np.unique(first[classes.document[positive_rows]])
+    texts = NormalisedTexts(corpus, join_title)
+    return similar_pairs(texts, wanted, texts, rows.astype(np.int64), threshold)
+
+
+def similar_pairs(
+    left: NormalisedTexts, left_rows: Int64, right: NormalisedTexts, right_rows: Int64, threshold: float
+) -> SimilarPairs:
+    """All pairs of these rows whose texts reach the threshold (above 0); where left and right are one
+    object, a row is not paired with itself. Memory holds the sketches of _LOOKED_UP left texts, and a portion
+    of the right ones.
+    """
+    found = [
+        pairs
+        for start in range(0, len(left_rows), _LOOKED_UP)
+        for pairs in _look_up(left, left_rows[start : start + _LOOKED_UP], right, right_rows, threshold)
+    ]
+    here, there, similarity = (
+        np.concatenate([np.zeros(0, kind), *(pairs[place] for pairs in found)])
+        for place, kind in enumerate((np.int32, np.int32, np.float32))
+    )
+    order = np.lexsort((there, here))
+    return SimilarPairs(
+        here[order].astype(np.int32), there[order].astype(np.int32), similarity[order].astype(np.float32)
+    )
+
+
+def _look_up(
+    left: NormalisedTexts, left_rows: Int64, right: NormalisedTexts, right_rows: Int64, threshold: float
+) -> Iterator[tuple[Int64, Int64, Float64]]:
+    """The pairs, a portion of the right texts at a time."""
+    parts = [(sketches(texts), lengths(texts)) for _, texts in left.portions(left_rows)]
+    bands = Bands.of(np.concatenate([sketch for sketch, _ in parts]), threshold)
+    left_lengths = np.concatenate([part for _, part in parts])
+    for rows, texts in right.portions(right_rows):
+        right_lengths = lengths(texts)
+        for here, there in bands.alike(sketches(texts)):
+            if left is right:  # a text is not its own copy
+                other = left_rows[here] != rows[there]
+                here, there = here[other], there[other]
+            for part in slices(left_lengths[here] + right_lengths[there], CHARACTERS):
+                ours, place = left_rows[here[part]], there[part]
+                similarity = _verify(left, ours, texts, place)
+                keep = similarity >= threshold
+                yield ours[keep], rows[place[keep]], similarity[keep]
+
+
+def _verify(left: NormalisedTexts, rows: Int64, texts: list[str], places: Int64) -> Float64:
+    """The exact similarity of left rows to places of `texts`; each text is taken apart once."""
+    rows, one = np.unique(rows, return_inverse=True)
+    places, two = np.unique(places, return_inverse=True)
+    both = left.take(rows) + [texts[place] for place in places]
+    return similarities(both, one, two + len(rows))

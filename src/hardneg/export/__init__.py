@@ -1,0 +1,9 @@
+"""export: a selection → the file of a trainer. Texts are joined only here."""
+
+from hardneg.export.formats import MODULES
+from hardneg.export.options import Counts, ExportOptions, ExportReport, SelectedTables
+from hardneg.export.writing import export, to_dataset
+
+FORMATS = tuple(sorted(MODULES))
+
+__all__ = ["FORMATS", "Counts", "ExportOptions", "ExportReport", "SelectedTables", "export", "to_dataset"]

@@ -1,0 +1,29 @@
+"""BEIR's qrels: a header line, then `query-id TAB corpus-id TAB score`; the negatives have relevance 0."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from hardneg.export.examples import Examples
+from hardneg.export.formats import Format
+from hardneg.export.identifiers import refuse_ids
+from hardneg.export.options import ExportOptions
+
+
+def rows(examples: Examples, options: ExportOptions) -> pa.Table:
+    """A row a negative, and with the option `positives` one before them for each positive, relevance 1.
+
+    Raises InputError for an id that would break the line: a tab or a line end in it, a quote before it.
+    """
+    is_positive = examples.is_positive
+    entry = np.arange(len(is_positive)) if options.positives else np.flatnonzero(~is_positive)
+    query_id = examples.query_id.take(pa.array(examples.group[entry]))
+    doc_id = examples.doc_id.take(pa.array(entry))
+    for ids, name in ((query_id, "query_id"), (doc_id, "doc_id")):
+        refuse_ids(ids, r'[\t\r\n]|^"|^$', name, "tabs, line ends and a leading quote cannot stand in qrels")
+    relevance = pa.array(is_positive[entry].astype(np.int64))
+    return pa.table({"query-id": query_id, "corpus-id": doc_id, "score": relevance})
+
+
+FORMATS = {"beir": Format(rows=rows, kinds={}, takes=frozenset({"ids", "positives"}), header=True)}

@@ -1,0 +1,43 @@
+"""Columns of an export, made from entries without a loop over them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from hardneg.records import Float32, Int64
+
+
+def lists(values: pa.Array, start: Int64) -> pa.ListArray:
+    """Row r holds `values[start[r]:start[r + 1]]`."""
+    return pa.ListArray.from_arrays(pa.array(start, pa.int32()), values)
+
+
+def offsets(lengths: Int64) -> Int64:
+    """int64 (rows + 1,): where rows of these lengths start."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def scores(values: Float32) -> pa.Array:
+    """float32 with null for NaN."""
+    return pa.array(values, pa.float32(), from_pandas=True)
+
+
+def score_rows(values: Float32) -> pa.ListArray:
+    """float32 (rows, width) as a list a row."""
+    rows, width = values.shape
+    return lists(scores(values.ravel()), np.arange(rows + 1) * width)
+
+
+def decoded(table: pa.Table) -> pa.Table:
+    """Without dictionaries, which neither Parquet's lists nor `datasets` take."""
+    columns = [_decoded_array(column.combine_chunks()) for column in table.columns]
+    return pa.table(columns, names=table.column_names)
+
+
+def _decoded_array(column: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        return column.dictionary.take(column.indices)
+    if pa.types.is_list(column.type):
+        return pa.ListArray.from_arrays(column.offsets, _decoded_array(column.values))
+    return column

@@ -1,0 +1,116 @@
+"""Blocks of groups with their texts: the only place where ids meet texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hardneg.export.layout import Layout
+from hardneg.export.options import ExportOptions, SelectedTables
+from hardneg.records import Bool, Float32, Int32, Int64
+from hardneg.texts import document_texts
+
+DOCUMENTS_A_BLOCK = 8192
+"""Entries whose texts are held at a time; a group is never cut, so one of more entries is a block alone."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A block of groups. Texts and ids are dictionary arrays, so that a repeated text is held once.
+
+    query_id, query  (groups,)
+    prompt           (groups,), "" where the query has none; None unless asked for
+    start            int64 (groups + 1,): entries of group g are `start[g]` to `start[g + 1] - 1`
+    num_positives    int64 (groups,): so many entries of a group are positives, and stand first
+    doc_id, text     (entries,)
+    score            float32 (entries,), NaN where there is none
+    """
+
+    query_id: pa.DictionaryArray
+    query: pa.DictionaryArray
+    prompt: pa.DictionaryArray | None
+    start: Int64
+    num_positives: Int64
+    doc_id: pa.DictionaryArray
+    text: pa.DictionaryArray
+    score: Float32
+
+    @property
+    def num_negatives(self) -> Int64:
+        """int64 (groups,)."""
+        negatives: Int64 = np.diff(self.start) - self.num_positives
+        return negatives
+
+    @property
+    def group(self) -> Int64:
+        """int64 (entries,): the group of each entry."""
+        return np.repeat(np.arange(len(self.num_positives)), np.diff(self.start))
+
+    @property
+    def is_positive(self) -> Bool:
+        """bool (entries,)."""
+        group = self.group
+        positive: Bool = np.arange(len(group)) - self.start[group] < self.num_positives[group]
+        return positive
+
+    def positives_by_negatives(self) -> tuple[Int64, Int64, Int64]:
+        """Every positive with every negative of its group: (group, positive entry, negative entry)."""
+        negatives = self.num_negatives
+        pairs = self.num_positives * negatives
+        group = np.repeat(np.arange(len(pairs)), pairs)
+        place = np.arange(len(group)) - np.repeat(np.cumsum(pairs) - pairs, pairs)
+        positive = self.start[group] + place // negatives[group]
+        negative = self.start[group] + self.num_positives[group] + place % negatives[group]
+        return group, positive, negative
+
+
+def blocks(selection: SelectedTables, layout: Layout, options: ExportOptions) -> Iterator[Examples]:
+    """The groups in order, as many at a time as DOCUMENTS_A_BLOCK allows, at least one."""
+    begin = 0
+    while begin < len(layout.query):
+        room = layout.start[begin] + DOCUMENTS_A_BLOCK
+        end = max(begin + 1, int(np.searchsorted(layout.start, room, "right")) - 1)
+        yield _examples(selection, layout, options, begin, end)
+        begin = end
+
+
+def _examples(
+    selection: SelectedTables, layout: Layout, options: ExportOptions, begin: int, end: int
+) -> Examples:
+    entries = slice(int(layout.start[begin]), int(layout.start[end]))
+    query_rows, query_place = np.unique(layout.query[begin:end], return_inverse=True)
+    queries = take_rows(selection.queries, query_rows)
+    doc_rows, doc_place = np.unique(layout.doc[entries], return_inverse=True)
+    columns = [name for name in ("doc_id", "title", "text") if name in selection.corpus.column_names]
+    corpus = take_rows(selection.corpus.select(columns), doc_rows)
+    texts = document_texts(corpus, options.text == "encoded" and options.join_title)
+    return Examples(
+        query_id=_dictionary(query_place, queries["query_id"]),
+        query=_dictionary(query_place, queries["text"]),
+        prompt=_dictionary(query_place, pc.fill_null(queries["prompt"], "")) if options.prompts else None,
+        start=layout.start[begin : end + 1] - layout.start[begin],
+        num_positives=layout.num_positives[begin:end],
+        doc_id=_dictionary(doc_place, corpus["doc_id"]),
+        text=_dictionary(doc_place, texts),
+        score=layout.score[entries],
+    )
+
+
+def _dictionary(place: Int64, values: pa.ChunkedArray) -> pa.DictionaryArray:
+    one = pa.concat_arrays([chunk.cast(pa.large_string()) for chunk in values.chunks])
+    return pa.DictionaryArray.from_arrays(pa.array(place, pa.int32()), one)
+
+
+def take_rows(table: pa.Table, rows: Int32) -> pa.Table:
+    """These rows, ascending. Arrow's own take may first join a column's chunks: the whole corpus."""
+    parts, begin = [], 0
+    for batch in table.to_batches():
+        inside = rows[np.searchsorted(rows, begin) : np.searchsorted(rows, begin + batch.num_rows)]
+        if len(inside):
+            parts.append(batch.take(pa.array(inside - begin)))
+        begin += batch.num_rows
+    return pa.Table.from_batches(parts, table.schema)

@@ -1,0 +1,66 @@
+"""The formats by name. A trainer's module is imported only when one of its formats is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from hardneg.config import nearest
+from hardneg.errors import UsageError
+from hardneg.export.examples import Examples
+from hardneg.export.options import ExportOptions
+
+Kind = Literal["jsonl", "jsonl.gz", "jsonl.zst", "parquet", "csv"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a trainer wants its examples.
+
+    rows         a block of groups → the rows of the file, the columns named and ordered as in the file
+    kinds        file suffix → how rows are written; empty: any suffix, as lines of separated values
+    takes        which of the options `scores`, `ids`, `prompts`, `positives` mean something here
+    each         under reference `each`, a group a positive; else a group is always a query
+    rectangular  every group needs the same number of negatives
+    separator    between the values of a line, where there are no kinds
+    header       whether a line of column names stands first, where there are no kinds
+    """
+
+    rows: Callable[[Examples, ExportOptions], pa.Table]
+    kinds: Mapping[str, Kind]
+    takes: frozenset[str]
+    each: bool = False
+    rectangular: bool = False
+    needs_scores: bool = False
+    separator: str = "\t"
+    header: bool = False
+
+
+MODULES: Mapping[str, str] = {
+    "beir": "beir",
+    "flagembedding": "flagembedding",
+    "st-labeled-list": "sentence_transformers",
+    "st-labeled-pair": "sentence_transformers",
+    "st-n-tuple": "sentence_transformers",
+    "st-triplet": "sentence_transformers",
+    "trec": "trec",
+}
+OPTIONAL_PARTS = ("scores", "ids", "prompts", "positives")
+
+
+def find_format(to: str, options: ExportOptions) -> Format:
+    """Raises UsageError for an unknown format, or an option that has no place in it."""
+    if to not in MODULES:
+        raise UsageError(
+            f"unknown format {to!r}{nearest(to, MODULES)}; there are {', '.join(sorted(MODULES))}"
+        )
+    module = importlib.import_module(f"hardneg.export.{MODULES[to]}")
+    found: Format = module.FORMATS[to]
+    for part in OPTIONAL_PARTS:
+        if getattr(options, part) and part not in found.takes:
+            raise UsageError(f"{to} has no place for {part}; leave --{part} off")
+    return found

@@ -1,0 +1,67 @@
+"""What a format needs of a selection, checked before a byte is written."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hardneg.errors import HardnegError, InputError, UsageError
+from hardneg.export.formats import Format
+from hardneg.export.layout import Layout, arrange
+from hardneg.export.options import ExportOptions, SelectedTables
+
+NAMED = 3
+"""How many queries an error names."""
+
+
+def required_layout(selection: SelectedTables, to: str, found: Format, options: ExportOptions) -> Layout:
+    """The groups to write. Raises what `export` raises before it writes."""
+    if options.prompts and "prompt" not in selection.queries.column_names:
+        raise UsageError("the queries have no column `prompt`; leave --prompts off")
+    layout = arrange(selection, each=found.each, num_negatives=options.num_negatives)
+    if found.rectangular and len(layout.query):
+        layout = _rectangular(selection, to, layout, options)
+    if not len(layout.query):
+        raise HardnegError(
+            f"{to}: no query has a negative, so there is nothing to write; select with other rules"
+        )
+    if options.scores or found.needs_scores:
+        _refuse_missing_scores(selection, to, layout, found)
+    return layout
+
+
+def _rectangular(selection: SelectedTables, to: str, layout: Layout, options: ExportOptions) -> Layout:
+    """Every group with the same number of negatives, or a refusal that names the queries and the ways out."""
+    counts = layout.num_negatives
+    width = options.num_negatives or int(counts.max())
+    # Queries without any are in no file of any format; they are reported, and stand in no one's way.
+    short = np.flatnonzero(counts < width)
+    if not len(short):
+        return layout
+    if options.shortfall == "drop":
+        return arrange(selection, each=True, num_negatives=options.num_negatives, only_of_length=width)
+    ids = selection.queries["query_id"]
+    named = [f"{ids[int(layout.query[g])].as_py()!r} has {counts[g]}" for g in short[:NAMED]]
+    raise InputError(
+        f"{to} needs {width} negatives in every row, but {len(short):,} of {len(counts):,} have fewer "
+        f"({', '.join(named)}{', ...' if len(short) > NAMED else ''}); select with --shortfall backfill or "
+        f"drop, or export with --num-negatives {counts.min()} (cuts all to that) or --shortfall drop"
+    )
+
+
+def _refuse_missing_scores(selection: SelectedTables, to: str, layout: Layout, found: Format) -> None:
+    """A missing score is no number, and a made-up one would be trained on."""
+    missing = np.isnan(layout.score)
+    bad = np.flatnonzero(missing & ~layout.is_positive if found.needs_scores else missing)
+    if not len(bad):
+        return
+    query = selection.queries["query_id"][int(layout.query[layout.group[bad[0]]])].as_py()
+    doc = selection.corpus["doc_id"][int(layout.doc[bad[0]])].as_py()
+    way_out = (
+        "use --to beir, or select without given negatives and backfill"
+        if found.needs_scores
+        else "leave --scores off, or mine with --cross-encoder and --score-by cross_encoder"
+    )
+    raise InputError(
+        f"{to} needs a score for each document, {len(bad):,} have none (first: {doc!r}); {way_out}",
+        row_id=query,
+    )

@@ -1,0 +1,162 @@
+"""A selection → a trainer's file, or a `datasets.Dataset`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hardneg.errors import InputError, UsageError
+from hardneg.export.columns import decoded
+from hardneg.export.examples import Examples, blocks
+from hardneg.export.formats import Format, find_format
+from hardneg.export.layout import Layout
+from hardneg.export.neutralise import neutralised
+from hardneg.export.options import ExportOptions, ExportReport, SelectedTables
+from hardneg.export.rendering import csv_lines, header, json_lines, separated_lines
+from hardneg.export.requirements import required_layout
+from hardneg.files import replacing
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+DEFAULT_OPTIONS = ExportOptions()
+_COMPRESSION = {"jsonl.gz": "gzip", "jsonl.zst": "zstd"}
+
+
+def export(
+    selection: SelectedTables, to: str, output: Path | str, *, options: ExportOptions = DEFAULT_OPTIONS
+) -> ExportReport:
+    """Write the selection as the trainer reads it; the file is whole or not there.
+
+    Rows stand by query id (bytes), positives and negatives in the selection's order, so equal selections
+    give equal bytes. Raises UsageError for a format, suffix or option that cannot be, InputError for tables
+    that do not fit together or cannot be held by the format.
+    """
+    found = find_format(to, options)
+    output = Path(output)
+    kind = _kind(found, to, output)
+    layout = required_layout(selection, to, found, options)
+    tally = _Tally()
+    tables = tally.counted(
+        found.rows(block, options) for block in tally.seen(blocks(selection, layout, options))
+    )
+    try:
+        with replacing(output) as temporary:
+            if kind == "parquet":
+                _write_parquet(tables, temporary)
+            else:
+                _write_lines(_pieces(tables, kind, found, options, tally), temporary, _COMPRESSION.get(kind))
+    except OSError as error:
+        raise InputError(
+            f"cannot be written ({error.strerror or error}); choose another", file=output
+        ) from error
+    return _report(to, output, layout, tally)
+
+
+def to_dataset(selection: SelectedTables, to: str, *, options: ExportOptions = DEFAULT_OPTIONS) -> Dataset:
+    """The rows of `export` as a `datasets.Dataset`, in memory. Raises what `export` raises."""
+    from datasets import Dataset
+
+    found = find_format(to, options)
+    layout = required_layout(selection, to, found, options)
+    tables = [decoded(found.rows(block, options)) for block in blocks(selection, layout, options)]
+    return Dataset(pa.concat_tables(tables))
+
+
+class _Tally:
+    """Counts what passes by."""
+
+    def __init__(self) -> None:
+        self.rows = self.neutralised = 0
+        self.empty_texts: set[str] = set()  # ids, for a document may stand in many blocks
+
+    def seen(self, examples: Iterable[Examples]) -> Iterator[Examples]:
+        for block in examples:
+            empty = pc.equal(block.text.dictionary, "")
+            self.empty_texts.update(block.doc_id.dictionary.filter(empty).to_pylist())
+            yield block
+
+    def counted(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        for table in tables:
+            self.rows += table.num_rows
+            yield table
+
+
+def _report(to: str, output: Path, layout: Layout, tally: _Tally) -> ExportReport:
+    return ExportReport(
+        to=to,
+        path=output,
+        rows=tally.rows,
+        counts=layout.counts,
+        empty_texts=len(tally.empty_texts),
+        neutralised=tally.neutralised,
+    )
+
+
+# -- before anything is written -------------------------------------------------------------------------
+
+
+def _kind(found: Format, to: str, output: Path) -> str:
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder; name a file in it")
+    if not found.kinds:
+        return "lines"
+    fitting = [suffix for suffix in found.kinds if output.name.endswith(suffix)]
+    if not fitting:
+        raise UsageError(f"{output}: {to} is written to names ending in {', '.join(found.kinds)}")
+    return found.kinds[max(fitting, key=len)]
+
+
+# -- writing --------------------------------------------------------------------------------------------
+
+
+def _pieces(
+    tables: Iterable[pa.Table], kind: str, found: Format, options: ExportOptions, tally: _Tally
+) -> Iterator[bytes | pa.Buffer]:
+    """The file piece by piece."""
+    begun = False
+    for table in tables:
+        if kind.startswith("jsonl"):
+            yield from json_lines(table)
+            continue
+        separator = "," if kind == "csv" else found.separator
+        if not begun and (kind == "csv" or found.header):
+            yield header(table, separator)
+        begun = True
+        if kind == "csv":
+            _refuse_lists(table)
+            if options.neutralise:
+                table, marked = neutralised(table)
+                tally.neutralised += marked
+            yield from csv_lines(table)
+        else:
+            yield from separated_lines(table, separator)
+
+
+def _write_lines(pieces: Iterable[bytes | pa.Buffer], path: Path, compression: str | None) -> None:
+    with pa.output_stream(path, compression=compression) as stream:
+        for piece in pieces:
+            stream.write(piece)
+
+
+def _write_parquet(tables: Iterable[pa.Table], path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    writer = None
+    try:
+        for table in map(decoded, tables):
+            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd", store_schema=False)
+            writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _refuse_lists(table: pa.Table) -> None:
+    for field in table.schema:
+        if pa.types.is_list(field.type):
+            raise UsageError(f"CSV cannot hold the lists in {field.name!r}; write .jsonl or .parquet")

@@ -1,0 +1,88 @@
+"""guard: the hard exclusions of a run; what they need of the texts is worked out once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hardneg.config import Config
+from hardneg.files import read_parquet, write_parquet
+from hardneg.fingerprints import digest
+from hardneg.guard import (
+    SimilarPairs,
+    TextClasses,
+    build_rules,
+    describe_unmatched,
+    excluded_queries,
+    near_duplicate_pairs,
+)
+from hardneg.plan.prepare import Prepared, timed
+from hardneg.protocols import Rule
+from hardneg.records import Bool
+
+
+def text_classes(prepared: Prepared, config: Config) -> TextClasses:
+    """The run's text classes, built on first use."""
+    path = prepared.run.guard / "text_classes.parquet"
+    found = digest({"read": prepared.fingerprint, "join_title": config.encode.join_title})
+    if prepared.run.stage("text classes").get("fingerprint") == found and path.exists():
+        return TextClasses.from_table(read_parquet(path))
+    with timed(prepared.run, "text classes"):
+        collection = prepared.collection
+        classes = TextClasses.build(collection.corpus, collection.queries, config.encode.join_title)
+        write_parquet(classes.to_table(), path)
+        prepared.run.finish_stage("text classes", fingerprint=found)
+    return classes
+
+
+def rules(prepared: Prepared, config: Config, classes: TextClasses) -> Sequence[Rule]:
+    """Every hard exclusion that the configuration asks for, in the stated order."""
+    pairs = _near_pairs(prepared, config, classes) if config.guard.near_duplicate else None
+    return build_rules(
+        prepared.collection, prepared.positives, classes, pairs, config.guard, prepared.progress
+    )
+
+
+def _near_pairs(prepared: Prepared, config: Config, classes: TextClasses) -> SimilarPairs:
+    path = prepared.run.guard / "near_duplicates.parquet"
+    facts = {
+        "read": prepared.fingerprint,
+        "join_title": config.encode.join_title,
+        "min_relevance": config.read.min_relevance,
+        "threshold": config.guard.near_duplicate,
+    }
+    found = digest(facts)
+    if prepared.run.stage("near duplicates").get("fingerprint") == found and path.exists():
+        return SimilarPairs.from_table(read_parquet(path))
+    with timed(prepared.run, "near duplicates"):
+        pairs = near_duplicate_pairs(
+            prepared.collection.corpus,
+            np.unique(prepared.positives.doc),
+            classes,
+            config.guard.near_duplicate,
+            config.encode.join_title,
+        )
+        write_parquet(pairs.to_table(), path)
+        prepared.run.finish_stage("near duplicates", fingerprint=found, pairs=len(pairs.left))
+    return pairs
+
+
+def queries_to_leave_out(prepared: Prepared, config: Config) -> tuple[Bool, list[str | None]]:
+    """bool (queries,), and for each of those what it matched."""
+    count = prepared.collection.queries.num_rows
+    if config.guard.exclude_queries is None:
+        return np.zeros(count, np.bool_), [None] * count
+    path = Path(config.guard.exclude_queries)
+    threshold = config.guard.near_duplicate or 1.0
+    listed = excluded_queries(prepared.collection.queries, path, threshold)
+    prepared.progress.say(
+        f"{path}: {listed.entries:,} entries leave out {int(listed.queries.sum()):,} queries"
+        + describe_unmatched(listed.unmatched, "query")
+    )
+    reasons = [
+        None if way is None else f"on the list of excluded queries ({way}: {matched})"
+        for way, matched in zip(listed.reason.to_pylist(), listed.matched.to_pylist(), strict=True)
+    ]
+    return listed.queries, reasons

@@ -1,0 +1,177 @@
+"""encode: from what `--retriever` says to retrievers that can search, their texts encoded on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from hardneg.config import Config, EncodeConfig
+from hardneg.encode import VectorStore, encode_texts, load_own_vectors, open_encoder, own_vectors_fingerprint
+from hardneg.errors import InputError, UsageError
+from hardneg.fingerprints import file_digest
+from hardneg.plan.prepare import Prepared, timed
+from hardneg.protocols import Encoder, Kind, Retriever, Scorer, Vectors
+from hardneg.retriever_specs import RetrieverSpec, encode_config_of, parse_retrievers
+from hardneg.search.bm25 import Bm25Retriever, bm25_fingerprint
+from hardneg.search.exact import DenseRetriever
+from hardneg.search.run_file import RunRetriever
+from hardneg.texts import document_texts
+
+
+@dataclass(frozen=True)
+class OwnParts:
+    """What a caller brings as objects rather than by name.
+
+    models      name in the settings → SentenceTransformer or `protocols.Encoder`
+    retrievers  by their own names, in the place of `--retriever`
+    scorer      in the place of `--cross-encoder`
+    """
+
+    models: Mapping[str, Any] = field(default_factory=dict)
+    retrievers: tuple[Retriever, ...] = ()
+    scorer: Scorer | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A retriever before it is opened.
+
+    identity   what decides its candidates besides the tables that were read
+    open       makes it; for a dense one this encodes what the store lacks
+    documents  its document vectors, where it has any
+    """
+
+    name: str
+    identity: Any
+    open: Callable[[], Retriever]
+    documents: Callable[[], Vectors] | None = None
+
+
+def sources(prepared: Prepared, config: Config, own: OwnParts) -> list[Source]:
+    """The retrievers of this run, none opened yet. Raises UsageError or InputError where one cannot be."""
+    specs = parse_retrievers(config.search.retriever) if config.search.retriever else []
+    made = [_source(prepared, spec, encode_config_of(spec, config.encode, specs), own) for spec in specs]
+    made += [_own(retriever) for retriever in own.retrievers]
+    if not made:
+        raise UsageError("no retriever; name at least one, e.g. --retriever dense")
+    return made
+
+
+def _own(retriever: Retriever) -> Source:
+    # Without a fingerprint of its own nothing says that it would find the same again.
+    return Source(retriever.name, {"own": getattr(retriever, "fingerprint", id(retriever))}, lambda: retriever)
+
+
+def _source(prepared: Prepared, spec: RetrieverSpec, config: EncodeConfig, own: OwnParts) -> Source:
+    if spec.kind == "dense":
+        return _dense(prepared, spec, config, own)
+    if spec.kind == "bm25":
+        return Source(
+            spec.name,
+            {"name": spec.name, "bm25": bm25_fingerprint(), "join_title": config.join_title},
+            partial(_open_bm25, prepared, spec, config.join_title),
+        )
+    path = Path(spec.target)
+    if spec.kind == "run":
+        if not path.is_file():
+            raise InputError("is no file; give the path of a TREC run", file=path)
+        return Source(
+            spec.name, {"name": spec.name, "run": file_digest(path)}, partial(_open_run, prepared, spec.name, path)
+        )
+    if not path.is_dir():
+        raise InputError("is no folder; give one with queries.npy, documents.npy and their ids", file=path)
+    vectors = partial(_own_vectors, prepared, path, config)
+    return Source(
+        spec.name,
+        {"name": spec.name, "vectors": own_vectors_fingerprint(path, config.vectors_similarity)},
+        lambda: DenseRetriever(spec.name, vectors("query"), vectors("document")),
+        lambda: vectors("document"),
+    )
+
+
+def _open_bm25(prepared: Prepared, spec: RetrieverSpec, join_title: bool) -> Retriever:
+    collection = prepared.collection
+    texts = document_texts(collection.corpus, join_title)
+    return Bm25Retriever(spec.name, collection.queries["text"], texts)
+
+
+def _open_run(prepared: Prepared, name: str, path: Path) -> Retriever:
+    collection = prepared.collection
+    return RunRetriever(name, path, collection.queries["query_id"], collection.corpus["doc_id"])
+
+
+def _own_vectors(prepared: Prepared, folder: Path, config: EncodeConfig, kind: Kind) -> Vectors:
+    collection = prepared.collection
+    ids = collection.queries["query_id"] if kind == "query" else collection.corpus["doc_id"]
+    return load_own_vectors(
+        folder, kind, ids, similarity=config.vectors_similarity, progress=prepared.progress
+    )
+
+
+# -- dense ----------------------------------------------------------------------------------------------
+
+
+def _dense(prepared: Prepared, spec: RetrieverSpec, config: EncodeConfig, own: OwnParts) -> Source:
+    model = spec.target or config.model
+    encoder = open_encoder(own.models.get(model, model), config)
+    identity = {
+        "name": spec.name,
+        "encoders": {kind: [dict(encoder.fingerprint(kind)), encoder.prompt(kind)] for kind in KINDS},
+        "store_dtype": config.store_dtype,
+        "join_title": config.join_title,
+    }
+    encoded = partial(_encoded, prepared, spec.name, encoder, config)
+    return Source(
+        spec.name,
+        identity,
+        lambda: DenseRetriever(spec.name, encoded("query"), encoded("document")),
+        lambda: encoded("document"),
+    )
+
+
+KINDS: Sequence[Kind] = ("query", "document")
+
+
+def texts_of(prepared: Prepared, kind: Kind, join_title: bool) -> tuple[pa.ChunkedArray, Any]:
+    """The texts to encode, and the prompts that rows bring along (None: none does)."""
+    if kind == "document":
+        return document_texts(prepared.collection.corpus, join_title), None
+    queries = prepared.collection.queries
+    return queries["text"], queries["prompt"] if "prompt" in queries.column_names else None
+
+
+def _encoded(prepared: Prepared, name: str, encoder: Encoder, config: EncodeConfig, kind: Kind) -> Vectors:
+    texts, prompts = texts_of(prepared, kind, config.join_title)
+    store = VectorStore(config.cache_dir, config.store_dtype)
+    stage = f"encode {name} {kind}"
+    with timed(prepared.run, stage):
+        done = encode_texts(
+            encoder, texts, kind, store=store, prompts=prompts, progress=prepared.progress
+        )
+    describe = getattr(encoder, "describe_prompt", encoder.prompt)
+    truncated = "unknown how many" if done.truncated is None else f"{done.truncated:,}"
+    prepared.progress.say(
+        f"encode {name}: {done.encoded:,} {kind} texts encoded, {done.reused:,} in the store already, "
+        f"{truncated} truncated; prompt: {describe(kind)}"
+    )
+    prepared.progress.say(f"  first {kind} as encoded: {_short(done.example)!r}")
+    prepared.run.finish_stage(
+        stage,
+        model=encoder.name,
+        folder=str(done.folder),
+        prompt=encoder.prompt(kind),
+        similarity=encoder.similarity,
+        encoded=done.encoded,
+        reused=done.reused,
+        truncated=done.truncated,
+    )
+    return done.vectors
+
+
+def _short(text: str, longest: int = 120) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"

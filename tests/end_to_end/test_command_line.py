@@ -1,0 +1,145 @@
+"""The commands as a user types them, in processes of their own: output, exit codes, messages."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import hardneg
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+TOPICS = ["river", "engine", "violin", "glacier", "orchard", "harbour", "lantern", "saddle"]
+
+
+@pytest.fixture
+def hardneg_command(tmp_path: Path) -> Command:
+    environment = {**os.environ, "HARDNEG_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from hardneg.cli import main; main()", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+    return run
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    path = tmp_path / "pairs.jsonl"
+    rows = [
+        {
+            "query": f"what is said of the {a} and the {b}?",
+            "positive": f"The {a} and the {b}: note {i} on the {a}.",
+        }
+        for i, (a, b) in enumerate((a, b) for a in TOPICS for b in TOPICS if a != b)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+BM25 = ["--retriever", "bm25", "--relative-margin", "none"]
+
+
+def test_mine_select_export_and_inspect(hardneg_command: Command, pairs: Path, tmp_path: Path) -> None:
+    run, out = tmp_path / "run", tmp_path / "train.jsonl"
+    mined = hardneg_command("mine", pairs, "--run-dir", run, *BM25, "--to", "st-triplet", "--output", out)
+    assert (mined.returncode, "Traceback" in mined.stderr) == (0, False), mined.stderr
+    assert f"run directory: {run}" in mined.stdout
+    assert len(out.read_text().splitlines()) == 56 * 4
+    again = hardneg_command("select", run, "--name", "random", "--sampler", "random", "--seed", "3", "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["queries"]["full"] == 56
+    trec = tmp_path / "random.trec"
+    assert hardneg_command("export", run, "--selection", "random", "--to", "trec", "-o", trec).returncode == 0
+    assert len(trec.read_text().splitlines()) == 56 * 4
+    query = hardneg.open_run(run).outcomes["query_id"][0].as_py()
+    shown = hardneg_command("inspect", run, "--query", query)
+    assert shown.returncode == 0, shown.stderr
+    assert "positive" in shown.stdout and "selected" in shown.stdout
+    preview = hardneg_command("select", run, "--preview")
+    assert preview.returncode == 0, preview.stderr
+    assert sorted(path.name for path in (run / "selections").iterdir()) == ["default", "random"]
+
+
+def test_the_same_command_again_does_nothing_twice(
+    hardneg_command: Command, pairs: Path, tmp_path: Path
+) -> None:
+    arguments = ["mine", pairs, "--run-dir", tmp_path / "run", *BM25]
+    assert hardneg_command(*arguments).returncode == 0
+    before = (tmp_path / "run" / "selections" / "default" / "negatives.parquet").read_bytes()
+    again = hardneg_command(*arguments)
+    assert "search: unchanged" in again.stderr
+    assert (tmp_path / "run" / "selections" / "default" / "negatives.parquet").read_bytes() == before
+
+
+def test_quiet_says_nothing_and_json_is_json(hardneg_command: Command, pairs: Path, tmp_path: Path) -> None:
+    quiet = hardneg_command("mine", pairs, "--run-dir", tmp_path / "a", *BM25, "--quiet")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    machine = hardneg_command("mine", pairs, "--run-dir", tmp_path / "b", *BM25, "--json", "--quiet")
+    assert json.loads(machine.stdout)["queries"]["total"] == 56
+
+
+def test_a_runs_manifest_given_back_makes_the_same(
+    hardneg_command: Command, pairs: Path, tmp_path: Path
+) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    assert (
+        hardneg_command("mine", pairs, "--run-dir", a, *BM25, "--sampler", "random", "--seed", 5).returncode
+        == 0
+    )
+    assert hardneg_command("mine", pairs, "--run-dir", b, "--config", a / "manifest.json").returncode == 0
+    for table in ("negatives", "outcomes", "decisions", "positives"):
+        name = Path("selections") / "default" / f"{table}.parquet"
+        assert (a / name).read_bytes() == (b / name).read_bytes(), table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["mine", "missing.jsonl"], 2, "missing.jsonl"),
+        (["mine", "PAIRS", "--depth", "0"], 2, "depth: Input should be greater than or equal to 1"),
+        (["mine", "PAIRS", "--window", "9"], 2, "'9' is no window"),
+        (["mine", "PAIRS", "--retriever", "bm52"], 2, "did you mean 'bm25'"),
+        (["mine", "PAIRS", "--query-column", "qery"], 2, "qery"),
+        (["mine", "PAIRS", "--to", "trec"], 2, "--to FORMAT and --output FILE go together"),
+        (["mine", "PAIRS", "--recipe", "bgee"], 2, "did you mean 'bge'"),
+        (["mine", "PAIRS", "--config", "nothing.yaml"], 2, "nothing.yaml"),
+        (["mine", "PAIRS", "--model", "no/such-model"], 1, "no/such-model"),
+        (["select", "nowhere"], 2, "no run directory"),
+        (["export", "nowhere", "--to", "trec", "--output", "x"], 2, "no run directory"),
+        (["inspect", "nowhere", "--query", "1"], 2, "no run directory"),
+        (["mien"], 2, "mien"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(
+    hardneg_command: Command, pairs: Path, tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    given = [str(pairs) if a == "PAIRS" else a for a in arguments]
+    if given[0] == "mine":
+        given += ["--run-dir", str(tmp_path / "run")]
+    result = hardneg_command(*given)
+    assert result.returncode == code, result.stderr
+    assert message in " ".join(result.stderr.replace("│", " ").split())
+    assert "Traceback" not in result.stderr
+
+
+def test_debug_shows_the_traceback(hardneg_command: Command) -> None:
+    assert "Traceback" in hardneg_command("mine", "missing.jsonl", "--debug").stderr
+
+
+def test_dry_run_estimates_and_writes_no_run(hardneg_command: Command, pairs: Path, tmp_path: Path) -> None:
+    result = hardneg_command("mine", pairs, "--run-dir", tmp_path / "run", *BM25, "--dry-run", "--json")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["queries"] == 56
+    assert found["disk_bytes"] > 0 and found["memory_bytes"] > 0 and found["seconds"] >= 0
+    assert not (tmp_path / "run").exists()
+
+
+def test_version(hardneg_command: Command) -> None:
+    assert hardneg_command("--version").stdout.startswith("hardneg 0.")

@@ -1,0 +1,152 @@
+"""Exact search equals a brute force in float64, for any blocks, threads and however many ties."""
+
+from __future__ import annotations
+
+import math
+
+import faiss
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hardneg.progress import Silent
+from hardneg.search.canonical import canonical_scores, score_documents
+from hardneg.search.exact import DenseRetriever
+
+
+class Stored:
+    """Vectors in memory, kept as they would be stored and read as float32."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self.shape = array.shape
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        return self.array[rows].astype(np.float32)
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        return self.array[start:stop].astype(np.float32)
+
+
+def halving_sums(query: np.ndarray, documents: np.ndarray) -> np.ndarray:
+    """Float64 products filled up to a power of two, halves added until one is left, rounded once."""
+    products = query.astype(np.float64) * documents.astype(np.float64)
+    full = 1 << (products.shape[1] - 1).bit_length()
+    terms = np.hstack([products, np.zeros((len(products), full - products.shape[1]))])
+    while terms.shape[1] > 1:
+        low, high = np.hsplit(terms, 2)
+        terms = low + high
+    return terms[:, 0].astype(np.float32)
+
+
+def brute_force(queries: np.ndarray, documents: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:
+    scores = np.array([halving_sums(query, documents) for query in queries])
+    order = np.array([sorted(range(len(documents)), key=lambda row: (-s[row], row))[:depth] for s in scores])
+    return order, np.take_along_axis(scores, order, axis=1)
+
+
+def search(
+    queries: np.ndarray, documents: np.ndarray, depth: int, **options: int
+) -> tuple[np.ndarray, np.ndarray]:
+    retriever = DenseRetriever("dense", Stored(queries), Stored(documents), **options)
+    rows = np.arange(len(queries), dtype=np.int32)
+    ranking = retriever.search(rows, depth, np.zeros((len(queries), 0), np.int32), Silent())
+    return ranking.doc, ranking.score
+
+
+@st.composite
+def collections(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int]:
+    """Few distinct vectors drawn many times (twins), some moved by a last bit (near ties)."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    dimension = draw(st.integers(1, 24))
+    distinct = draw(st.integers(1, 12))
+    count = draw(st.integers(1, 150))
+    scale = draw(st.sampled_from([1.0, 1e-3, 1e3]))
+    base = rng.standard_normal((distinct, dimension)) * scale
+    if draw(st.booleans()):
+        base = np.round(base * 2)
+    documents = base[rng.integers(0, distinct, count)].astype(np.float32)
+    nudged = rng.random(documents.shape) < draw(st.sampled_from([0.0, 0.05]))
+    documents[nudged] = np.nextafter(documents[nudged], np.float32(np.inf))
+    if draw(st.booleans()):
+        documents = documents.astype(np.float16)
+    queries = rng.standard_normal((draw(st.integers(1, 4)), dimension)).astype(np.float32)
+    return queries, documents, draw(st.integers(1, 60))
+
+
+@settings(max_examples=120, deadline=None)
+@given(collections(), st.integers(1, 40), st.integers(1, 5))
+def test_equals_brute_force_whatever_the_blocks(
+    collection: tuple[np.ndarray, np.ndarray, int], rows_a_block: int, query_block: int
+) -> None:
+    queries, documents, depth = collection
+    doc, score = search(
+        queries,
+        documents,
+        depth,
+        block_bytes=4 * documents.shape[1] * rows_a_block,
+        query_block=query_block,
+    )
+    wanted_doc, wanted_score = brute_force(queries, documents.astype(np.float32), depth)
+    width = min(depth, len(documents))
+    np.testing.assert_array_equal(doc[:, :width], wanted_doc)
+    np.testing.assert_array_equal(score[:, :width], wanted_score)
+    assert (doc[:, width:] == -1).all()
+    assert np.isnan(score[:, width:]).all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([17, 64, 100]))
+def test_threads_blocks_and_row_order_do_not_change_a_byte(seed: int, dimension: int) -> None:
+    rng = np.random.default_rng(seed)
+    documents = rng.standard_normal((700, dimension)).astype(np.float32)
+    documents[350:] = documents[:350]  # every document has a twin
+    documents /= np.linalg.norm(documents, axis=1, keepdims=True)
+    queries = documents[:40] + rng.standard_normal((40, dimension)).astype(np.float32) * 0.1
+    found = []
+    before = faiss.omp_get_max_threads()
+    try:
+        for threads, rows, query_block in ((1, 700, 40), (2, 91, 40), (2, 350, 7), (1, 13, 3)):
+            faiss.omp_set_num_threads(threads)
+            doc, score = search(
+                queries, documents, 30, block_bytes=4 * dimension * rows, query_block=query_block
+            )
+            found.append(doc.tobytes() + score.tobytes())
+        order = rng.permutation(40)
+        doc, score = search(queries[order], documents, 30)
+        back = np.argsort(order)
+        found.append(doc[back].tobytes() + score[back].tobytes())
+    finally:
+        faiss.omp_set_num_threads(before)
+    assert len(set(found)) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 70), st.integers(1, 9), st.integers(1, 9))
+def test_canonical_scores_do_not_depend_on_the_batch(seed: int, dimension: int, queries: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    left = rng.standard_normal((queries, dimension)).astype(np.float32)
+    documents = rng.standard_normal((20, dimension)).astype(np.float32)
+    doc = rng.integers(0, 20, (queries, k)).astype(np.int32)
+    together = score_documents(left, Stored(documents), doc)
+    for q in range(queries):
+        for place in range(k):
+            alone = canonical_scores(left[q : q + 1], documents[doc[q, place]][None, None])
+            assert alone[0, 0] == together[q, place]
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 3, 5, 31, 32, 33, 64, 384, 768, 1000])
+def test_canonical_scores_sum_every_dimension_in_the_halving_order(dimension: int) -> None:
+    left, right = np.random.default_rng(dimension).standard_normal((2, dimension)).astype(np.float32)
+    found = canonical_scores(left[None], right[None, None])[0, 0]
+    assert found == halving_sums(left, right[None])[0]
+    exact = math.fsum(float(a) * float(b) for a, b in zip(left, right, strict=True))
+    assert abs(float(found) - exact) <= 2.0**-24 * abs(exact) + 1e-13
+
+
+def test_whole_numbers_are_scored_without_any_error() -> None:
+    rng = np.random.default_rng(0)
+    queries, documents = rng.integers(-30, 31, (2, 50, 100)).astype(np.float32)
+    found = canonical_scores(queries, documents[None].repeat(50, axis=0))
+    np.testing.assert_array_equal(found, queries.astype(np.int64) @ documents.astype(np.int64).T)

@@ -1,0 +1,125 @@
+"""The scorer gives what the model gives, as logit or probability, and refuses what is no cross-encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import CrossEncoder
+
+from hardneg.config import RescoreConfig
+from hardneg.errors import ModelError
+from hardneg.rescore import CrossEncoderScorer
+
+Maker = Callable[..., Path]
+
+PAIRS = [
+    ("what is bm25", "bm25 ranks documents by the words they share with a query"),
+    ("what is bm25", "a cat"),
+    ("who wrote it", "nobody knows who wrote the oldest of these texts"),
+    ("x", "y"),
+]
+
+
+def test_logits_are_the_models_own(folder: Path) -> None:
+    expected = CrossEncoder(str(folder), device="cpu").predict(PAIRS, activation_fn=torch.nn.Identity())
+    scores = CrossEncoderScorer(folder, device="cpu").score(PAIRS)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
+    assert np.ptp(scores) > 0.01  # the model tells these pairs apart
+
+
+def test_a_probability_is_the_sigmoid_of_the_logit(folder: Path) -> None:
+    logits = CrossEncoderScorer(folder, device="cpu").score(PAIRS).astype(np.float64)
+    config = RescoreConfig(cross_encoder_output="probability")
+    probabilities = CrossEncoderScorer(folder, config, device="cpu").score(PAIRS)
+    np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-logits)), atol=1e-6)
+
+
+def test_an_activation_that_the_model_declares_does_not_change_the_logit(folder: Path) -> None:
+    model = CrossEncoder(str(folder), device="cpu", activation_fn=torch.nn.Tanh())
+    np.testing.assert_allclose(
+        CrossEncoderScorer(model).score(PAIRS),
+        CrossEncoderScorer(folder, device="cpu").score(PAIRS),
+        atol=1e-6,
+    )
+
+
+def test_order_and_batch_size_change_nothing(folder: Path) -> None:
+    scores = CrossEncoderScorer(folder, device="cpu").score(PAIRS)
+    for size in (1, 3):
+        scorer = CrossEncoderScorer(folder, RescoreConfig(cross_encoder_batch_size=size), device="cpu")
+        np.testing.assert_allclose(scorer.score(PAIRS[::-1])[::-1], scores, atol=1e-6)
+
+
+def test_the_longest_pair_is_cut_where_it_is_set(folder: Path) -> None:
+    scorer = CrossEncoderScorer(folder, RescoreConfig(cross_encoder_max_length=8), device="cpu")
+    # [CLS] a [SEP] and [SEP] leave four letters of the document.
+    alike = scorer.score([("a", "bcdefgh"), ("a", "bcdezzz")])
+    assert alike[0] == pytest.approx(alike[1], abs=1e-6)
+    longer = CrossEncoderScorer(folder, device="cpu").score([("a", "bcdefgh"), ("a", "bcdezzz")])
+    assert abs(longer[0] - longer[1]) > 1e-4
+
+
+def test_several_labels_are_refused(make: Maker) -> None:
+    with pytest.raises(ModelError, match="gives 3 scores a pair"):
+        CrossEncoderScorer(make(num_labels=3), device="cpu")
+
+
+def test_a_bi_encoder_is_refused(tmp_path: Path, folder: Path) -> None:
+    """transformers would give it a head of random weights, and scores that mean nothing."""
+    from transformers import AutoModel, AutoTokenizer
+
+    AutoModel.from_pretrained(folder).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="is no cross-encoder: BertModel has no head"):
+        CrossEncoderScorer(tmp_path, device="cpu")
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="absent': no such folder"):
+        CrossEncoderScorer(tmp_path / "absent")
+
+
+def test_pickled_weights_are_not_loaded(make: Maker) -> None:
+    folder = make()
+    model = CrossEncoder(str(folder), device="cpu").model
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        CrossEncoderScorer(folder, device="cpu")
+
+
+def test_not_a_number_is_refused(folder: Path) -> None:
+    model = CrossEncoder(str(folder), device="cpu")
+    with torch.no_grad():
+        model.model.classifier.bias.fill_(float("nan"))
+    with pytest.raises(ModelError, match="4 of them NaN or infinite"):
+        CrossEncoderScorer(model).score(PAIRS)
+
+
+def test_no_pairs_give_no_scores(folder: Path) -> None:
+    assert CrossEncoderScorer(folder, device="cpu").score([]).shape == (0,)
+
+
+def test_the_fingerprint_tells_models_and_settings_apart(folder: Path, make: Maker) -> None:
+    def fingerprint(path: Path, **options: object) -> object:
+        return CrossEncoderScorer(path, RescoreConfig(**options), device="cpu").fingerprint()  # type: ignore[arg-type]
+
+    same = fingerprint(folder)
+    assert fingerprint(make(seed=0)) == same  # the same content elsewhere
+    assert fingerprint(folder, cross_encoder_batch_size=7) == same
+    assert fingerprint(make(seed=1)) != same
+    assert fingerprint(folder, cross_encoder_output="probability") != same
+    assert fingerprint(folder, cross_encoder_max_length=16) != same
+
+
+def test_a_model_given_as_an_object_has_a_fingerprint_of_its_content(folder: Path, make: Maker) -> None:
+    def fingerprint(path: Path) -> object:
+        return CrossEncoderScorer(CrossEncoder(str(path), device="cpu")).fingerprint()
+
+    assert fingerprint(folder) == fingerprint(folder)
+    assert fingerprint(folder) != fingerprint(make(seed=1))

@@ -17,6 +17,7 @@ from hardneg.records import Int64
 TEXTS_A_SLICE = 16384
 """About so many values are lines at a time, so that a cross product of long texts stays in bounds."""
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 # JSON lets these stand as they are, but `str.splitlines` ends a line at them.
 _LINE_ENDS = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
 
@@ -49,20 +50,15 @@ def header(table: pa.Table, separator: str) -> bytes:
 
 
 def quote_json(texts: pa.Array) -> pa.Array:
-    """large_string → large_string, each value as a JSON string."""
-    raw = texts.cast(pa.large_binary()).to_pylist()
-    return pa.array([_json_string(value) for value in raw], pa.large_string())
-
-
-def _json_string(raw: bytes | None) -> str:
-    if raw is None:
-        return "null"
+    """large_string → large_string, each value as a JSON string, null as null."""
     try:
-        quoted = json.dumps(raw.decode(), ensure_ascii=False)
+        quoted = pa.array(map(_ENCODER.encode, texts.to_pylist()), pa.large_string())
     except UnicodeDecodeError:  # a lone surrogate, which only an escape can hold
-        return json.dumps(raw.decode("utf-8", "surrogatepass"))
+        raw = texts.cast(pa.large_binary()).to_pylist()
+        decoded = [None if value is None else value.decode("utf-8", "surrogatepass") for value in raw]
+        return pa.array(map(json.dumps, decoded), pa.large_string())
     for end, escaped in _LINE_ENDS.items():
-        quoted = quoted.replace(end, escaped)
+        quoted = pc.replace_substring(quoted, end, escaped)
     return quoted
 
 
@@ -83,11 +79,28 @@ def decimals(values: pa.Array) -> pa.Array:
 
 def _sliced(table: pa.Table, quote: Callable[[pa.Array], pa.Array]) -> Iterator[list[pa.Array]]:
     """The columns with their texts quoted, some rows at a time."""
-    columns = [_quoted(column.combine_chunks(), quote) for column in table.columns]
+    once = _once_a_dictionary(quote)
+    columns = [_quoted(column.combine_chunks(), once) for column in table.columns]
     values = sum(len(column.values) if pa.types.is_list(column.type) else len(column) for column in columns)
     step = max(1, TEXTS_A_SLICE * table.num_rows // max(1, values))
     for begin in range(0, table.num_rows, step):
         yield [column.slice(begin, step) for column in columns]
+
+
+def _once_a_dictionary(quote: Callable[[pa.Array], pa.Array]) -> Callable[[pa.Array], pa.Array]:
+    """`quote`, but columns that share their texts (by where these lie in memory) have them quoted once."""
+    known: dict[
+        tuple[int, int, int], tuple[pa.Array, pa.Array]
+    ] = {}  # holds the texts, lest their place be reused
+
+    def quote_once(texts: pa.Array) -> pa.Array:
+        data = texts.buffers()[2]
+        place = (0 if data is None else data.address, texts.offset, len(texts))
+        if place not in known:
+            known[place] = (texts, quote(texts))
+        return known[place][1]
+
+    return quote_once
 
 
 def _quoted(column: pa.Array, quote: Callable[[pa.Array], pa.Array]) -> pa.Array:

@@ -140,11 +140,14 @@ def test_a_bi_encoder_trains_a_step_on_the_data_set(
         SentenceTransformerTrainer,
         SentenceTransformerTrainingArguments,
     )
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
+    model = SentenceTransformer(str(checkpoint), device="cpu")
     trainer = SentenceTransformerTrainer(
-        model=SentenceTransformer(str(checkpoint), device="cpu"),
+        model=model,
         args=_arguments(SentenceTransformerTrainingArguments, tmp_path),
         train_dataset=to_dataset(selection, "st-triplet"),
+        loss=MultipleNegativesRankingLoss(model),
     )
     assert math.isfinite(trainer.train().training_loss)
 

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hardneg.config import Config
 from hardneg.errors import StoreError
 from hardneg.files import read_json, read_parquet, write_json, write_parquet
 from hardneg.fingerprints import digest
 from hardneg.plan.prepare import Prepared, timed
+from hardneg.plan.retrievers import Source
 from hardneg.protocols import Retriever
 from hardneg.records import Block, Int32
+from hardneg.run_directory import RunDirectory
 from hardneg.search.candidates import block_from_rows, candidate_rows, positive_rows
 from hardneg.search.union import union
 
+NO_LIMIT = 2**31 - 1
+SCORER_KEY = b"hardneg.scorer"
 QUERIES_A_PART = 4096
 """Queries searched at once: enough that reading the vectors costs little beside comparing them."""
 
 
-def search(prepared: Prepared, retrievers: Sequence[Retriever], depth: int, identity: object) -> None:
+def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Config) -> None:
     """The stage: write what is missing of the candidates at this depth.
 
-    `identity` decides the candidates besides the read tables and the depth; candidates of another identity
-    are removed, deeper ones of the same are kept (selection cuts them).
+    Candidates of other tables, retrievers or positives are removed; deeper ones of the same are kept
+    (selection cuts them).
     """
     run = prepared.run
-    found = digest({"read": prepared.fingerprint, "retrievers": identity})
+    found = search_fingerprint(prepared, sources, config)
     if run.stage("search").get("fingerprint") == found and run.stage("search")["depth"] >= depth:
         prepared.progress.say("search: unchanged")
         return
@@ -38,6 +44,7 @@ def search(prepared: Prepared, retrievers: Sequence[Retriever], depth: int, iden
         run.forget_stage("search")
         run.clear(run.candidates, run.positives)
         write_json(plan, plan_path)
+    retrievers = [source.open() for source in sources]
     with timed(run, "search"):
         queries = np.arange(prepared.collection.queries.num_rows, dtype=np.int32)
         for number, start in enumerate(range(0, len(queries), QUERIES_A_PART)):
@@ -46,6 +53,17 @@ def search(prepared: Prepared, retrievers: Sequence[Retriever], depth: int, iden
                 rows = queries[start : start + QUERIES_A_PART]
                 save_block(prepared, search_block(prepared, retrievers, rows, depth), name)
     run.finish_stage("search", fingerprint=found, depth=depth, retrievers=[r.name for r in retrievers])
+
+
+def search_fingerprint(prepared: Prepared, sources: Sequence[Source], config: Config) -> str:
+    """What decides the stored candidates, their depth apart."""
+    return digest(
+        {
+            "read": prepared.fingerprint,
+            "min_relevance": config.read.min_relevance,
+            "retrievers": [source.identity for source in sources],
+        }
+    )
 
 
 def search_block(prepared: Prepared, retrievers: Sequence[Retriever], queries: Int32, depth: int) -> Block:
@@ -58,36 +76,56 @@ def search_block(prepared: Prepared, retrievers: Sequence[Retriever], queries: I
 def save_block(prepared: Prepared, block: Block, name: str, mark: str = "") -> None:
     """Write one part; the candidates last, since their file says that the part is whole.
 
-    `mark` is kept in the files' metadata: the fingerprint of the scorer whose scores they hold.
+    `mark` is kept in its metadata: the fingerprint of the scorer whose scores it holds.
     """
     collection, run = prepared.collection, prepared.run
     query_ids, doc_ids = collection.queries["query_id"], collection.corpus["doc_id"]
     write_parquet(positive_rows(block, query_ids, doc_ids), run.positives / f"{name}.parquet")
     rows = candidate_rows(block, query_ids, doc_ids)
-    rows = rows.replace_schema_metadata({**(rows.schema.metadata or {}), "hardneg.scorer": mark})
+    rows = rows.replace_schema_metadata({**(rows.schema.metadata or {}), SCORER_KEY: mark.encode()})
     write_parquet(rows, run.candidates / f"{name}.parquet")
 
 
-def read_blocks(prepared: Prepared, depth: int) -> Iterator[tuple[str, Block]]:
-    """The stored parts as blocks, cut at this depth."""
-    for name in prepared.run.parts():
-        if name.startswith("part-"):
-            yield name, read_block(prepared, name, depth)
-
-
-def read_block(prepared: Prepared, name: str, depth: int) -> Block:
+def read_block(prepared: Prepared, name: str, depth: int = NO_LIMIT) -> Block:
+    """A stored part, cut at this depth."""
     run = prepared.run
-    candidates = read_parquet(
-        run.candidates / f"{name}.parquet", _number_columns(run.candidates / f"{name}.parquet")
+    candidates, positives = run.candidates / f"{name}.parquet", run.positives / f"{name}.parquet"
+    return block_from_rows(
+        read_parquet(candidates, _number_columns(candidates)),
+        read_parquet(positives, _number_columns(positives)),
+        retrievers=run.stage("search")["retrievers"],
+        depth=depth,
     )
-    positives = read_parquet(
-        run.positives / f"{name}.parquet", _number_columns(run.positives / f"{name}.parquet")
-    )
-    return block_from_rows(candidates, positives, retrievers=run.stage("search")["retrievers"], depth=depth)
 
 
-def _number_columns(path: object) -> list[str]:
-    """All columns but the ids: reading half a million strings to throw them away is what `select` spares."""
+def parts_in_order(run: RunDirectory) -> list[str]:
+    """First the parts that hold every query once, then those of some queries searched deeper, by depth."""
+    return sorted(run.parts(), key=lambda name: (name.startswith("deep-"), name))
+
+
+def candidate_table(run: RunDirectory) -> pa.Table:
+    """All stored candidates; of a query that was searched deeper, the deepest."""
+    kept: list[pa.Table] = []
+    seen = np.zeros(0, np.int32)
+    for name in reversed(parts_in_order(run)):
+        table = read_parquet(run.candidates / f"{name}.parquet")
+        rows = table["query_row"].to_numpy()
+        kept.append(table.filter(pa.array(~np.isin(rows, seen))) if len(seen) else table)
+        if name.startswith("deep-"):
+            seen = np.union1d(seen, rows)
+    return pa.concat_tables(kept[::-1]).replace_schema_metadata(None)
+
+
+def deepen(prepared: Prepared, retrievers: Sequence[Retriever], queries: Int32, depth: int) -> str:
+    """Search these queries to a greater depth and keep the result as a part of its own; return its name."""
+    name = f"deep-{depth:09d}-{digest(queries.tolist())[:16]}"
+    if not (prepared.run.candidates / f"{name}.parquet").exists():
+        save_block(prepared, search_block(prepared, retrievers, queries, depth), name)
+    return name
+
+
+def _number_columns(path: Path) -> list[str]:
+    """All columns but the ids: `select` needs no string."""
     try:
         names = pq.read_schema(path).names
     except (OSError, pa.ArrowInvalid) as error:

@@ -1,0 +1,88 @@
+"""Every candidate of one query, with ranks, scores, decision and reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from hardneg.config import nearest
+from hardneg.errors import InputError
+from hardneg.plan.retrieve import parts_in_order
+from hardneg.records import CANDIDATES, POSITIVES
+from hardneg.run_directory import RunDirectory
+from hardneg.texts import document_texts
+
+
+def inspect_query(run: RunDirectory, selection: str, query_id: str) -> dict[str, Any]:
+    """The query, its positives, its outcome and its candidates as JSON values.
+
+    Raises InputError for a query that the run does not have, naming the nearest id.
+    """
+    collection = run.collection()
+    found = collection.queries.filter(pc.equal(collection.queries["query_id"], query_id))
+    if not found.num_rows:
+        known = collection.queries["query_id"].to_pylist()
+        raise InputError(f"has no query {query_id!r}{nearest(query_id, known[:100_000])}", file=run.path)
+    of_query = pc.field("query_id") == query_id
+    texts = dict(zip(collection.corpus["doc_id"].to_pylist(), range(collection.corpus.num_rows), strict=True))
+    corpus_texts = document_texts(collection.corpus)
+
+    def text_of(doc_id: str) -> str:
+        return str(corpus_texts[texts[doc_id]])
+
+    folder = run.selection(selection)
+    run.selection_table(selection, "outcomes", ["query_id"])  # says which selections there are, if not this
+    outcome = pq.read_table(folder / "outcomes.parquet", filters=of_query).to_pylist()
+    decisions = pq.read_table(folder / "decisions.parquet", filters=of_query).to_pylist()
+    candidates = _by_document(_rows(run, run.candidates, query_id))
+    decided = {row["doc_id"]: row for row in decisions}
+    return {
+        "query_id": query_id,
+        "text": found["text"][0].as_py(),
+        "outcome": outcome[0]["outcome"] if outcome else None,
+        "message": outcome[0]["message"] if outcome else None,
+        "positives": [
+            {
+                "doc_id": row["doc_id"],
+                "scores": {name: score for name, score in row.items() if name not in POSITIVES.names},
+                "text": text_of(row["doc_id"]),
+            }
+            for row in _rows(run, run.positives, query_id)
+        ],
+        "candidates": [
+            {
+                "doc_id": doc_id,
+                **facts,
+                **{k: decided.get(doc_id, {}).get(k) for k in ("p_false_negative", "decision", "reason")},
+                "text": text_of(doc_id),
+            }
+            for doc_id, facts in candidates.items()
+        ],
+    }
+
+
+def _rows(run: RunDirectory, folder: Any, query_id: str) -> list[dict[str, Any]]:
+    """The query's rows of its deepest part."""
+    for name in reversed(parts_in_order(run)):
+        rows: list[dict[str, Any]] = _filtered(folder / f"{name}.parquet", query_id).to_pylist()
+        if rows:
+            return rows
+    return []
+
+
+def _filtered(path: Any, query_id: str) -> pa.Table:
+    return pq.read_table(path, filters=pc.field("query_id") == query_id)
+
+
+def _by_document(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """doc_id → ranks and scores by retriever and scorer, in the order of the best rank."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: row["rank"]):
+        facts = found.setdefault(row["doc_id"], {"ranks": {}, "scores": {}})
+        facts["ranks"][row["retriever"]] = row["rank"]
+        facts["scores"][row["retriever"]] = row["score"]
+        facts["scores"].update({k: v for k, v in row.items() if k not in CANDIDATES.names})
+    return found

@@ -57,7 +57,7 @@ def export(
     return _report(to, output, layout, tally)
 
 
-def to_dataset(selection: SelectedTables, to: str, *, options: ExportOptions = DEFAULT_OPTIONS) -> Dataset:
+def to_dataset(selection: SelectedTables, to: str, options: ExportOptions = DEFAULT_OPTIONS) -> Dataset:
     """The rows of `export` as a `datasets.Dataset`, in memory. Raises what `export` raises."""
     from datasets import Dataset
 

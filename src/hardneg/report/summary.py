@@ -1,0 +1,222 @@
+"""What a run or a selection came to, as numbers, and as the short tables that a terminal shows."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hardneg.report.terminal import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+OUTCOMES = ("full", "short", "empty", "dropped", "invalid")
+NOT_REASONS = frozenset({"query_row", "candidates", "positives", "negatives", "wanted", "depth"})
+"""Whole-number columns of the outcomes that count something else than candidates under a reason."""
+CHOSEN = frozenset({"selected", "given", "backfill"})
+"""Reasons that are no reason to drop."""
+WIDEST = 10_000
+SNIPPET = 60
+DASH = "-"
+
+
+def summary(outcomes: pa.Table, negatives: pa.Table, timings: Mapping[str, float]) -> dict[str, Any]:
+    """The numbers of a selection as JSON values, None where there is nothing to take a mean of.
+
+    outcomes   `query_id`, `outcome` and a whole-number column for each reason
+    negatives  records.NEGATIVES
+    timings    stage → seconds, in the order in which they are shown
+    """
+    by_outcome = _counts(outcomes["outcome"])
+    named = {name: by_outcome.pop(name, 0) for name in OUTCOMES}
+    sources = _counts(negatives["source"])
+    return {
+        "queries": {"total": len(outcomes), **named, **by_outcome},
+        "negatives": {
+            "total": len(negatives),
+            "mean_per_query": len(negatives) / len(outcomes) if len(outcomes) else None,
+            "sources": sources,
+        },
+        "hardness": {"mean_score": _mean(negatives["score"]), "mean_rank": _mean(negatives["rank"])},
+        "reasons": _reasons(outcomes),
+        "seconds": {stage: float(seconds) for stage, seconds in timings.items()},
+    }
+
+
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    """value → how often, the most frequent first."""
+    values = column.cast(pa.string()).drop_null()
+    counts = {row["values"]: row["counts"] for row in pc.value_counts(values).to_pylist()}
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _mean(column: pa.ChunkedArray) -> float | None:
+    values = column.drop_null().to_numpy().astype(np.float64)
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if len(values) else None
+
+
+def _reasons(outcomes: pa.Table) -> dict[str, int]:
+    """reason → candidates, in the order of the columns (the stated order of the rules)."""
+    counted = {
+        field.name: pc.sum(outcomes[field.name]).as_py() or 0
+        for field in outcomes.schema
+        if pa.types.is_integer(field.type) and field.name not in NOT_REASONS
+    }
+    return {name: count for name, count in counted.items() if count}
+
+
+# -- tables ---------------------------------------------------------------------------------------------
+
+
+def render_summary(found: Mapping[str, Any]) -> str:
+    """The end-of-run table; `found` is what `summary` gives, with `export` where a file was written."""
+    queries, negatives, hardness = found["queries"], found["negatives"], found["hardness"]
+    dropped = {name: count for name, count in found["reasons"].items() if name not in CHOSEN}
+    kinds = ", ".join(f"{count:,} {name}" for name, count in queries.items() if name != "total" and count)
+    sources = ", ".join(f"{count:,} {name}" for name, count in negatives["sources"].items())
+    score, rank = _number(hardness["mean_score"]), _number(hardness["mean_rank"], 1)
+    rows = [
+        ("queries", f"{queries['total']:,}" + (f": {kinds}" if kinds else "")),
+        ("negatives", f"{negatives['total']:,}" + (f": {sources}" if sources else "")),
+        ("negatives a query", _number(negatives["mean_per_query"], 2)),
+        ("hardness", f"mean score {score}, mean raw rank {rank}"),
+        *_first_labelled("not chosen", (f"{count:,} {name}" for name, count in dropped.items())),
+        *(
+            _first_labelled(
+                "time", (f"{seconds:,.1f} s {stage}" for stage, seconds in found["seconds"].items())
+            )
+        ),
+    ]
+    if export := found.get("export"):
+        rows.append(("exported", f"{export['rows']:,} rows of {export['to']}"))
+        left_out = export["queries_without_negatives"] + export["queries_short"]
+        if left_out:
+            rows.append(("", f"{left_out:,} queries not in the file: too few negatives"))
+    table = _table("", "", header=False)
+    for label, value in rows:
+        table.add_row(_cell(label), _cell(value))
+    return _string(table)
+
+
+def _first_labelled(label: str, lines: Iterable[str]) -> list[tuple[str, str]]:
+    return [(label if place == 0 else "", line) for place, line in enumerate(lines)]
+
+
+def render_preview(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A line a set of rules, a column a key."""
+    if not rows:
+        return "nothing to show"
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    table = _table(*(column.replace("_", " ") for column in columns))
+    for row in rows:
+        table.add_row(*(_cell(_value(row.get(column))) for column in columns))
+    return _string(table)
+
+
+def render_query(found: Mapping[str, Any]) -> str:
+    """One query: its text, its positives, then every candidate with ranks, scores, decision and reason.
+
+    found  `query_id`, `text`, `outcome`, `message`; `positives`: `doc_id`, `scores`, `text`; `candidates`:
+           `doc_id`, `ranks`, `scores`, `p_false_negative`, `decision`, `reason`, `text`
+    """
+    lines = [printable(f"query {found['query_id']}: {found['text']}")]
+    if found.get("outcome"):
+        message = f" ({found['message']})" if found.get("message") else ""
+        lines.append(printable(f"outcome: {found['outcome']}{message}"))
+    return "\n".join([*lines, "", _positives(found["positives"]), "", _candidates(found["candidates"])])
+
+
+def _positives(positives: Sequence[Mapping[str, Any]]) -> str:
+    scorers = _names(positives, "scores")
+    table = _table("positive", *scorers, "text")
+    for row in positives:
+        table.add_row(
+            _cell(row["doc_id"]),
+            *(_cell(_number(row["scores"].get(name))) for name in scorers),
+            _cell(_snippet(row["text"])),
+        )
+    return _string(table)
+
+
+def _candidates(candidates: Sequence[Mapping[str, Any]]) -> str:
+    retrievers, scorers = _names(candidates, "ranks"), _names(candidates, "scores")
+    judged = any(row.get("p_false_negative") is not None for row in candidates)
+    table = _table(
+        "candidate",
+        *(f"rank {name}" for name in retrievers),
+        *(f"score {name}" for name in scorers),
+        *(["p false negative"] if judged else []),
+        "decision",
+        "reason",
+        "text",
+    )
+    for row in candidates:
+        table.add_row(
+            _cell(row["doc_id"]),
+            *(_cell(_value(row["ranks"].get(name))) for name in retrievers),
+            *(_cell(_number(row["scores"].get(name))) for name in scorers),
+            *([_cell(_number(row.get("p_false_negative")))] if judged else []),
+            _cell(_value(row.get("decision"))),
+            _cell(_value(row.get("reason"))),
+            _cell(_snippet(row["text"])),
+        )
+    return _string(table)
+
+
+def _names(rows: Sequence[Mapping[str, Any]], key: str) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row[key]))
+
+
+# -- cells ----------------------------------------------------------------------------------------------
+
+
+def _number(value: float | None, places: int = 4) -> str:
+    return DASH if value is None or not math.isfinite(value) else f"{value:,.{places}f}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return DASH if value is None else str(value)
+
+
+def _snippet(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= SNIPPET else line[: SNIPPET - 1] + "…"
+
+
+def _cell(text: str) -> Any:
+    """Text as it is: rich would read `[bold]` in a plain string as markup."""
+    from rich.text import Text
+
+    return Text(printable(text))
+
+
+def _table(*headers: str, header: bool = True) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD if header else None, show_header=header, pad_edge=False)
+    for name in headers:
+        table.add_column(_cell(name), no_wrap=True)
+    return table
+
+
+def _string(table: Table) -> str:
+    """Without colours, as wide as it needs: the same text for a terminal, a file and a test."""
+    from rich.console import Console
+
+    width = Console(width=WIDEST).measure(table).maximum
+    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False)
+    console.print(table)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")

@@ -1,0 +1,241 @@
+"""Copies with small edits are found, different documents left alone, no pair at the threshold missed."""
+
+from __future__ import annotations
+
+import inspect
+import random
+import statistics
+import subprocess
+import textwrap
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hardneg.guard import SimilarPairs, TextClasses, near_duplicate_pairs
+from hardneg.guard.minhash import rows_per_band
+from hardneg.guard.shingles import similarities
+from hardneg.texts import normalise
+
+THRESHOLD = 0.8
+
+
+def shingles(text: str) -> set[str]:
+    normalised = normalise(text)
+    return {normalised[at : at + 5] for at in range(max(len(normalised) - 4, 1))} if normalised else set()
+
+
+def jaccard(one: str, other: str) -> float:
+    a, b = shingles(one), shingles(other)
+    return len(a & b) / len(a | b) if a and b else 0.0
+
+
+def pairs(texts: list[str], positives: list[int], threshold: float = THRESHOLD) -> SimilarPairs:
+    table = pa.table({"text": pa.array(texts, pa.large_string())})
+    classes = TextClasses.build(table, pa.table({"text": pa.array([], pa.large_string())}))
+    return near_duplicate_pairs(table, np.array(positives, np.int32), classes, threshold)
+
+
+def found(texts: list[str], positives: list[int], threshold: float = THRESHOLD) -> set[tuple[int, int]]:
+    result = pairs(texts, positives, threshold)
+    return set(zip(result.left.tolist(), result.right.tolist(), strict=True))
+
+
+def english(words: int) -> str:
+    """So many words of real prose: what Python's own modules say of themselves."""
+    prose = " ".join(inspect.getdoc(part) or "" for part in (subprocess, statistics, textwrap, random))
+    return " ".join(prose.split()[: words + 1])
+
+
+CHINESE = (
+    "蜜蜂在花丛之间采集花粉和花蜜，并在返回蜂巢之后用舞蹈告诉同伴食物所在的方向与距离。"
+    "舞蹈的角度表示食物相对于太阳的方位，摆动的时间越长，说明食物离蜂巢越远。"
+    "研究人员给工蜂涂上颜色，一只一只地跟踪，终于弄清了这种语言的含义。"
+)
+CHINESE_OF_THE_SAME_TOPIC = (
+    "蜂巢里的蜜蜂分工明确：蜂王负责产卵，雄蜂负责交配，工蜂负责采集花蜜、哺育幼虫和守卫巢门。"
+    "一只工蜂的寿命在夏天只有几个星期，在冬天可以达到几个月。"
+)
+BEES = (
+    "A honey bee that has found a rich patch of flowers tells the others of its hive by a dance on the comb. "
+    "The angle of the dance to the vertical is the angle of the food to the sun, and the longer she waggles, "
+    "the farther the flowers are from the hive.",
+    "The bees of a hive share out the work among them. The queen lays the eggs, the drones mate, and the "
+    "workers gather nectar and pollen, feed the brood and guard the entrance. In summer a worker lives for "
+    "a few weeks only, in winter for several months.",
+    "Honey bees are kept in hives with movable frames. The keeper takes the frames out, removes the wax that "
+    "covers the cells, and lets the honey run off in an extractor. Enough of it must be left in the hive for "
+    "the bees to live on until the flowers of spring.",
+)
+
+
+def typo(text: str) -> str:
+    """Two neighbours of the middle exchanged."""
+    at = next(at for at in range(len(text) // 2, len(text)) if text[at] != text[at + 1])
+    return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
+
+
+def changed_word(text: str) -> str:
+    words = text.split(" ")
+    words[len(words) // 3] = "altogether"
+    return " ".join(words)
+
+
+def changed_character(text: str) -> str:
+    return text[:20] + "们" + text[21:]
+
+
+def dots_removed(text: str) -> str:
+    return text.upper().replace(". ", " ").rstrip(".")
+
+
+def longer(text: str) -> str:
+    return text + " (end)"
+
+
+@pytest.mark.parametrize("words", [30, 60, 120, 250])
+@pytest.mark.parametrize("edit", [typo, changed_word, dots_removed, longer])
+def test_english_copies_with_small_edits_are_found(words: int, edit: Callable[[str], str]) -> None:
+    text = english(words)
+    copy = edit(text)
+    assert normalise(copy) != normalise(text)
+    result = pairs([*BEES, text, copy], [3])
+    assert (result.left.tolist(), result.right.tolist()) == ([3], [4])
+    assert result.similarity[0] == np.float32(jaccard(text, copy))
+
+
+@pytest.mark.parametrize("edit", [typo, changed_character, lambda text: text.replace("，", ","), longer])
+def test_chinese_copies_with_small_edits_are_found(edit: Callable[[str], str]) -> None:
+    texts = [CHINESE_OF_THE_SAME_TOPIC, CHINESE, edit(CHINESE)]
+    if normalise(texts[1]) == normalise(texts[2]):
+        assert found(texts, [1]) == set()  # a full-width comma is the same text: rule positive_text
+    else:
+        assert found(texts, [1]) == {(1, 2)}
+
+
+def test_different_documents_of_one_topic_are_left_alone() -> None:
+    texts = [*BEES, CHINESE, CHINESE_OF_THE_SAME_TOPIC]
+    assert found(texts, list(range(len(texts)))) == set()
+
+
+def test_an_extract_of_half_the_text_is_another_document() -> None:
+    assert found([english(120), english(60)], [0, 1]) == set()
+
+
+def test_the_similarity_by_hand() -> None:
+    # "abcdefgh": abcde bcdef cdefg defgh; "abcdefgx": three of them and defgx. 3 / 5.
+    values = similarities(
+        ["abcdefgh", "abcdefgx", "abc", "ab", "", "aaaaaa", "aaaaaaaa"],
+        *np.array(
+            [
+                [0, 0, 2, 2, 4, 4, 5],
+                [1, 0, 2, 3, 4, 0, 6],
+            ]
+        ),
+    )
+    # A short text is one shingle; an empty one is like nothing; repeated shingles count once.
+    assert values.tolist() == [3 / 5, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+
+
+@given(st.lists(st.text("abc \U0001f600é", max_size=12), min_size=1, max_size=6), st.data())
+def test_similarities_are_those_of_the_sets(texts: list[str], data: st.DataObject) -> None:
+    normalised = [normalise(text) for text in texts]
+    place = st.integers(0, len(texts) - 1)
+    left, right = (np.array(data.draw(st.lists(place, min_size=4, max_size=4))) for _ in range(2))
+    expected = [jaccard(texts[one], texts[other]) for one, other in zip(left, right, strict=True)]
+    assert similarities(normalised, left, right).tolist() == expected
+
+
+def synthetic(rng: random.Random, count: int, words: tuple[int, int]) -> list[str]:
+    """Families of texts: each an original, and copies with more and more words changed."""
+    vocabulary = ["".join(rng.choices("aeioulmnrst", k=rng.randint(2, 9))) for _ in range(3000)]
+    texts = []
+    for _ in range(count):
+        original = rng.choices(vocabulary, k=rng.randint(*words))
+        for share in (0, 0.02, 0.05, 0.1, 0.2):
+            copy = [rng.choice(vocabulary) if rng.random() < share else word for word in original]
+            texts.append(" ".join(copy))
+        texts.append(" ".join(original) + "x")
+    return texts
+
+
+@pytest.mark.parametrize("words", [(3, 12), (15, 40), (80, 200)])
+@pytest.mark.parametrize("threshold", [0.5, 0.8, 0.95])
+def test_all_pairs_that_brute_force_finds_are_found(words: tuple[int, int], threshold: float) -> None:
+    texts = synthetic(random.Random(words[0]), 40, words)
+    sets = [shingles(text) for text in texts]
+    positives = list(range(0, len(texts), 6))
+    first = {normalise(text): place for place, text in reversed(list(enumerate(texts)))}
+    expected = {
+        (first[normalise(texts[left])], first[normalise(texts[right])])
+        for left in positives
+        for right in range(len(texts))
+        if len(sets[left] & sets[right]) / len(sets[left] | sets[right]) >= threshold
+        and normalise(texts[left]) != normalise(texts[right])
+    }
+    assert found(texts, positives, threshold) == expected
+    assert len(expected) >= 20
+
+
+def test_portions_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = synthetic(random.Random(5), 12, (15, 40))
+    whole = found(texts, list(range(len(texts))))
+    assert len(whole) > 20
+    for name, value in (
+        ("near_duplicates._LOOKED_UP", 7),
+        ("near_duplicates.CHARACTERS", 500),
+        ("portions.CHARACTERS", 900),
+        ("portions._ROWS", 5),
+        ("minhash._MOST_PAIRS", 3),
+        ("minhash._MOST_COMPARED", 2),
+    ):
+        monkeypatch.setattr(f"hardneg.guard.{name}", value)
+    assert found(texts, list(range(len(texts)))) == whole
+
+
+def test_boilerplate_does_not_hide_a_copy() -> None:
+    """Three hundred texts of one template share most bands; each is looked at."""
+    template = "The holder of licence {} must report every year to the office named in annex {}. "
+    texts = [template.format(number * 7919, number) + f"{number:05d} " * 30 for number in range(300)]
+    copy = typo(texts[42])
+    assert found([*texts, copy], [42]) == {(42, 300)}
+
+
+def test_a_thousand_twins_are_looked_at_once() -> None:
+    texts = [english(60)] * 1000 + [typo(english(60))] * 1000
+    assert found(texts, list(range(500, 1500))) == {(0, 1000), (1000, 0)}
+
+
+def test_the_order_of_rows_changes_nothing() -> None:
+    texts = synthetic(random.Random(9), 10, (10, 30))
+    order = list(range(len(texts)))
+    random.Random(1).shuffle(order)
+    shuffled = [texts[place] for place in order]
+
+    def by_text(texts: list[str]) -> set[tuple[str, str]]:
+        return {(texts[one], texts[other]) for one, other in found(texts, list(range(len(texts))))}
+
+    assert by_text(shuffled) == by_text(texts) != set()
+
+
+def test_nothing_to_find() -> None:
+    assert found([], []) == set()
+    assert found(["a b c d e", ""], []) == set()
+    assert found(["", " ", "abc"], [0, 1, 2]) == set()
+
+
+def test_the_chance_to_miss_a_pair_is_as_stated() -> None:
+    assert [rows_per_band(threshold) for threshold in (0.05, 0.4, 0.8, 0.9, 1.0)] == [1, 2, 4, 8, 16]
+    # 32 bands of 4 buckets at similarity 0.8 and 0.85: the figures of the module's docstring.
+    assert pytest.approx(4.8e-8, rel=0.05) == (1 - 0.8**4) ** 32
+    assert (1 - 0.85**4) ** 32 < 1e-10
+
+
+def test_pairs_are_stored_and_read_back() -> None:
+    result = pairs([english(60), typo(english(60))], [0])
+    again = SimilarPairs.from_table(result.to_table())
+    assert (again.left.tolist(), again.right.tolist()) == ([0], [1])
+    assert again.similarity.tolist() == result.similarity.tolist()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from hardneg.config import Config, build
-from hardneg.errors import UsageError
+from hardneg.plan.retrievers import OwnParts
 from hardneg.progress import Silent
 from hardneg.protocols import Progress
 from hardneg.recipes import recipe_settings
@@ -55,18 +55,41 @@ def mine(
     source    what `load` takes, or its result
     run_dir   where the run is kept; without one, a temporary folder that lives as long as the result
     recipe    a name of `hardneg.RECIPES`; settings beside it win
-    settings  any key of any stage, by the names and with the defaults of the command line
+    settings  any key of any stage, by the names and with the defaults of the command line; `model` may be a
+              SentenceTransformer or an Encoder, `cross_encoder` a CrossEncoder or a Scorer, and `retriever`
+              may hold Retrievers (see hardneg.protocols)
 
     Raises HardnegError: InputError, UsageError, ModelError or StoreError.
     """
     from hardneg.plan.mine import mine as run_plan
 
     values = {**(recipe_settings(recipe) if recipe else {}), **settings}
+    own = _take_objects(values)
     config = Config.from_flat(values)
     keep = None if run_dir is not None else tempfile.TemporaryDirectory(prefix="hardneg-")
-    run = RunDirectory(run_dir if run_dir is not None else keep.name)  # type: ignore[union-attr]  # one of the two
-    run_plan(source, config, run, name=name, progress=progress or Silent())
-    return Mined(run, name, progress or Silent(), keep)
+    run = RunDirectory(Path(keep.name if keep is not None else os.fspath(run_dir or "")))
+    progress = progress or Silent()
+    run_plan(source, config, run, name=name, progress=progress, own=own)
+    return Mined(run, name, progress, keep)
+
+
+def _take_objects(values: dict[str, Any]) -> OwnParts:
+    """Take models, retrievers and scorers given as objects out of the settings; names take their place."""
+    models: dict[str, Any] = {}
+    for key in ("model", "cross_encoder"):
+        if not isinstance(values.get(key), str | os.PathLike | None):
+            models[f"own {key}"] = values[key]
+            values[key] = f"own {key}"
+        elif key in values and values[key] is not None:
+            values[key] = os.fspath(values[key])
+    given = values.get("retriever", ())
+    given = [given] if isinstance(given, str) or hasattr(given, "search") else list(given)
+    retrievers = tuple(item for item in given if hasattr(item, "search"))
+    if retrievers:
+        values["retriever"] = tuple(item for item in given if not hasattr(item, "search"))
+    scorer = models.get("own cross_encoder")
+    own_scorer = scorer if hasattr(scorer, "fingerprint") and hasattr(scorer, "score") else None
+    return OwnParts(models, retrievers, own_scorer)
 
 
 def open_run(
@@ -167,12 +190,9 @@ class Mined:
             positives=self.positives,
             negatives=self.negatives,
         )
-        try:
-            chosen = ExportOptions(**options)
-        except TypeError as error:
-            raise UsageError(f"{error}; see hardneg.export.ExportOptions") from error
+        chosen = build(ExportOptions, {"join_title": self.config["join_title"], **options})
         if output is None:
-            return to_dataset(tables, to, chosen)
+            return to_dataset(tables, to, options=chosen)
         return export(tables, to, Path(output), options=chosen)
 
     def _table(self, table: str, columns: list[str] | None = None) -> pa.Table:

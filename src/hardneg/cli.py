@@ -14,6 +14,7 @@ import typer
 
 from hardneg.cli_options import with_options
 from hardneg.config import (
+    Config,
     EncodeConfig,
     Format,
     GuardConfig,
@@ -24,6 +25,7 @@ from hardneg.config import (
     load_config_file,
 )
 from hardneg.errors import HardnegError, UsageError
+from hardneg.export.options import ExportOptions
 from hardneg.progress import Silent, Terminal
 from hardneg.protocols import Progress
 
@@ -45,9 +47,7 @@ ConfigFile = Annotated[
 ]
 SelectionName = Annotated[str, typer.Option("--name", help="Name of the selection.")]
 To = Annotated[Format | None, typer.Option("--to", help="Format of the training file.")]
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="The training file (or folder, for beir).")
-]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="The training file.")]
 
 
 def _progress(quiet: bool) -> Progress:
@@ -102,7 +102,7 @@ def mine(
     if dry_run:
         from hardneg.plan.estimate import estimate, render_estimate
 
-        found = estimate(source, run_dir, values, progress)
+        found = estimate(source, Config.from_flat(values), progress)
         _show(found, render_estimate(found), quiet=quiet, as_json=as_json)
         return
     mined = hardneg.mine(source, run_dir=run_dir, name=name, progress=progress, **values)
@@ -143,26 +143,23 @@ def select(
 
 
 @app.command()
+@with_options(ExportOptions)
 def export(
     run: Run,
     to: Annotated[Format, typer.Option("--to", help="Format of the training file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The training file (or folder, for beir).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The training file.")],
     selection: Annotated[str, typer.Option(help="Which selection.")] = "default",
-    scores: Annotated[bool, typer.Option(help="Write scores too, where the format has them.")] = False,
-    ids: Annotated[bool, typer.Option(help="Write ids too, where the format has them.")] = False,
-    prompts: Annotated[bool, typer.Option(help="Write prompts too, where the format has them.")] = False,
-    text: Annotated[
-        str, typer.Option(help="`encoded` (title and text, as encoded) or `body` (text only).")
-    ] = "encoded",
     quiet: Quiet = False,
     as_json: Json = False,
     debug: Debug = False,
+    *,
+    settings: dict[str, Any],
 ) -> None:
     """Write a selection in a trainer's format."""
     import hardneg
 
     mined = hardneg.open_run(run, selection=selection, progress=_progress(quiet))
-    report = mined.to(to, output, scores=scores, ids=ids, prompts=prompts, text=text)
+    report = mined.to(to, output, **settings)
     _show(report.as_dict(), str(report), quiet=quiet, as_json=as_json)
 
 
@@ -250,6 +247,6 @@ def _fail(line: str, code: int) -> None:
     from hardneg.report.terminal import printable
 
     if "--debug" in sys.argv:
-        raise  # noqa: PLE0704  # called from an except block; the traceback is what was asked for
+        raise  # called from an except block; the traceback is what was asked for
     print(printable(line), file=sys.stderr)
     raise SystemExit(code)

@@ -34,9 +34,14 @@ class Encoder(Protocol):
     encoders with equal fingerprints give equal vectors.
     """
 
-    name: str
-    dimension: int
-    similarity: Similarity
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    @property
+    def similarity(self) -> Similarity: ...
 
     def fingerprint(self, kind: Kind) -> Mapping[str, Any]: ...
 

@@ -59,7 +59,8 @@ def rescore(prepared: Prepared, scorer: Scorer, config: Config, parts: Sequence[
 
 
 def _mark_of(path: Path) -> str:
-    return (pq.read_schema(path).metadata or {}).get(SCORER_KEY, b"").decode()
+    mark: bytes = (pq.read_schema(path).metadata or {}).get(SCORER_KEY, b"")
+    return mark.decode()
 
 
 def _without(block: Block, scorer: str) -> Block:

@@ -64,7 +64,9 @@ def sources(prepared: Prepared, config: Config, own: OwnParts) -> list[Source]:
 
 def _own(retriever: Retriever) -> Source:
     # Without a fingerprint of its own nothing says that it would find the same again.
-    return Source(retriever.name, {"own": getattr(retriever, "fingerprint", id(retriever))}, lambda: retriever)
+    return Source(
+        retriever.name, {"own": getattr(retriever, "fingerprint", id(retriever))}, lambda: retriever
+    )
 
 
 def _source(prepared: Prepared, spec: RetrieverSpec, config: EncodeConfig, own: OwnParts) -> Source:
@@ -81,7 +83,9 @@ def _source(prepared: Prepared, spec: RetrieverSpec, config: EncodeConfig, own: 
         if not path.is_file():
             raise InputError("is no file; give the path of a TREC run", file=path)
         return Source(
-            spec.name, {"name": spec.name, "run": file_digest(path)}, partial(_open_run, prepared, spec.name, path)
+            spec.name,
+            {"name": spec.name, "run": file_digest(path)},
+            partial(_open_run, prepared, spec.name, path),
         )
     if not path.is_dir():
         raise InputError("is no folder; give one with queries.npy, documents.npy and their ids", file=path)
@@ -150,9 +154,7 @@ def _encoded(prepared: Prepared, name: str, encoder: Encoder, config: EncodeConf
     store = VectorStore(config.cache_dir, config.store_dtype)
     stage = f"encode {name} {kind}"
     with timed(prepared.run, stage):
-        done = encode_texts(
-            encoder, texts, kind, store=store, prompts=prompts, progress=prepared.progress
-        )
+        done = encode_texts(encoder, texts, kind, store=store, prompts=prompts, progress=prepared.progress)
     describe = getattr(encoder, "describe_prompt", encoder.prompt)
     truncated = "unknown how many" if done.truncated is None else f"{done.truncated:,}"
     prepared.progress.say(

@@ -12,6 +12,7 @@ import pyarrow as pa
 from hardneg.guard.exclusion_list import read_entries
 from hardneg.guard.near_duplicates import similar_pairs
 from hardneg.guard.portions import NormalisedTexts
+from hardneg.guard.shingles import QUERY
 from hardneg.records import Bool, Int64
 from hardneg.texts import normalise
 
@@ -39,7 +40,7 @@ class ExcludedQueries:
 def excluded_queries(queries: pa.Table, path: Path, threshold: float = 0.8) -> ExcludedQueries:
     """Read a list and find its queries; the first of id, text and likeness that fits is the reason.
 
-    threshold  Jaccard similarity of character 5-grams from which texts are near-identical (see `shingles`),
+    threshold  Jaccard similarity of character 3-grams from which texts are near-identical (see `shingles`),
                in (0, 1]; the most similar entry is told, of several the first
 
     Raises InputError as `read_entries` does.
@@ -90,7 +91,7 @@ def _alike(texts: Sequence[str], listed: Sequence[tuple[str, int]], threshold: f
     own, theirs = sorted(set(texts)), list(dict.fromkeys(text for text, _ in listed))
     if not own or not theirs:
         return {}, set()
-    pairs = similar_pairs(_texts(theirs), _rows(theirs), _texts(own), _rows(own), threshold)
+    pairs = similar_pairs(_texts(theirs), _rows(theirs), _texts(own), _rows(own), threshold, QUERY)
     best: dict[str, int] = {}
     place_of = dict(reversed(listed))
     order = np.lexsort((pairs.left, -pairs.similarity))[::-1]  # the best is written last

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 line = _decode(path, number, raw).strip()
                 if line:
                     yield number, line
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"cannot be read ({error})", file=path) from error
 
 
@@ -65,7 +66,10 @@ def _open(path: Path) -> Iterator[Any]:
         elif path.suffix in {".zst", ".zstd"}:
             import zstandard
 
-            yield io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(handle))
+            try:
+                yield io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(handle))
+            except zstandard.ZstdError as error:
+                raise OSError(str(error)) from error
         else:
             yield handle
 

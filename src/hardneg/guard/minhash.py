@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardneg.guard.portions import slices
-from hardneg.guard.shingles import UInt64, mix, shingle_hashes
+from hardneg.guard.shingles import DOCUMENT, UInt64, mix, shingle_hashes
 from hardneg.records import Bool, Int64
 
 UInt32 = NDArray[np.uint32]
@@ -41,9 +41,9 @@ def rows_per_band(threshold: float) -> int:
     return max(fitting, default=1)
 
 
-def sketches(texts: Sequence[str]) -> UInt32:
-    """uint32 (texts, BUCKETS) of normalised texts, EMPTY where no shingle fell."""
-    hashes, start = shingle_hashes(texts)
+def sketches(texts: Sequence[str], length: int = DOCUMENT) -> UInt32:
+    """uint32 (texts, BUCKETS) of normalised texts, EMPTY where no shingle of that length fell."""
+    hashes, start = shingle_hashes(texts, length)
     owner = np.repeat(np.arange(len(texts), dtype=np.int64), np.diff(start))
     bucket = (hashes >> np.uint64(57)).astype(np.int64)
     flat = np.full(len(texts) * BUCKETS, EMPTY, np.uint32)

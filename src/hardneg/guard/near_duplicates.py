@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from hardneg.guard.minhash import Bands, sketches
 from hardneg.guard.portions import CHARACTERS, NormalisedTexts, lengths, slices
-from hardneg.guard.shingles import Float64, similarities
+from hardneg.guard.shingles import DOCUMENT, Float64, similarities
 from hardneg.guard.text_classes import TextClasses
 from hardneg.records import Float32, Int32, Int64
 
-_LOOKED_UP = 1 << 17  # texts whose sketches are held at a time
+_INDEXED = 1 << 17  # texts whose sketches are held at a time
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,23 @@ def near_duplicate_pairs(
 
 
 def similar_pairs(
-    left: NormalisedTexts, left_rows: Int64, right: NormalisedTexts, right_rows: Int64, threshold: float
+    left: NormalisedTexts,
+    left_rows: Int64,
+    right: NormalisedTexts,
+    right_rows: Int64,
+    threshold: float,
+    length: int = DOCUMENT,
 ) -> SimilarPairs:
-    """All pairs of these rows whose texts reach the threshold (above 0); where left and right are one
-    object, a row is not paired with itself. Memory holds the sketches of _LOOKED_UP left texts, and a portion
-    of the right ones.
+    """All pairs of these rows whose texts reach the threshold (above 0) with shingles of that length; where
+    left and right are one object, a row is not paired with itself. Memory holds the sketches of _INDEXED
+    left texts, and a portion of the right ones.
     """
     found = [
         pairs
-        for start in range(0, len(left_rows), _LOOKED_UP)
-        for pairs in _look_up(left, left_rows[start : start + _LOOKED_UP], right, right_rows, threshold)
+        for start in range(0, len(left_rows), _INDEXED)
+        for pairs in _Index(left, left_rows[start : start + _INDEXED], threshold, length).look_up(
+            right, right_rows
+        )
     ]
     here, there, similarity = (
         np.concatenate([np.zeros(0, kind), *(pairs[place] for pairs in found)])
@@ -83,29 +90,32 @@ def similar_pairs(
     )
 
 
-def _look_up(
-    left: NormalisedTexts, left_rows: Int64, right: NormalisedTexts, right_rows: Int64, threshold: float
-) -> Iterator[tuple[Int64, Int64, Float64]]:
-    """The pairs, a portion of the right texts at a time."""
-    parts = [(sketches(texts), lengths(texts)) for _, texts in left.portions(left_rows)]
-    bands = Bands.of(np.concatenate([sketch for sketch, _ in parts]), threshold)
-    left_lengths = np.concatenate([part for _, part in parts])
-    for rows, texts in right.portions(right_rows):
-        right_lengths = lengths(texts)
-        for here, there in bands.alike(sketches(texts)):
-            if left is right:  # a text is not its own copy
-                other = left_rows[here] != rows[there]
-                here, there = here[other], there[other]
-            for part in slices(left_lengths[here] + right_lengths[there], CHARACTERS):
-                ours, place = left_rows[here[part]], there[part]
-                similarity = _verify(left, ours, texts, place)
-                keep = similarity >= threshold
-                yield ours[keep], rows[place[keep]], similarity[keep]
+class _Index:
+    """Some texts, sketched, in which like ones are looked up."""
 
+    def __init__(self, texts: NormalisedTexts, rows: Int64, threshold: float, length: int) -> None:
+        parts = [(sketches(some, length), lengths(some)) for _, some in texts.portions(rows)]
+        self._texts, self._rows, self._threshold, self._length = texts, rows, threshold, length
+        self._bands = Bands.of(np.concatenate([sketch for sketch, _ in parts]), threshold)
+        self._characters = np.concatenate([characters for _, characters in parts])
 
-def _verify(left: NormalisedTexts, rows: Int64, texts: list[str], places: Int64) -> Float64:
-    """The exact similarity of left rows to places of `texts`; each text is taken apart once."""
-    rows, one = np.unique(rows, return_inverse=True)
-    places, two = np.unique(places, return_inverse=True)
-    both = left.take(rows) + [texts[place] for place in places]
-    return similarities(both, one, two + len(rows))
+    def look_up(self, other: NormalisedTexts, rows: Int64) -> Iterator[tuple[Int64, Int64, Float64]]:
+        """Rows here, rows of `other` and similarity of the pairs, a portion of the other texts at a time."""
+        for some, texts in other.portions(rows):
+            characters = lengths(texts)
+            for here, there in self._bands.alike(sketches(texts, self._length)):
+                if self._texts is other:  # a text is not its own copy
+                    apart = self._rows[here] != some[there]
+                    here, there = here[apart], there[apart]
+                for part in slices(self._characters[here] + characters[there], CHARACTERS):
+                    ours, place = self._rows[here[part]], there[part]
+                    similarity = self._verify(ours, texts, place)
+                    keep = similarity >= self._threshold
+                    yield ours[keep], some[place[keep]], similarity[keep]
+
+    def _verify(self, rows: Int64, texts: list[str], places: Int64) -> Float64:
+        """The exact similarity of rows here to places of `texts`; each text is taken apart once."""
+        rows, one = np.unique(rows, return_inverse=True)
+        places, two = np.unique(places, return_inverse=True)
+        both = self._texts.take(rows) + [texts[place] for place in places]
+        return similarities(both, one, two + len(rows), self._length)

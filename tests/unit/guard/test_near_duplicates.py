@@ -107,13 +107,9 @@ def test_english_copies_with_small_edits_are_found(words: int, edit: Callable[[s
     assert result.similarity[0] == np.float32(jaccard(text, copy))
 
 
-@pytest.mark.parametrize("edit", [typo, changed_character, lambda text: text.replace("，", ","), longer])
+@pytest.mark.parametrize("edit", [typo, changed_character, longer])
 def test_chinese_copies_with_small_edits_are_found(edit: Callable[[str], str]) -> None:
-    texts = [CHINESE_OF_THE_SAME_TOPIC, CHINESE, edit(CHINESE)]
-    if normalise(texts[1]) == normalise(texts[2]):
-        assert found(texts, [1]) == set()  # a full-width comma is the same text: rule positive_text
-    else:
-        assert found(texts, [1]) == {(1, 2)}
+    assert found([CHINESE_OF_THE_SAME_TOPIC, CHINESE, edit(CHINESE)], [1]) == {(1, 2)}
 
 
 def test_different_documents_of_one_topic_are_left_alone() -> None:
@@ -185,7 +181,7 @@ def test_portions_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     whole = found(texts, list(range(len(texts))))
     assert len(whole) > 20
     for name, value in (
-        ("near_duplicates._LOOKED_UP", 7),
+        ("near_duplicates._INDEXED", 7),
         ("near_duplicates.CHARACTERS", 500),
         ("portions.CHARACTERS", 900),
         ("portions._ROWS", 5),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,8 @@ from hardneg.model_files import content_hash
 from hardneg.protocols import Encoder, Kind, Similarity
 from hardneg.records import Float32, Int64
 
-TOKENS_A_TEXT = 64
+TOKENS_A_TEXT = {"cpu": 64}
+TOKENS_A_TEXT_ELSEWHERE = 512
 """A batch holds at most `batch_size` times so many tokens: on a CPU, small batches stay in its cache."""
 
 
@@ -40,13 +42,12 @@ def open_encoder(model: Any, config: EncodeConfig) -> Encoder:
     there is no such model.
     """
     if isinstance(model, str | Path):
-        return DenseEncoder(str(model), config)
-    if hasattr(model, "fingerprint") and hasattr(model, "similarity"):
+        return cast("Encoder", DenseEncoder(str(model), config))
+    if hasattr(model, "fingerprint"):
         found: Encoder = model
-        if not hasattr(model, "modules"):
-            return found
+        return found
     if hasattr(model, "preprocess") or hasattr(model, "tokenize"):
-        return DenseEncoder(model, config)
+        return cast("Encoder", DenseEncoder(model, config))
     raise UsageError(f"model: {type(model).__name__} is no path, name, SentenceTransformer or Encoder")
 
 
@@ -62,10 +63,9 @@ class DenseEncoder:
         self._source: _Source = _Folder(find_model(model)) if isinstance(model, str) else _InMemory(model)
         self.name = model if isinstance(model, str) else self._source.name
         self.similarity: Similarity = self._source.similarity
-        self._fingerprints: dict[Kind, Mapping[str, Any]] = {}
         self._hash: str | None = None
 
-    @property
+    @cached_property
     def dimension(self) -> int:
         model = self._model
         ask = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
@@ -141,7 +141,8 @@ class DenseEncoder:
         """Run the model over batches of like length, padding cut to each batch's own longest text."""
         model = self._model
         out: NDArray[Any] | None = None
-        for places in _batches(lengths, self._config.batch_size * TOKENS_A_TEXT):
+        budget = self._config.batch_size * TOKENS_A_TEXT.get(model.device.type, TOKENS_A_TEXT_ELSEWHERE)
+        for places in _batches(lengths, budget):
             batch = _cut(features, places, model.device)
             vectors = model(batch, task=kind)["sentence_embedding"]
             if model.truncate_dim is not None:
@@ -211,7 +212,11 @@ class _Folder(_Source):
         self.depends_on_task = self.folder.depends_on_task
 
     def content(self, cache: Path) -> str:
-        return content_hash(self.folder.path, cache)
+        """The files' hash; where the cache folder cannot be written, they are hashed each time."""
+        try:
+            return content_hash(self.folder.path, cache if _writable(cache) else None)
+        except OSError as error:
+            raise ModelError(f"{self.folder.path}: cannot be read ({error.strerror or error})") from error
 
     def load(self, config: EncodeConfig) -> Any:
         check_packaged(self.folder)
@@ -250,7 +255,9 @@ class _InMemory(_Source):
         total.update(json.dumps(settings, default=str).encode())
         for module in self.model:
             config = module.get_config_dict() if hasattr(module, "get_config_dict") else {}
-            total.update(f"{type(module).__qualname__}{json.dumps(config, sort_keys=True, default=str)}".encode())
+            total.update(
+                f"{type(module).__qualname__}{json.dumps(config, sort_keys=True, default=str)}".encode()
+            )
         fast = getattr(self.model.tokenizer, "backend_tokenizer", self.model.tokenizer)
         total.update((fast.to_str() if hasattr(fast, "to_str") else repr(fast)).encode("utf-8", "replace"))
         for name, tensor in sorted(self.model.state_dict().items()):
@@ -263,11 +270,18 @@ class _InMemory(_Source):
         return self.model if config.device is None else self.model.to(config.device)
 
 
+def _writable(folder: Path) -> bool:
+    """Whether files can be put into the folder, or into the nearest one above it that exists."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK)
+
+
 def _bytes(values: Any) -> memoryview:
     import torch
 
     array: NDArray[np.uint8] = values.view(torch.uint8).numpy()
-    return memoryview(np.ascontiguousarray(array))
+    return array.data
 
 
 def _limit_length(model: Any, max_length: int) -> None:

@@ -1,4 +1,4 @@
-"""What the cards of well-known models say to put before a text, for models that declare no prompts themselves.
+"""What the cards of well-known models say to put before a text, for those that declare no prompts.
 
 Told by the last part of the model's name. Where a family stands here without prompts its card asks for none.
 """
@@ -25,7 +25,9 @@ class Family:
 FAMILIES = (
     Family("BGE-M3", r"bge-m3.*"),
     Family("BGE English", r"bge-(small|base|large)-en(-v1\.5)?", query=_PASSAGES),
-    Family("BGE Chinese", r"bge-(small|base|large)-zh(-v1\.5)?", query="为这个句子生成表示以用于检索相关文章："),
+    Family(
+        "BGE Chinese", r"bge-(small|base|large)-zh(-v1\.5)?", query="为这个句子生成表示以用于检索相关文章："
+    ),
     Family("multilingual E5 instruct", r"multilingual-e5-large-instruct", query=_WEB_SEARCH),
     Family("E5 Mistral", r"e5-mistral-7b-instruct", query=_WEB_SEARCH),
     Family(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -91,5 +92,5 @@ def _utf8(column: pa.ChunkedArray) -> Iterator[memoryview]:
         data = chunk.buffers()[2] if len(chunk) else None
         view = memoryview(b"" if data is None else data)
         offsets = _offsets(chunk).tolist()
-        for start, stop in zip(offsets[:-1], offsets[1:], strict=True):
+        for start, stop in pairwise(offsets):
             yield view[start:stop]

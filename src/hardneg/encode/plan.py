@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from hardneg.encode.hashes import Hashes
+from hardneg.encode.store import unwritable
 from hardneg.errors import StoreError
 from hardneg.files import read_parquet, write_parquet
 from hardneg.records import Bool, Int32, Int64
@@ -62,9 +64,7 @@ class ShardPlan:
 
 def plan_path(folder: Path, distinct: Hashes) -> Path:
     """The plan's file: named by the distinct texts of the encoding, in their order."""
-    import hashlib
-
-    name = hashlib.blake2b(np.ascontiguousarray(distinct), digest_size=12).hexdigest()
+    name = hashlib.blake2b(distinct.tobytes(), digest_size=12).hexdigest()
     return folder / f"{name}.plan.parquet"
 
 
@@ -80,5 +80,8 @@ def kept_plan(path: Path, missing: Bool, lengths: Int64) -> ShardPlan:
             pass  # damaged: a new plan costs nothing but the last bits of the vectors still to come
     plan = ShardPlan.of(missing, lengths)
     if len(plan.position):
-        write_parquet(pa.table({"position": plan.position, "shard": plan.shard}), path)
+        try:
+            write_parquet(pa.table({"position": plan.position, "shard": plan.shard}), path)
+        except OSError as error:
+            raise unwritable(path.parent, error) from error
     return plan

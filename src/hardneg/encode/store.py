@@ -4,9 +4,9 @@
     ROOT/KEY/STEM.npy              a shard: float32 or float16 (texts, dimension), row-major
     ROOT/KEY/STEM.keys.parquet     its keys: hash of prompt and text → row, checksum, truncated
 
-A shard is written before its keys, each under a temporary name: a shard is seen whole or not at all. Stems are
-unique and begin with the time, so processes append at once without a lock; of a text encoded twice the vector
-with the smaller stem counts, which is the one that was published first.
+A shard is written before its keys, each under a temporary name: a shard is seen whole or not at all. Stems
+are unique and begin with the time, so processes append at once without a lock; of a text encoded twice the
+vector with the smaller stem counts, which is the one that was published first.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class VectorStore:
             if not (folder / "fingerprint.json").exists():
                 write_json(full, folder / "fingerprint.json")
         except OSError as error:
-            raise _unwritable(folder, error) from error
+            raise unwritable(folder, error) from error
         return Space(folder)
 
 
@@ -102,7 +102,9 @@ class Space:
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         if not (self.folder / "fingerprint.json").is_file():
-            raise StoreError(f"{self.folder}: is no part of a vector store any more; run `hardneg mine` again")
+            raise StoreError(
+                f"{self.folder}: is no part of a vector store any more; run `hardneg mine` again"
+            )
         self.dtype = np.dtype(str(read_json(self.folder / "fingerprint.json")["store_dtype"]))
         self.lost: list[str] = []
         """Shards that are gone or cut short; their texts count as not stored."""
@@ -126,7 +128,7 @@ class Space:
         return next((keys.dimension for keys in self._keys.values()), None)
 
     def shard(self, stem: str) -> NDArray[Any]:
-        """The shard, memory-mapped; on its first opening its checksum is compared (one pass over the file)."""
+        """The shard, memory-mapped; on its first opening its checksum is compared: one pass over the file."""
         found = self._open.get(stem)
         if found is None:
             found = self._open[stem] = self._opened(stem)
@@ -149,7 +151,8 @@ class Space:
             if checksum(vectors) != about.crc32:
                 damaged = _damaged_rows(vectors, self.folder / f"{stem}{_KEYS_SUFFIX}")
                 raise StoreError(
-                    f"{path}: {damaged} of {about.rows} vectors do not match their checksum; {_how_to_mend(stem)}"
+                    f"{path}: {damaged} of {about.rows} vectors do not match their checksum; "
+                    f"{_how_to_mend(stem)}"
                 )
             self._verified.add(stem)
         return vectors
@@ -172,7 +175,8 @@ class Space:
 
     def append(self, hashes: Hashes, vectors: Float32, truncated: NDArray[np.int8]) -> str:
         """Add a shard; its stem is returned. Raises StoreError where it cannot be written."""
-        stored = np.ascontiguousarray(vectors, self.dtype)
+        with np.errstate(over="ignore"):  # told below, with what to do
+            stored = np.ascontiguousarray(vectors, self.dtype)
         if not np.isfinite(stored).all():
             raise StoreError(
                 f"a vector does not fit into {self.dtype.name} (largest {np.abs(vectors).max():.3g}); "
@@ -188,7 +192,7 @@ class Space:
             table = _keys_table(hashes, stored, truncated, size)
             write_parquet(table, self.folder / f"{stem}{_KEYS_SUFFIX}")
         except OSError as error:
-            raise _unwritable(self.folder, error) from error
+            raise unwritable(self.folder, error) from error
         return stem
 
     def _sweep(self) -> None:
@@ -259,7 +263,11 @@ class _Index:
             open_place, at = open_place[same_high], at[same_high]
             same = self.low[at] == hashes["low"][open_place]
             found, here = open_place[same], at[same]
-            shard[found], row[found], truncated[found] = self.shard[here], self.row[here], self.truncated[here]
+            shard[found], row[found], truncated[found] = (
+                self.shard[here],
+                self.row[here],
+                self.truncated[here],
+            )
             open_place, at = open_place[~same], at[~same] + 1
         return Locations(self.stems, shard, row, truncated)
 
@@ -269,7 +277,8 @@ def checksum(vectors: NDArray[Any]) -> int:
     value = 0
     step = max(1, (4 << 20) // max(1, vectors.shape[1] * vectors.itemsize))
     for start in range(0, len(vectors), step):
-        value = zlib.crc32(np.ascontiguousarray(vectors[start : start + step]), value)
+        part = np.ascontiguousarray(vectors[start : start + step])
+        value = zlib.crc32(part.data, value)
     return value
 
 
@@ -335,7 +344,9 @@ def _how_to_mend(stem: str) -> str:
     return f"remove it and {stem}{_KEYS_SUFFIX}, then run again: only its texts are encoded anew"
 
 
-def _unwritable(folder: Path, error: OSError) -> StoreError:
+def unwritable(folder: Path, error: OSError) -> StoreError:
+    """The error for a folder that cannot be written: full, read-only, or not allowed."""
     return StoreError(
-        f"{folder}: cannot be written ({error.strerror or error}); free or name another folder with --cache-dir"
+        f"{folder}: cannot be written ({error.strerror or error}); "
+        "make room there, or name another folder with --cache-dir"
     )

@@ -35,8 +35,8 @@ class StoredVectors:
         locations = space.lookup(hashes)
         if locations.missing.any():
             raise StoreError(
-                f"{folder}: holds no vector of {int(locations.missing.sum())} of {len(hashes)} texts any more; "
-                "run `hardneg mine` again"
+                f"{folder}: holds no vector of {int(locations.missing.sum())} of {len(hashes)} texts "
+                "any more; run `hardneg mine` again"
             )
         return cls(space, locations, space.dimension or 0)
 

@@ -1,4 +1,4 @@
-"""--dry-run: read, then say what the run would take in time, memory and disk; nothing of the run is written."""
+"""--dry-run: read, then say what the run would take in time, memory and disk. Writes nothing of the run."""
 
 from __future__ import annotations
 
@@ -113,7 +113,8 @@ def render_estimate(found: Mapping[str, Any]) -> str:
             f"{found['queries']:,} queries, {found['documents']:,} documents; "
             f"{found['texts_to_encode']:,} texts to encode",
             f"time   about {_duration(found['seconds'])} on this machine, loading apart",
-            f"memory about {found['memory_bytes'] / 1e9:.1f} GB, disk about {found['disk_bytes'] / 1e9:.2f} GB",
+            f"memory about {found['memory_bytes'] / 1e9:.1f} GB, "
+            f"disk about {found['disk_bytes'] / 1e9:.2f} GB",
         )
     )
 

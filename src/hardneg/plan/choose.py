@@ -1,0 +1,177 @@
+"""select: negatives from the stored candidates, searching deeper for short queries where that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from hardneg.config import Config
+from hardneg.guard import apply_rules, block_of, codes
+from hardneg.plan.guarding import queries_to_leave_out, rules, text_classes
+from hardneg.plan.prepare import Prepared
+from hardneg.plan.retrieve import QUERIES_A_PART, deepen, parts_in_order, read_block
+from hardneg.protocols import Retriever, Rule, Vectors
+from hardneg.read import given_pairs
+from hardneg.records import NO_DOC, Block, Bool, Int32, Pairs
+from hardneg.run_directory import RunDirectory
+from hardneg.select import Selection, Selector
+
+DEEPEN_BY = 4
+"""A short query is searched to this many times the depth before, until it is full or has seen all."""
+
+Searching = Callable[[], Sequence[Retriever]]
+Rescoring = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Choosing:
+    """What a selection needs beside the candidates, worked out once."""
+
+    prepared: Prepared
+    config: Config
+    depth: int
+    rules: Sequence[Rule]
+    classes: Int32
+    given: Pairs
+    left_out: Bool
+    left_out_messages: Sequence[str | None]
+    documents: Vectors | None
+
+    @classmethod
+    def of(cls, prepared: Prepared, config: Config, depth: int, documents: Vectors | None) -> Choosing:
+        classes = text_classes(prepared, config)
+        left_out, messages = queries_to_leave_out(prepared, config)
+        count = prepared.collection.queries.num_rows
+        nothing = Pairs.from_rows(np.zeros(0, np.int32), np.zeros(0, np.int32), count)
+        return cls(
+            prepared=prepared,
+            config=config,
+            depth=depth,
+            rules=rules(prepared, config, classes),
+            classes=classes.document,
+            given=given_pairs(prepared.collection) if config.select.given_negatives == "keep" else nothing,
+            left_out=left_out,
+            left_out_messages=messages,
+            documents=documents,
+        )
+
+    def selector(self) -> Selector:
+        """A fresh one: `max_reuse` counts from nothing."""
+        collection = self.prepared.collection
+        return Selector(
+            config=self.config.select,
+            guard_codes=codes(self.rules),
+            query_ids=collection.queries["query_id"],
+            doc_ids=collection.corpus["doc_id"],
+            classes=self.classes,
+            documents=self.documents,
+            exclude=lambda block: apply_rules(block, self.rules) > 0,
+        )
+
+    def select(self, selector: Selector, block: Block) -> Selection:
+        given = self.given.padded(block.query)
+        asked = block_of(block.query, given, self.prepared.positives)
+        return selector.select(
+            block,
+            apply_rules(block, self.rules),
+            given=given,
+            given_excluded=apply_rules(asked, self.rules),
+            left_out=self.left_out[block.query],
+        )
+
+
+def choose(
+    choosing: Choosing, retrievers: Searching, rescored: Rescoring, keep: Callable[[Selection], None]
+) -> None:
+    """Select for all queries, in the order of their rows, giving each block's selection to `keep`.
+
+    Under shortfall `deepen` the short ones are searched deeper first, by `retrievers()`, and the new part
+    gets its scorer's scores from `rescored(part)`.
+    """
+    deeper: list[str] = []
+    if choosing.config.select.shortfall == "deepen":
+        deeper = _deepened(choosing, retrievers, rescored)
+    selector = choosing.selector()
+    progress = choosing.prepared.progress
+    with progress.track("select", choosing.prepared.collection.queries.num_rows, "queries") as advance:
+        for block in blocks(choosing.prepared, choosing.depth, deeper):
+            keep(choosing.select(selector, block))
+            advance(len(block.query))
+
+
+def _deepened(choosing: Choosing, retrievers: Searching, rescored: Rescoring) -> list[str]:
+    """Search short queries deeper and deeper; the names of the parts made, shallow first."""
+    prepared, documents = choosing.prepared, choosing.prepared.collection.corpus.num_rows
+    names: list[str] = []
+    depth = choosing.depth
+    found = np.full(prepared.collection.queries.num_rows, -1, np.int64)
+    opened: Sequence[Retriever] | None = None
+    while depth < documents:
+        short = _short(choosing, names, found)
+        if not len(short):
+            break
+        depth = min(depth * DEEPEN_BY, documents)
+        prepared.progress.say(f"deepen: {len(short):,} queries are short; searching them to depth {depth:,}")
+        opened = opened or retrievers()
+        for start in range(0, len(short), QUERIES_A_PART):
+            names.append(deepen(prepared, opened, short[start : start + QUERIES_A_PART], depth))
+            rescored(names[-1])
+    return names
+
+
+def _short(choosing: Choosing, deeper: Sequence[str], found: Any) -> Int32:
+    """Rows of the queries that are short and had more candidates than at the depth before.
+
+    found  int64 (queries,): candidates of each query so far; brought up to date
+    """
+    selector, short = choosing.selector(), []
+    for block in blocks(choosing.prepared, choosing.depth, deeper):
+        count = block.present.sum(axis=1)
+        grown = count > found[block.query]
+        found[block.query] = count
+        short.append(block.query[choosing.select(selector, block).short & grown])
+    return np.concatenate(short) if short else np.zeros(0, np.int32)
+
+
+# -- blocks -----------------------------------------------------------------------------------------------
+
+
+def blocks(prepared: Prepared, depth: int, deeper: Sequence[str] = ()) -> Iterator[Block]:
+    """The stored parts cut at this depth, in the order of query rows; in place of those searched deeper, these."""
+    deep = [read_block(prepared, name) for name in deeper]
+    for name in parts_in_order(prepared.run):
+        if name.startswith("part-"):
+            block = read_block(prepared, name, depth)
+            for over in deep:
+                block = overlaid(block, over)
+            yield block
+
+
+def overlaid(block: Block, over: Block) -> Block:
+    """The block with the rows of those queries that `over` has too taken from there."""
+    _, mine, theirs = np.intersect1d(block.query, over.query, return_indices=True)
+    if not len(mine):
+        return block
+
+    def put(own: Any, other: Any, nothing: Any) -> Any:
+        width = max(own.shape[1], other.shape[1])
+        out = np.full((len(own), width), nothing, own.dtype)
+        out[:, : own.shape[1]] = own
+        out[mine] = nothing
+        out[mine, : other.shape[1]] = other[theirs]
+        return out
+
+    return replace(
+        block,
+        doc=put(block.doc, over.doc, NO_DOC),
+        ranks={name: put(rank, over.ranks[name], 0) for name, rank in block.ranks.items()},
+        scores={name: put(score, over.scores[name], np.nan) for name, score in block.scores.items()},
+        p_false_negative=put(block.p_false_negative, over.p_false_negative, np.nan),
+    )
+
+
+def stored_depth(run: RunDirectory) -> int:
+    return int(run.stage("search")["depth"])

@@ -1,0 +1,223 @@
+"""The whole plan: each stage in turn, each only where its result is not there yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hardneg.config import Config, nearest
+from hardneg.errors import UsageError
+from hardneg.fingerprints import digest, file_digest
+from hardneg.plan.choose import Choosing, blocks, choose
+from hardneg.plan.prepare import Prepared, prepare, reopen, timed
+from hardneg.plan.rescoring import open_scorer, rescore
+from hardneg.plan.retrieve import search, search_fingerprint
+from hardneg.plan.retrievers import OwnParts, Source, sources
+from hardneg.plan.selections import SelectionWriter, replacing_selection
+from hardneg.protocols import Progress, Retriever, Scorer, Vectors
+from hardneg.report.summary import summary
+from hardneg.run_directory import RunDirectory
+
+NOTHING_OWN = OwnParts()
+SELECTING = ("guard", "select")
+
+
+def mine(
+    source: Any,
+    config: Config,
+    run: RunDirectory,
+    *,
+    name: str,
+    progress: Progress,
+    own: OwnParts = NOTHING_OWN,
+) -> None:
+    """Read, encode, search, rescore, guard and select into the run directory."""
+    run.selection(name)  # refuses a name that cannot be
+    config = with_scorer_used(config, own, progress)
+    with run.locked():
+        prepared = prepare(source, config, run, progress)
+        found = sources(prepared, config, own)
+        depth = needed_depth(config)
+        search(prepared, found, depth, config)
+        scorer = open_scorer(config, own)
+        if scorer is not None:
+            rescore(prepared, scorer, config, base_parts(run))
+        run.update(config=config.flat())
+        select_into(prepared, config, name, found, lambda: scorer)
+
+
+def select_again(run: RunDirectory, values: Mapping[str, Any], *, name: str, progress: Progress) -> None:
+    """Choose from a finished run's candidates with other guard and select settings."""
+    run.selection(name)
+    with run.locked():
+        config = changed_config(run, values)
+        prepared = reopen(run, config, progress)
+        select_into(prepared, config, name, *_reopened(prepared, config))
+
+
+def preview(run: RunDirectory, values: Mapping[str, Any], *, progress: Progress) -> list[dict[str, Any]]:
+    """Yield, hardness and shortfall of a grid of rules; nothing is written but what the guard works out."""
+    from hardneg.select.preview import preview as preview_blocks
+
+    config = changed_config(run, values)
+    prepared = reopen(run, config, progress)
+    choosing = Choosing.of(prepared, config, config.search.depth, None)
+    return preview_blocks(
+        lambda: blocks(prepared, choosing.depth), choosing.select, choosing.selector, config.select
+    )
+
+
+def changed_config(run: RunDirectory, values: Mapping[str, Any]) -> Config:
+    """The run's configuration with these guard and select settings in place of its own."""
+    stored = Config.from_flat(run.manifest()["config"])
+    changeable = {key for stage in SELECTING for key in type(getattr(stored, stage)).model_fields}
+    for key in values:
+        if key not in changeable:
+            raise UsageError(
+                f"{key!r} is no setting of selection{nearest(key, changeable)}; mine again for it"
+            )
+    return Config.from_flat({**stored.flat(), **values})
+
+
+def with_scorer_used(config: Config, own: OwnParts, progress: Progress) -> Config:
+    """A cross-encoder that is named is used: by default its scores are those that rules and order look at."""
+    named = own.scorer is not None or config.rescore.cross_encoder is not None
+    if not named or config.select.score_by is not None:
+        return config
+    name = own.scorer.name if own.scorer is not None else "cross_encoder"
+    progress.say(f"margins, thresholds and order use the scores of {name}; --score-by NAME changes that")
+    return config.model_copy(update={"select": config.select.model_copy(update={"score_by": name})})
+
+
+def needed_depth(config: Config) -> int:
+    """The depth asked for, or as far as the window reaches."""
+    stop = config.select.window[1] if config.select.window else None
+    start = config.select.window[0] + 1 if config.select.window else 0
+    return max(config.search.depth, stop or start)
+
+
+def base_parts(run: RunDirectory) -> list[str]:
+    return [name for name in run.parts() if name.startswith("part-")]
+
+
+# -- selection --------------------------------------------------------------------------------------------
+
+
+def select_into(
+    prepared: Prepared,
+    config: Config,
+    name: str,
+    found: Sequence[Source],
+    scorer: Callable[[], Scorer | None],
+) -> None:
+    """The guard and select stages, unless the same selection is there."""
+    run, progress = prepared.run, prepared.progress
+    depth = needed_depth(config)
+    if depth > run.stage("search")["depth"]:
+        progress.say(f"the window reaches to rank {depth:,}; searching that deep")
+        _search_deeper(prepared, config, found, scorer, depth)
+    mark = _selection_fingerprint(run, config, depth)
+    stored = run.manifest()["selections"].get(name, {})
+    if stored.get("fingerprint") == mark and run.selection(name).is_dir():
+        progress.say(f"select {name}: unchanged")
+        return
+    documents = _document_vectors(found) if config.select.sampler == "diverse" else None
+    opened: list[Retriever] = []
+
+    def retrievers() -> Sequence[Retriever]:
+        _same_retrievers(prepared, config, found)
+        opened[:] = opened or [source.open() for source in found]
+        return opened
+
+    def rescored(part: str) -> None:
+        ready = scorer()
+        if ready is not None:
+            rescore(prepared, ready, config, [part])
+
+    with timed(run, f"select {name}"), replacing_selection(run, name) as folder:
+        choosing = Choosing.of(prepared, config, depth, documents)
+        messages = {row: text for row, text in enumerate(choosing.left_out_messages) if text is not None}
+        collection = prepared.collection
+        writer = SelectionWriter(
+            folder, collection.queries["query_id"], collection.corpus["doc_id"], messages
+        )
+        choose(choosing, retrievers, rescored, writer.add)
+        tables = writer.finish()
+    _note(run, config, name, mark, tables)
+
+
+def _note(run: RunDirectory, config: Config, name: str, mark: str, tables: Mapping[str, Any]) -> None:
+    timings = run.manifest().get("timings", {})
+    shown = {k: v for k, v in timings.items() if not k.startswith("select ") or k == f"select {name}"}
+    own = {
+        key: value
+        for stage in SELECTING
+        for key, value in getattr(config, stage).model_dump(mode="json").items()
+    }
+    numbers = summary(tables["outcomes"], tables["negatives"], shown)
+    run.update(selections={name: {"config": own, "fingerprint": mark, "summary": numbers}})
+
+
+def _selection_fingerprint(run: RunDirectory, config: Config, depth: int) -> str:
+    lists = {
+        key: file_digest(Path(path))
+        for key in ("exclude_docs", "exclude_queries")
+        if (path := getattr(config.guard, key)) and Path(path).is_file()
+    }
+    return digest(
+        {
+            "search": run.stage("search")["fingerprint"],
+            "depth": depth,
+            "rescore": run.stage("rescore").get("fingerprint"),
+            "guard": config.guard.model_dump(mode="json"),
+            "select": config.select.model_dump(mode="json"),
+            "join_title": config.encode.join_title,
+            "lists": lists,
+        }
+    )
+
+
+def _document_vectors(found: Sequence[Source]) -> Vectors | None:
+    """The document vectors of the first retriever that has any."""
+    return next((source.documents() for source in found if source.documents is not None), None)
+
+
+# -- going back to the retrievers -------------------------------------------------------------------------
+
+
+def _reopened(prepared: Prepared, config: Config) -> tuple[list[Source], Callable[[], Scorer | None]]:
+    """The run's retrievers and scorer by their names; nothing is loaded before it is used."""
+    own = [
+        name
+        for name in (config.encode.model, config.rescore.cross_encoder)
+        if (name or "").startswith("own ")
+    ]
+    if own or prepared.run.stage("search").get("own"):
+        return [], lambda: None
+    return sources(prepared, config, NOTHING_OWN), partial(open_scorer, config, NOTHING_OWN)
+
+
+def _same_retrievers(prepared: Prepared, config: Config, found: Sequence[Source]) -> None:
+    """Raises UsageError where the retrievers are not those that the stored candidates came from."""
+    stored = prepared.run.stage("search")["fingerprint"]
+    if not found or search_fingerprint(prepared, found, config) != stored:
+        raise UsageError(
+            f"{prepared.run.path}: cannot search deeper, for its models or files have changed or were given as "
+            "objects; mine again with a greater depth"
+        )
+
+
+def _search_deeper(
+    prepared: Prepared,
+    config: Config,
+    found: Sequence[Source],
+    scorer: Callable[[], Scorer | None],
+    depth: int,
+) -> None:
+    _same_retrievers(prepared, config, found)
+    search(prepared, found, depth, config)
+    ready = scorer()
+    if ready is not None:
+        rescore(prepared, ready, config, base_parts(prepared.run))

@@ -1,0 +1,63 @@
+"""A selection's four tables under the run directory: all of them, or none."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hardneg.files import TEMPORARY, write_parquet
+from hardneg.records import DECISIONS
+from hardneg.run_directory import RunDirectory
+from hardneg.select import Selection
+from hardneg.select.tables import (
+    decisions_table,
+    negatives_table,
+    outcomes_table,
+    positives_table,
+)
+
+Ids = pa.ChunkedArray
+
+
+class SelectionWriter:
+    """Takes block after block. Decisions go to disk at once, being as many as the candidates; the rest is small."""
+
+    def __init__(self, folder: Path, query_ids: Ids, doc_ids: Ids, messages: dict[int, str]) -> None:
+        self._folder, self._query_ids, self._doc_ids, self._messages = folder, query_ids, doc_ids, messages
+        self._decisions = pq.ParquetWriter(folder / "decisions.parquet", DECISIONS, compression="zstd")
+        self._tables: dict[str, list[pa.Table]] = {"negatives": [], "positives": [], "outcomes": []}
+
+    def add(self, selection: Selection) -> None:
+        query_ids, doc_ids = self._query_ids, self._doc_ids
+        self._decisions.write_table(decisions_table(selection, query_ids, doc_ids))
+        self._tables["negatives"].append(negatives_table(selection, query_ids, doc_ids))
+        self._tables["positives"].append(positives_table(selection, query_ids, doc_ids))
+        self._tables["outcomes"].append(outcomes_table(selection, query_ids, self._messages))
+
+    def finish(self) -> dict[str, pa.Table]:
+        """Write what was gathered; return the tables."""
+        self._decisions.close()
+        whole = {name: pa.concat_tables(parts).unify_dictionaries() for name, parts in self._tables.items()}
+        for name, table in whole.items():
+            write_parquet(table, self._folder / f"{name}.parquet")
+        return whole
+
+
+@contextmanager
+def replacing_selection(run: RunDirectory, name: str) -> Iterator[Path]:
+    """A folder under a temporary name that takes the selection's place when the block ends well."""
+    target = run.selection(name)
+    temporary = target.with_name(f"{TEMPORARY}{name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -164,7 +164,9 @@ def _encode_shard(
 ) -> tuple[Float32, NDArray[np.int8]]:
     """Vectors of one shard's texts, in the order of `part`, and whether each was truncated."""
     rows = job.first[part]
-    texts = job.column.take(pa.array(rows)).to_pylist()
+    # Arrow gathers a chunked column by going through all of it: give it only the part that holds the rows.
+    near = job.column.slice(rows[0], rows[-1] + 1 - rows[0])
+    texts = near.take(pa.array(rows - rows[0])).to_pylist()
     prompts = [job.prompt_of(row) for row in rows.tolist()]
     out: NDArray[Any] | None = None
     truncated = np.full(len(part), -1, np.int8)

@@ -71,6 +71,7 @@ def test_twins_are_encoded_once_and_nothing_twice(store: VectorStore) -> None:
     encoder = Counting()
     column = pa.chunked_array([["bb", "a"], ["bb", "", "a", "bb"]])
     done = encode_texts(encoder, column, "document", store=store)
+    assert done.vectors.folder == done.folder
     assert sorted(encoder.seen) == [("", ""), ("", "a"), ("", "bb")]
     assert (done.encoded, done.reused, done.truncated) == (3, 0, None)
     assert done.vectors.block(0, 6)[:, 0].tolist() == [2, 1, 2, 0, 1, 2]

@@ -87,9 +87,7 @@ def _read(corpus: pa.Table, join_title: bool) -> tuple[UInt64, UInt64, Int32]:
     titled = np.asarray(pc.not_equal(text, alone), np.bool_)
     alone_hash = encoded.copy()
     alone_hash[titled] = _hashes(alone.filter(pa.array(titled)))
-    characters = np.asarray(pc.utf8_length(text)).astype(np.int32)
-    characters[encoded == np.uint64(_hash(""))] = 0
-    return encoded, alone_hash, characters
+    return encoded, alone_hash, np.asarray(pc.utf8_length(text)).astype(np.int32)
 
 
 def _hashes(texts: pa.ChunkedArray) -> UInt64:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -163,6 +165,15 @@ def test_near_duplicates_among_many_positives(monkeypatch: pytest.MonkeyPatch) -
     assert judge(collection, positives, near_duplicate=0.97) == expected
 
 
+def test_a_query_with_fewer_positives_than_another_has_only_its_own() -> None:
+    # A block is as wide as its widest query: q's empty place must not stand for the last document.
+    collection = collect(["x", "y", COPY, LONG], ["q", "r"])
+    assert judge(collection, [[0], [1, 3]]) == [
+        ["positive", "", "", ""],
+        ["", "positive", "near_duplicate", "positive"],
+    ]
+
+
 def test_the_positives_own_group() -> None:
     collection = collect(["a", "b", "c", "d"], ["q", "r"], group=["x", "x", None, "y"])
     assert judge(collection, [[0], [2]]) == [["positive", "group", "", ""], ["", "", "positive", ""]]
@@ -201,12 +212,11 @@ def test_the_first_rule_in_the_stated_order_is_the_reason() -> None:
     assert judge(collection, [[0]], min_chars=1000) == [["positive", "near_duplicate", "group", "group"]]
 
 
-def test_every_code_is_explained_in_the_order_of_the_rules(tmp_path: object) -> None:
-    listed = f"{tmp_path}/list.txt"
-    with open(listed, "w", encoding="utf-8") as file:  # noqa: PTH123
-        file.write("d0\n")
+def test_every_code_is_explained_in_the_order_of_the_rules(tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text("d0\n", "utf-8")
     collection = collect(["a"], ["q"], group=["x"], lang=["en"], query_lang=["en"])
-    config = GuardConfig(exclude_docs=listed, min_chars=1, same_lang=True)
+    config = GuardConfig(exclude_docs=str(listed), min_chars=1, same_lang=True)
     classes = TextClasses.build(collection.corpus, collection.queries)
     near = near_duplicate_pairs(collection.corpus, np.array([0], np.int32), classes, 0.8)
     assert codes(build_rules(collection, pairs([[0]]), classes, near, config)) == ("", *REASONS)

@@ -130,15 +130,21 @@ def _block(
     """Fuse what each retriever found, `grids`: retriever → doc, score and scorers by rank."""
     doc, ranks_in_order = fuse([grid["doc"] for grid in grids.values()])
     ranks = dict(zip(grids, ranks_in_order, strict=True))
+    if len(grids) == 1:  # its own order: nothing has moved
+        scores = {name: grid["score"] for name, grid in grids.items()}
+        scores.update({scorer: grid[scorer] for grid in grids.values() for scorer in scorers})
+        return Block(query, doc, ranks, scores, *_positives(query, positives), _nothing(doc))
     scores = {name: at_rank(grid["score"], ranks[name]) for name, grid in grids.items()}
     for scorer in scorers:
         scores[scorer] = np.full(doc.shape, np.nan, np.float32)
         for name, grid in grids.items():
             found = ranks[name] > 0
             scores[scorer][found] = at_rank(grid[scorer], ranks[name])[found]
-    positive, positive_scores = _positives(query, positives)
-    p_false_negative = np.full(doc.shape, np.nan, np.float32)
-    return Block(query, doc, ranks, scores, positive, positive_scores, p_false_negative)
+    return Block(query, doc, ranks, scores, *_positives(query, positives), _nothing(doc))
+
+
+def _nothing(doc: Int32) -> Float32:
+    return np.full(doc.shape, np.nan, np.float32)
 
 
 def _by_rank(place: Int64, rank: Int32, values: Mapping[str, Any], queries: int) -> dict[str, Any]:
@@ -190,18 +196,13 @@ def _as_ranges(rows: Int32) -> bytes:
 
 def _places(row: Int32, query: Int32) -> Int64:
     """Where in `query` each row number stands, int64; StoreError where one does not."""
-    if len(query) and query[-1] - query[0] == len(query) - 1 and (np.diff(query) == 1).all():
-        place = row.astype(np.int64) - int(query[0])
-    else:
-        order = np.argsort(query, kind="stable")
-        found = np.searchsorted(query[order], row) if len(query) else np.full(len(row), -1)
-        place = (
-            np.where(found < len(query), order[np.minimum(found, len(query) - 1)], -1)
-            if len(query)
-            else found
-        )
-    wrong = (place < 0) | (place >= len(query))
-    if wrong.any() or (query[place] != row).any():
+    if not len(row):
+        return np.zeros(0, np.int64)
+    first = int(query.min(initial=row.min()))
+    place_of = np.full(max(int(row.max()), int(query.max(initial=0))) - first + 1, -1, np.int64)
+    place_of[query - first] = np.arange(len(query))
+    place = place_of[row - first]
+    if place.min() < 0:
         raise StoreError("candidates and positives name other queries than their part holds; search again")
     return place
 
@@ -214,14 +215,14 @@ def _codes(column: pa.ChunkedArray, retrievers: Sequence[str]) -> Int32:
     if isinstance(column, pa.ChunkedArray):  # no rows at all
         return np.zeros(0, np.int32)
     names = column.dictionary.to_pylist()
-    indices: Int32 = column.indices.to_numpy(zero_copy_only=False)
-    unknown = [names[i] for i in np.unique(indices) if names[i] not in retrievers]
-    if unknown:
-        raise StoreError(
-            f"candidates of the retriever {unknown[0]!r}, which this run does not have; search again"
-        )
     code_of = np.array([retrievers.index(n) if n in retrievers else -1 for n in names], np.int32)
-    return code_of[indices] if len(indices) else np.zeros(0, np.int32)
+    code: Int32 = code_of[column.indices.to_numpy(zero_copy_only=False)]
+    if len(code) and code.min() < 0:
+        unknown = names[int(column.indices[int(np.argmin(code))].as_py())]
+        raise StoreError(
+            f"candidates of the retriever {unknown!r}, which this run does not have; search again"
+        )
+    return code
 
 
 def _numbers(table: pa.Table, name: str) -> NDArray[Any]:

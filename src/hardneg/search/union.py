@@ -16,9 +16,15 @@ from hardneg.errors import UsageError
 from hardneg.records import NO_DOC, Block, Float32, Int32, Ranking
 
 RRF_K = 60
+_UNITS = 1 << 48
+"""Fusion values are summed in whole numbers of 1 / _UNITS: equal ranks tie in any order of retrievers."""
+_COLUMN_BITS = 16
+_ROWS_AT_ONCE = 256
+"""Queries merged at once: their arrays stay in a core's own cache."""
 
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
+_LAST = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 def union(query: Int32, rankings: Sequence[Ranking], positive: Int32) -> Block:
@@ -54,68 +60,77 @@ def fuse(docs: Sequence[Int32]) -> tuple[Int32, list[Int32]]:
     if len(docs) == 1:
         places = np.arange(1, docs[0].shape[1] + 1, dtype=np.int32)
         return docs[0], [np.where(docs[0] == NO_DOC, np.int32(0), places)]
-    doc, ranks = _merge(docs)
-    order = np.argsort(-_fusion_value(ranks), axis=1, kind="stable")  # rows lie in order: ties go by row
-    return (
-        np.take_along_axis(doc, order, axis=1),
-        [np.take_along_axis(rank, order, axis=1) for rank in ranks],
-    )
+    rows, columns = docs[0].shape[0], sum(doc.shape[1] for doc in docs)
+    if columns >= 1 << _COLUMN_BITS:
+        raise UsageError(
+            f"{len(docs)} retrievers of {columns:,} documents a query together; search less deep"
+        )
+    merged = np.full((rows, columns), NO_DOC, np.int32)
+    ranks = [np.zeros((rows, columns), np.int32) for _ in docs]
+    for start in range(0, rows, _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        _merge([doc[part] for doc in docs], merged[part], [rank[part] for rank in ranks])
+    merged = _trimmed(merged)
+    return merged, [np.ascontiguousarray(rank[:, : merged.shape[1]]) for rank in ranks]
 
 
 def at_rank(value: Float32, rank: Int32) -> Float32:
     """Values by rank, float32 (queries, depth), put where the ranks are; NaN where rank is 0."""
-    if value.shape[1] == 0:
-        return np.full(rank.shape, np.nan, np.float32)
-    taken = np.take_along_axis(value, np.maximum(rank - 1, 0), axis=1)
-    return np.where(rank == 0, np.float32(np.nan), taken)
+    rows, depth = value.shape
+    by_rank = np.full((rows, depth + 1), np.nan, np.float32)
+    by_rank[:, 1:] = value
+    taken: Float32 = by_rank.ravel()[rank + np.arange(rows)[:, None] * (depth + 1)]
+    return taken
 
 
-def _merge(docs: Sequence[Int32]) -> tuple[Int32, list[Int32]]:
-    """Each query's distinct documents in the order of rows, and their ranks."""
+def _merge(docs: Sequence[Int32], merged: Int32, ranks: Sequence[Int32]) -> None:
+    """Fill `merged` and `ranks`, (queries, columns), with the fusion of some queries."""
     every = np.concatenate(docs, axis=1)
-    column = np.arange(every.shape[1], dtype=np.uint64)
+    rows, columns = every.shape
+    column = np.arange(columns, dtype=np.uint64)
     # NO_DOC is -1, the largest row as an unsigned number: empty places sort last.
     keys = np.sort(every.view(np.uint32).astype(np.uint64) << _SHIFT | column, axis=1)
     doc = (keys >> _SHIFT).astype(np.uint32).view(np.int32)
     place = (keys & _LOW).astype(np.int64)
-    new = doc != NO_DOC
-    new[:, 1:] &= doc[:, 1:] != doc[:, :-1]
-    slot = np.cumsum(new, axis=1) - 1
-    width = int(slot[:, -1].max(initial=-1)) + 1 if doc.shape[1] else 0
-    held = np.nonzero(doc != NO_DOC)
-    target = held[0] * width + slot[held]
-    merged = np.full(len(doc) * width, NO_DOC, np.int32)
-    merged[target] = doc[held]
-    shape = (len(doc), width)
-    return merged.reshape(shape), _ranks(docs, target, place[held], shape)
+    first = doc != NO_DOC
+    first[:, 1:] &= doc[:, 1:] != doc[:, :-1]
+    value = _fusion_value(doc, place, [d.shape[1] for d in docs])
+    order = np.where(first, (np.uint64(_UNITS) - value) << np.uint64(_COLUMN_BITS) | column, _LAST)
+    order.sort(axis=1)  # by value, then by column, which is in the order of document rows
+    base = np.arange(rows)[:, None] * columns
+    found = order != _LAST
+    source = (base + (order & np.uint64((1 << _COLUMN_BITS) - 1)).astype(np.int64))[found]
+    target = np.zeros(rows * columns, np.int64)
+    target[source] = np.flatnonzero(found)
+    # Every entry goes where the first entry of its document goes.
+    leader = np.maximum.accumulate(np.where(first, column.astype(np.int64), 0), axis=1) + base
+    by_place = np.empty(rows * columns, np.int64)
+    by_place[place + base] = target[leader]
+    _scatter(docs, by_place.reshape(rows, columns), merged, ranks)
 
 
-def _ranks(
-    docs: Sequence[Int32], target: NDArray[np.int64], place: NDArray[np.int64], shape: tuple[int, int]
-) -> list[Int32]:
-    """Each retriever's ranks at the merged places; `place` is the column in the retrievers side by side."""
-    ranks = []
-    first = 0
-    for doc in docs:
-        mine = (place >= first) & (place < first + doc.shape[1])
-        rank = np.zeros(shape[0] * shape[1], np.int32)
-        rank[target[mine]] = place[mine] - first + 1
-        ranks.append(rank.reshape(shape))
-        first += doc.shape[1]
-    return ranks
+def _scatter(docs: Sequence[Int32], target: NDArray[np.int64], merged: Int32, ranks: Sequence[Int32]) -> None:
+    """Put documents and ranks where `target`, places counted through the whole of `merged`, says."""
+    start = 0
+    for doc, rank in zip(docs, ranks, strict=True):
+        row, column = np.nonzero(doc != NO_DOC)
+        place = target[row, start + column]
+        merged.reshape(-1)[place] = doc[row, column]
+        rank.reshape(-1)[place] = column + 1
+        start += doc.shape[1]
 
 
-def _fusion_value(ranks: Sequence[Int32]) -> NDArray[np.float64]:
-    """The sums, added smallest part first, so that equal ranks in another order of retrievers tie."""
-    parts = np.stack([np.where(rank > 0, 1.0 / (RRF_K + rank), 0.0) for rank in ranks])
-    parts.sort(axis=0)
-    value = np.zeros(parts.shape[1:])
-    for part in parts:
-        value += part
+def _fusion_value(doc: Int32, place: NDArray[np.int64], depths: Sequence[int]) -> NDArray[np.uint64]:
+    """uint64 like `doc`, whose rows are sorted: the sum of a document's entries, at the first of them."""
+    by_place = np.concatenate([_UNITS // (RRF_K + np.arange(1, depth + 1)) for depth in depths])
+    entry = by_place.astype(np.uint64)[place]
+    value = entry.copy()
+    for step in range(1, len(depths)):
+        value[:, :-step] += np.where(doc[:, step:] == doc[:, :-step], entry[:, step:], np.uint64(0))
     return value
 
 
 def _trimmed(doc: Int32) -> Int32:
     """Without the columns that hold no document in any row."""
-    width = int(np.count_nonzero((doc != NO_DOC).any(axis=0)))
-    return doc[:, :width]
+    width = int(np.count_nonzero((doc != NO_DOC).any(axis=0)))  # nothing follows a NO_DOC
+    return np.ascontiguousarray(doc[:, :width])

@@ -29,7 +29,9 @@ class Stored:
         return self.array[start:stop].astype(np.float32)
 
 
-def search(queries: object, documents: object, depth: int, positives: object = None, **options: int) -> Ranking:
+def search(
+    queries: object, documents: object, depth: int, positives: object = None, **options: int
+) -> Ranking:
     stored = documents if isinstance(documents, Stored) else Stored(documents)
     retriever = DenseRetriever("dense", Stored(queries), stored, **options)
     rows = np.arange(len(retriever._queries.array), dtype=np.int32)  # type: ignore[attr-defined]

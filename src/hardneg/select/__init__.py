@@ -1,0 +1,44 @@
+"""select: candidates → negatives, with a reason for every candidate and an outcome for every query."""
+
+from __future__ import annotations
+
+from hardneg.select.checks import check
+from hardneg.select.draws import stream_keys, uniforms
+from hardneg.select.preview import GuardedBlock, grid_configs, hardness, preview
+from hardneg.select.reasons import DECISIONS, REASONS, Codes
+from hardneg.select.select import Corpus, Selector
+from hardneg.select.selection import OUTCOMES, SOURCES, Negatives, Positives, Selection
+from hardneg.select.tables import (
+    decision_table,
+    negative_table,
+    outcome_schema,
+    outcome_table,
+    positive_table,
+)
+from hardneg.select.window import deepest_rank
+
+__all__ = [
+    "DECISIONS",
+    "OUTCOMES",
+    "REASONS",
+    "SOURCES",
+    "Codes",
+    "Corpus",
+    "GuardedBlock",
+    "Negatives",
+    "Positives",
+    "Selection",
+    "Selector",
+    "check",
+    "decision_table",
+    "deepest_rank",
+    "grid_configs",
+    "hardness",
+    "negative_table",
+    "outcome_schema",
+    "outcome_table",
+    "positive_table",
+    "preview",
+    "stream_keys",
+    "uniforms",
+]

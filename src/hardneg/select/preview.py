@@ -1,0 +1,137 @@
+"""What rules would give, before one is chosen: yield, hardness and shortfall of a grid, nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hardneg.config import SelectConfig, build
+from hardneg.records import Bool, Int32
+from hardneg.select.select import Selector
+from hardneg.select.selection import BACKFILL, DROPPED, EMPTY, FULL, INVALID, SHORT, Selection, UInt8
+
+_OFF: Mapping[str, Any] = {
+    "window": None,
+    "max_score": None,
+    "min_score": None,
+    "margin": None,
+    "relative_margin": None,
+    "sampler": "top",
+}
+
+GRID: Mapping[str, Mapping[str, Any]] = {
+    "top": {},
+    "window 5:": {"window": "5:"},
+    "window 10:": {"window": "10:"},
+    "window 30:": {"window": "30:"},
+    "window 10:210, random": {"window": "10:210", "sampler": "random"},
+    "relative margin 0": {"relative_margin": 0.0},
+    "relative margin 0.05": {"relative_margin": 0.05},
+    "relative margin 0.1": {"relative_margin": 0.1},
+    "relative margin 0.05, random": {"relative_margin": 0.05, "sampler": "random"},
+}
+"""Rules that the field uses; each stands for itself, all other rules off."""
+
+
+@dataclass(frozen=True)
+class GuardedBlock:
+    """A block with what selection takes beside it; see `Selector.select`."""
+
+    block: Any
+    excluded: UInt8
+    given: Int32 | None = None
+    given_excluded: UInt8 | None = None
+    left_out: Bool | None = None
+
+
+def grid_configs(config: SelectConfig) -> dict[str, SelectConfig]:
+    """The rules in force (`as configured`), then those of GRID with the rest of the configuration.
+
+    Nothing is filled up or dropped: a preview shows how many queries a rule leaves short.
+    """
+    keep = {**config.model_dump(), "shortfall": "keep"}
+    configs = {"as configured": build(SelectConfig, keep)}
+    for name, rule in GRID.items():
+        configs[name] = build(SelectConfig, {**keep, **_OFF, **rule})
+    return configs
+
+
+def preview(
+    blocks: Iterable[GuardedBlock],
+    configs: Mapping[str, SelectConfig],
+    selector: Callable[[SelectConfig], Selector],
+) -> list[dict[str, Any]]:
+    """A row for each configuration, from one pass over the blocks (ascending order of queries).
+
+    selector  makes the Selector of a configuration, e.g. `lambda c: Selector(c, guard_codes, corpus)`
+
+    A row holds `rule`; `queries` by outcome (`full`, `short`, `empty`, `invalid`); `negatives` in all;
+    `negatives_a_query`, `full_share`; `missing`, how many negatives queries lack (None for `all`); hardness
+    as `mean_score` and `mean_rank` over the negatives that have them, None where none has.
+    """
+    sums = {name: _Sums(config) for name, config in configs.items()}
+    selectors = {name: selector(config) for name, config in configs.items()}
+    for guarded in blocks:
+        for name, one in selectors.items():
+            sums[name].add(
+                one.select(
+                    guarded.block,
+                    guarded.excluded,
+                    given=guarded.given,
+                    given_excluded=guarded.given_excluded,
+                    left_out=guarded.left_out,
+                )
+            )
+    return [{"rule": name, **one.row()} for name, one in sums.items()]
+
+
+def hardness(selections: Sequence[Selection]) -> dict[str, float | None]:
+    """Mean score and mean raw rank of the negatives that have one, backfill not counted."""
+    total = _Sums(SelectConfig())
+    for selection in selections:
+        total.add(selection)
+    row = total.row()
+    return {key: row[key] for key in ("mean_score", "mean_rank")}
+
+
+class _Sums:
+    """Adds up selections of one configuration."""
+
+    def __init__(self, config: SelectConfig) -> None:
+        self._wanted = None if config.num_negatives == "all" else config.num_negatives
+        self._outcomes = np.zeros(5, np.int64)
+        self._negatives = self._scored = self._ranked = 0
+        self._score = self._rank = 0.0
+        self._missing = 0
+
+    def add(self, selection: Selection) -> None:
+        chosen = selection.negatives
+        self._outcomes += np.bincount(selection.outcome, minlength=5)
+        self._negatives += len(chosen.doc)
+        own = chosen.source != BACKFILL
+        scored, ranked = own & np.isfinite(chosen.score), own & (chosen.rank > 0)
+        self._scored += int(scored.sum())
+        self._ranked += int(ranked.sum())
+        self._score += float(chosen.score[scored].sum(dtype=np.float64))
+        self._rank += float(chosen.rank[ranked].sum(dtype=np.float64))
+        self._missing += int(selection.missing.sum())
+
+    def row(self) -> dict[str, Any]:
+        count = self._outcomes.tolist()
+        queries = sum(count) - count[DROPPED]
+        return {
+            "queries": queries,
+            "full": count[FULL],
+            "short": count[SHORT],
+            "empty": count[EMPTY],
+            "invalid": count[INVALID],
+            "negatives": self._negatives,
+            "negatives_a_query": self._negatives / queries if queries else 0.0,
+            "full_share": count[FULL] / queries if queries else 0.0,
+            "missing": self._missing if self._wanted is not None else None,
+            "mean_score": self._score / self._scored if self._scored else None,
+            "mean_rank": self._rank / self._ranked if self._ranked else None,
+        }

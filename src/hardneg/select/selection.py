@@ -1,0 +1,93 @@
+"""What selection gives back for a block: the negatives, and what became of every candidate and query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardneg.records import Bool, Float32, Int32
+from hardneg.select.reasons import Codes
+
+UInt8 = NDArray[np.uint8]
+Int8 = NDArray[np.int8]
+
+OUTCOMES = ("full", "short", "empty", "dropped", "invalid")
+FULL, SHORT, EMPTY, DROPPED, INVALID = range(len(OUTCOMES))
+SOURCES = ("given", "mined", "backfill")
+GIVEN, MINED, BACKFILL = range(len(SOURCES))
+
+
+@dataclass(frozen=True)
+class Negatives:
+    """The chosen, flat: by query, then positive (under `each`), then in the order of choice.
+
+    query           int32 (negatives,): rows of the query table
+    positive        int32: the corpus row of the positive chosen for, NO_DOC unless the reference is `each`
+    doc             int32: rows of the corpus
+    retriever       int8: index into `Selection.retrievers` of the one whose rank is shown, -1 where none
+    found it rank            int32: raw rank, 0 where there is none
+    score           float32, NaN where there is none: of `score_by`; without it, of the retriever shown
+    positive_score  float32: the reference positive's on the same scale, NaN where there is none
+    margin          float32: positive_score - score
+    p_false_negative float32, NaN where no guard judged
+    source          int8: index into SOURCES
+    """
+
+    query: Int32
+    positive: Int32
+    doc: Int32
+    retriever: Int8
+    rank: Int32
+    score: Float32
+    positive_score: Float32
+    margin: Float32
+    p_false_negative: Float32
+    source: Int8
+
+
+@dataclass(frozen=True)
+class Positives:
+    """The positives that stand with the negatives, flat, by query: those of queries with at least one
+    negative.
+
+    query  int32, doc  int32: rows
+    score  float32, of `score_by`, without it of the first retriever; NaN where there is none
+    """
+
+    query: Int32
+    doc: Int32
+    score: Float32
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One block's selection.
+
+    query             int32 (queries,): rows of the query table
+    doc               int32 (queries, width + given): the candidates, and after them given negatives that are
+                      no candidates; NO_DOC where there is nothing
+    reason            uint8 like doc: index into `codes.names`; 0 where there is nothing
+    p_false_negative  float32 like doc
+    counts            int32 (queries, reasons): how many documents of each reason
+    outcome           uint8 (queries,): index into OUTCOMES
+    message           for each query, "" where there is nothing to say
+    short             bool (queries,): got fewer than asked for, and a deeper search may help
+    missing           int32 (queries,): how many negatives it lacks, over its positives under `each`; 0 for
+    `all`
+    """
+
+    codes: Codes
+    retrievers: tuple[str, ...]
+    query: Int32
+    doc: Int32
+    reason: UInt8
+    p_false_negative: Float32
+    counts: Int32
+    outcome: UInt8
+    message: tuple[str, ...]
+    short: Bool
+    missing: Int32
+    negatives: Negatives
+    positives: Positives

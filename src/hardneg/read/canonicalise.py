@@ -1,0 +1,200 @@
+"""Where every source becomes a Collection: ids unique, tables sorted, labels checked, all counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hardneg.config import ReadConfig
+from hardneg.errors import InputError
+from hardneg.read.bad_rows import BadRows
+from hardneg.read.judgments import Labels, canonical_given, canonical_judgments
+from hardneg.read.labels import is_positive, rows_of
+from hardneg.read.merge import merge_same_id
+from hardneg.read.parsed import DOCUMENTS, FILE, GIVEN, JUDGMENTS, LINE, QUERIES, Parsed
+from hardneg.read.same_text import named_ids
+from hardneg.read.tables import concatenated
+from hardneg.records import CORPUS, Bool, Collection, Int32, ReadReport
+from hardneg.records import QUERIES as FINAL_QUERIES
+
+
+def canonicalise(parsed: Parsed, source: str, config: ReadConfig, bad: BadRows) -> Collection:
+    """Merge, sort and check. Raises InputError for a bad row, or where no query is left."""
+    counts, notes = dict(parsed.counts), list(parsed.notes)
+    corpus, renamed = _corpus(parsed, counts, notes, bad)
+    queries = _unique(parsed.queries, QUERIES, "query_id", "queries", counts, notes, bad)
+    judgments = _without_refused(_all(parsed.judgments, JUDGMENTS), bad)
+    given = _without_refused(_all(parsed.given, GIVEN), bad)
+    judgments, given = _rename(judgments, renamed), _rename(given, renamed)
+    labels = canonical_judgments(judgments, queries["query_id"], corpus["doc_id"], counts, notes, bad)
+    given_labels = canonical_given(
+        given, labels, queries["query_id"], corpus["doc_id"], config, counts, notes
+    )
+    if queries.num_rows == 0 or len(labels) == 0:
+        raise InputError(_nothing_left(bad), file=source)
+    keep = _kept_queries(labels, queries.num_rows, config, notes)
+    labels, given_labels = labels.filter(keep[labels.query]), given_labels.filter(keep[given_labels.query])
+    tables = {
+        "qrels": labels.table(queries["query_id"], corpus["doc_id"], with_relevance=True),
+        "given": given_labels.table(queries["query_id"], corpus["doc_id"], with_relevance=False),
+        "queries": _final(queries.filter(pa.array(keep)), FINAL_QUERIES, ("prompt", "lang")),
+        "corpus": _final(corpus, CORPUS, ("group", "lang")),
+    }
+    first_row = parsed.first_row or _first_judgment(judgments, queries, corpus)
+    _count(tables, labels, config, counts, notes)
+    counts["rows refused"] = len(bad.refused)
+    report = ReadReport(source, counts, first_row, tuple(notes), tuple(bad.refused))
+    return Collection(**tables, report=report)
+
+
+# -- documents and queries --------------------------------------------------------------------------
+
+
+def _corpus(
+    parsed: Parsed, counts: dict[str, int], notes: list[str], bad: BadRows
+) -> tuple[pa.Table, Mapping[str, str]]:
+    """The corpus sorted by id; and id by text → id of the document that it gave way to."""
+    named = _unique(parsed.named, DOCUMENTS, "doc_id", "documents", counts, notes, bad)
+    if not parsed.loose:
+        return named, {}
+    loose = _unique(parsed.loose, DOCUMENTS, "doc_id", "documents", counts, notes, bad)
+    if not named.num_rows:
+        return loose, {}
+    renamed = named_ids(loose, named)
+    if renamed:
+        notes.append(f"{len(renamed):,} texts without ids stand in the corpus and took its ids")
+    left = pc.invert(pc.is_in(loose["doc_id"], value_set=pa.array(list(renamed), pa.string())))
+    both = [named, loose.filter(left)]
+    return _unique(both, DOCUMENTS, "doc_id", "documents", counts, notes, bad), renamed
+
+
+def _unique(
+    tables: list[pa.Table],
+    schema: pa.Schema,
+    id_column: str,
+    what: str,
+    counts: dict[str, int],
+    notes: list[str],
+    bad: BadRows,
+) -> pa.Table:
+    """The tables as one, sorted by id, ids unique."""
+    merged = merge_same_id(_all(tables, schema), id_column, bad)
+    name = f"duplicate {what} merged"
+    counts[name] = counts.get(name, 0) + merged.repeats
+    if merged.differing:
+        notes.append(
+            f"{merged.differing:,} {what} stood there more than once with the same text and other values "
+            "beside it; one of them was taken, whatever the order of rows"
+        )
+    return merged.table
+
+
+def _all(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
+    return concatenated(tables) if tables else schema.empty_table()
+
+
+def _without_refused(table: pa.Table, bad: BadRows) -> pa.Table:
+    """Labels of a row that was refused for its query or document go with it."""
+    if not bad.refused or not table.num_rows:
+        return table
+    keep = np.ones(table.num_rows, bool)
+    file, line = table[FILE].to_numpy(), table[LINE].to_numpy()
+    for number in bad.file_numbers:
+        keep &= ~((file == number) & np.isin(line, bad.lines_of(number)))
+    return table.filter(pa.array(keep))
+
+
+def _rename(table: pa.Table, renamed: Mapping[str, str]) -> pa.Table:
+    """Document ids that gave way to others of the same text."""
+    if not renamed:
+        return table
+    old, new = pa.array(list(renamed), pa.string()), pa.array(list(renamed.values()), pa.string())
+    place = pc.index_in(table["doc_id"], value_set=old)
+    ids = pc.coalesce(new.take(place.combine_chunks()), table["doc_id"].combine_chunks())
+    return table.set_column(table.column_names.index("doc_id"), "doc_id", pa.chunked_array([ids]))
+
+
+def _final(table: pa.Table, schema: pa.Schema, optional: tuple[str, ...]) -> pa.Table:
+    """Columns of the records' schema first, optional ones only where they hold something, then the others."""
+    names = [name for name in optional if table[name].null_count < table.num_rows]
+    known = {*schema.names, *optional, FILE, LINE}
+    names += sorted(name for name in table.column_names if name not in known)
+    return table.select([*schema.names, *names])
+
+
+# -- which queries, and what there is ---------------------------------------------------------------
+
+
+def _kept_queries(labels: Labels, num_queries: int, config: ReadConfig, notes: list[str]) -> Bool:
+    """bool (queries,): those that have a judgment; under a limit the first of those with a positive."""
+    keep = np.zeros(num_queries, bool)
+    keep[labels.query] = True
+    if config.limit_queries is not None:
+        with_positive = np.unique(labels.query[is_positive(labels.relevance, config.min_relevance)])
+        keep[:] = False
+        keep[with_positive[: config.limit_queries]] = True
+        notes.append(
+            f"limit: the first {int(keep.sum()):,} of {len(with_positive):,} queries with a positive"
+        )
+    return keep
+
+
+def _nothing_left(bad: BadRows) -> str:
+    if not bad.refused:
+        return "holds no query with a judgment"
+    first = bad.refused[0]
+    return (
+        f"no row is left of it: {len(bad.refused):,} were refused, "
+        f"the first in {first['file']}, line {first['line']}: {first['reason']}"
+    )
+
+
+def _count(
+    tables: Mapping[str, pa.Table],
+    labels: Labels,
+    config: ReadConfig,
+    counts: dict[str, int],
+    notes: list[str],
+) -> None:
+    """Put what there is before what happened to it."""
+    positive = is_positive(labels.relevance, config.min_relevance)
+    low = ~positive & (labels.relevance > 0)
+    lengths = pc.binary_length(pc.utf8_trim_whitespace(tables["corpus"]["text"]))
+    title = pc.binary_length(pc.fill_null(tables["corpus"]["title"], ""))
+    now = {
+        "documents": tables["corpus"].num_rows,
+        "queries": tables["queries"].num_rows,
+        "positives": int(positive.sum()),
+        "judged negatives": int((~positive & (labels.relevance <= 0)).sum()),
+        "given negatives": tables["given"].num_rows,
+        "judgments below min_relevance": int(low.sum()),
+        "empty documents": int(pc.sum(pc.equal(pc.add(lengths, title), 0)).as_py() or 0),
+    }
+    events = {name: number for name, number in counts.items() if name not in now}
+    counts.clear()
+    counts.update({**now, **events})
+    without = tables["queries"].num_rows - len(np.unique(labels.query[positive]))
+    if without:
+        notes.append(f"{without:,} queries have judgments but no positive")
+
+
+def _first_judgment(judgments: pa.Table, queries: pa.Table, corpus: pa.Table) -> dict[str, Any]:
+    """The first judgment that was read, with its texts."""
+    for row in judgments.slice(0, 100).to_pylist():
+        query = _row(queries, "query_id", row["query_id"])
+        doc = _row(corpus, "doc_id", row["doc_id"])
+        if query is not None and doc is not None:
+            shown = {"query_id": row["query_id"], "query": query["text"], "doc_id": row["doc_id"]}
+            shown |= {name: doc[name] for name in ("title", "text") if doc[name]}
+            return {**shown, "relevance": row["relevance"]}
+    return {}
+
+
+def _row(table: pa.Table, column: str, value: str) -> dict[str, Any] | None:
+    place: Int32 = rows_of(pa.chunked_array([[value]], pa.string()), table[column])
+    found: dict[str, Any] | None = table.slice(int(place[0]), 1).to_pylist()[0] if place[0] >= 0 else None
+    return found

@@ -1,0 +1,181 @@
+"""`load`: tells the kinds of sources apart and makes a Collection of any of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hardneg.config import ReadConfig, nearest
+from hardneg.errors import InputError, UsageError
+from hardneg.read.bad_rows import BadRows
+from hardneg.read.beir import find_file, is_beir_folder, named_judgment_rows, read_beir_folder, read_tables
+from hardneg.read.canonicalise import canonicalise
+from hardneg.read.documents import read_documents
+from hardneg.read.frames import frame_rows, kind_name
+from hardneg.read.hub import choose_split, hub_documents, hub_split_rows, is_hub_id, read_hub, read_saved
+from hardneg.read.labelled import read_labelled
+from hardneg.read.parsed import Parsed
+from hardneg.read.row_files import file_rows
+from hardneg.read.rows import Rows
+from hardneg.records import Collection
+
+_TABLES = ("corpus", "queries", "qrels")
+_SAVED = ("state.json", "dataset_dict.json")
+
+
+def load(
+    source: Any,
+    *,
+    config: ReadConfig | None = None,
+    corpus: Any = None,
+    refused_path: Path | None = None,
+) -> Collection:
+    """Read a source into tables.
+
+    source        a BEIR folder; a file of rows with texts (FlagEmbedding, pairs, triplets), or of queries
+                  where `qrels` and `corpus` are set; a Hub id or a folder laid out as on the Hub; a table
+                  in memory, or a dict of them named corpus, queries and qrels. An existing path wins over
+                  a Hub id; `hf:ID` is always the Hub's
+    corpus        a further pool of documents as a table in memory; `config.corpus` names one on disk
+    refused_path  where skipped rows are listed, a JSON object a line
+
+    Raises InputError for bad input, UsageError for a setting that does not go with the source.
+    """
+    config = config or ReadConfig()
+    bad, parsed = BadRows(config.on_bad_row), Parsed()
+    has_pool = corpus is not None or config.corpus is not None
+    if isinstance(source, str | os.PathLike):
+        shown = str(os.fspath(source))
+        _read_named(shown, config, parsed, bad, has_pool)
+    else:
+        shown = kind_name(source)
+        _read_object(source, config, parsed, bad, has_pool)
+    if corpus is not None:
+        read_documents(frame_rows(corpus), parsed, bad, need_ids=False)
+    if config.corpus is not None:
+        read_documents(_pool_rows(config.corpus), parsed, bad, need_ids=False)
+    collection = canonicalise(parsed, shown, config, bad)
+    if refused_path is not None:
+        bad.write(refused_path)
+    return collection
+
+
+# -- on disk or on the Hub --------------------------------------------------------------------------
+
+
+def _read_named(source: str, config: ReadConfig, parsed: Parsed, bad: BadRows, has_pool: bool) -> None:
+    path = Path(source).expanduser()
+    if source.startswith("hf:"):
+        read_hub(source.removeprefix("hf:"), config, parsed, bad)
+    elif path.is_dir():
+        _read_folder(path, config, parsed, bad, has_pool)
+    elif path.exists():
+        _read_file(path, config, parsed, bad, has_pool)
+    elif is_hub_id(source):
+        read_hub(source, config, parsed, bad)
+    else:
+        raise InputError(f"there is no such file or folder{_near_file(path)}", file=source)
+
+
+def _near_file(path: Path) -> str:
+    folder = path.parent
+    return nearest(path.name, [one.name for one in folder.iterdir()]) if folder.is_dir() else ""
+
+
+def _read_folder(path: Path, config: ReadConfig, parsed: Parsed, bad: BadRows, has_pool: bool) -> None:
+    if is_beir_folder(path):
+        _refuse_columns(config)
+        read_beir_folder(path, config, parsed, bad, hub_split_rows, has_pool=has_pool)
+    elif any((path / name).is_file() for name in _SAVED):
+        _refuse_qrels(config)
+        read_saved(path, config, parsed, bad)
+    elif any(path.iterdir()):
+        read_hub(str(path), config, parsed, bad)
+    else:
+        raise InputError("is an empty folder", file=path)
+
+
+def _read_file(path: Path, config: ReadConfig, parsed: Parsed, bad: BadRows, has_pool: bool) -> None:
+    """Rows with texts; or, where judgments and a pool are named, queries."""
+    if config.qrels is not None:
+        if not has_pool:
+            raise UsageError("qrels: with a file of queries, name the corpus too")
+        _refuse_columns(config)
+        qrels = named_judgment_rows(config.qrels, config.split, parsed.notes, hub_split_rows)
+        read_tables(None, file_rows(path), qrels, parsed, bad)
+        return
+    if config.split != "train":
+        parsed.notes.append(f"a file holds no splits: all of it was read, not split {config.split!r}")
+    read_labelled(file_rows(path), config, parsed, bad)
+
+
+def _pool_rows(pool: str) -> Rows:
+    """A pool's rows: a file, a BEIR folder's corpus, or the Hub's after `hf:`."""
+    path = Path(pool).expanduser()
+    if pool.startswith("hf:"):
+        return hub_documents(pool.removeprefix("hf:"))
+    if path.is_dir():
+        inner = find_file(path, "corpus")
+        if inner is None:
+            raise InputError("there is no corpus.jsonl (or .parquet, .csv, .tsv; .gz, .zst)", file=path)
+        path = inner
+    if not path.exists():
+        hint = "; put hf: before the id of a Hub data set" if is_hub_id(pool) else ""
+        raise InputError(f"there is no such file or folder{_near_file(path)}{hint}", file=pool)
+    return file_rows(path)
+
+
+# -- in memory --------------------------------------------------------------------------------------
+
+
+def _read_object(source: Any, config: ReadConfig, parsed: Parsed, bad: BadRows, has_pool: bool) -> None:
+    if not isinstance(source, Mapping):
+        _refuse_qrels(config)
+        read_labelled(frame_rows(source), config, parsed, bad)
+    elif "queries" in source or "corpus" in source:
+        _refuse_columns(config)
+        _read_table_dict(source, config, parsed, bad, has_pool)
+    else:
+        _refuse_qrels(config)
+        frame = choose_split(source, config.split, kind_name(source))
+        read_labelled(frame_rows(frame, f"{kind_name(source)}[{config.split!r}]"), config, parsed, bad)
+
+
+def _read_table_dict(
+    source: Mapping[str, Any], config: ReadConfig, parsed: Parsed, bad: BadRows, has_pool: bool
+) -> None:
+    """A dict of tables named corpus, queries and qrels; `config.qrels` may name the last."""
+    elsewhere = {"corpus": has_pool, "qrels": config.qrels is not None}
+    absent = [name for name in _TABLES if name not in source and not elsewhere.get(name)]
+    if absent:
+        raise InputError(f"the dict lacks {' and '.join(absent)}{nearest(absent[0], source)}")
+    qrels = (
+        _table(source["qrels"], "qrels", config.split)
+        if config.qrels is None
+        else named_judgment_rows(config.qrels, config.split, parsed.notes, hub_split_rows)
+    )
+    corpus = _table(source["corpus"], "corpus", config.split) if "corpus" in source else None
+    read_tables(corpus, _table(source["queries"], "queries", config.split), qrels, parsed, bad)
+
+
+def _table(value: Any, name: str, split: str) -> Rows:
+    """A table in memory, or a file; of a dict of splits the only one, or the one asked for."""
+    if isinstance(value, Mapping):
+        value = next(iter(value.values())) if len(value) == 1 else choose_split(value, split, name)
+    return file_rows(Path(value)) if isinstance(value, str | os.PathLike) else frame_rows(value, name)
+
+
+# -- settings that do not go with a source ----------------------------------------------------------
+
+
+def _refuse_columns(config: ReadConfig) -> None:
+    for name in ("query_column", "positive_column", "negative_column"):
+        if getattr(config, name):
+            raise UsageError(f"{name}: goes with pairs of texts; this source has a corpus and judgments")
+
+
+def _refuse_qrels(config: ReadConfig) -> None:
+    if config.qrels is not None:
+        raise UsageError("qrels: goes with a corpus and queries that have ids; this source holds pairs")

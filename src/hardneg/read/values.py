@@ -1,0 +1,75 @@
+"""One value of a row: ids are text end to end, texts are text, scores are finite numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hardneg.read.bad_rows import RowError
+
+_LARGEST = 3.4e38  # of a float32
+_EXACT = 2**53  # whole numbers above it are not all floats
+_BLANK = "\0\ufeff\u200b"
+
+
+def as_id(value: Any, column: str) -> str:
+    """An id as text; whole numbers are written in decimal (1.0 too: pandas makes it of 1 beside a gap)."""
+    if type(value) is str:
+        if not value:
+            raise RowError("the id is empty", column)
+        if not value.isascii() and _has_half_pair(value):
+            raise RowError("the id holds half a surrogate pair, which no UTF-8 file can", column)
+        if "\0" in value:
+            raise RowError("the id holds a NUL character", column)
+        return value
+    if type(value) is int:
+        return str(value)
+    if type(value) is float and value.is_integer() and abs(value) < _EXACT:
+        return str(int(value))
+    if value is None:
+        raise RowError("the id is missing", column)
+    raise RowError(f"the id must be text or a whole number, not {describe(value)}", column)
+
+
+def _has_half_pair(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def is_blank(text: str) -> bool:
+    """Nothing but white space and characters that show nothing."""
+    return not text or (not text[0].isalnum() and not text.strip().strip(_BLANK).strip())
+
+
+def as_text(value: Any, column: str, what: str) -> str:
+    """A text with something in it."""
+    if type(value) is not str:
+        if value is None:
+            raise RowError(f"the {what} is missing", column)
+        raise RowError(f"the {what} must be text, not {describe(value)}", column)
+    if is_blank(value):
+        raise RowError(f"the {what} is empty", column)
+    return value
+
+
+def as_number(value: Any, column: str, what: str) -> float:
+    """A finite number, also written as text."""
+    number = math.nan
+    if isinstance(value, int | float | str):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = math.nan
+    if not abs(number) <= _LARGEST:
+        raise RowError(f"the {what} must be a finite number, not {describe(value)}", column)
+    return number
+
+
+def describe(value: Any) -> str:
+    """A value for a message: its kind, and the value where it is short."""
+    shown = repr(value)
+    kind = {"NoneType": "null", "dict": "an object", "list": "a list"}.get(type(value).__name__)
+    return kind or (f"{type(value).__name__} {shown}" if len(shown) <= 40 else type(value).__name__)

@@ -1,4 +1,4 @@
-"""SciFact (train, MiniLM) from raw files to a training file: hardneg beside sentence-transformers, in pairs.
+"""SciFact (train, MiniLM), raw files to training file: hardneg beside sentence-transformers, in pairs.
 
 Both: 15 random negatives of raw ranks 11 to 210, in processes of their own, hardneg with an empty vector store.
 Then hardneg alone: choosing again with another seed and with another window.
@@ -25,10 +25,9 @@ def peer(data: str, output: str, batch_size: int) -> None:
     import csv
 
     from datasets import Dataset
+    from hardneg.encode.models import find_model
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.util import mine_hard_negatives
-
-    from hardneg.encode.models import find_model
 
     folder = Path(data)
     corpus = {}

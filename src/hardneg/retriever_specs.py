@@ -1,4 +1,4 @@
-"""What `--retriever` says: `dense`, `dense:MODEL`, `bm25`, `run:FILE`, `vectors:DIR`, each named by `NAME=`."""
+"""What `--retriever` says: dense, dense:MODEL, bm25, run:FILE or vectors:DIR, each named by NAME=."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class RetrieverSpec:
         kind = match["kind"] if match else text
         if match is None or kind not in KINDS:
             raise UsageError(
-                f"retriever {text!r}: write dense, dense:MODEL, bm25, run:FILE or vectors:DIR{nearest(kind, KINDS)}"
+                f"retriever {text!r}: write dense, dense:MODEL, bm25, run:FILE or vectors:DIR"
+                f"{nearest(kind, KINDS)}"
             )
         target = match["target"] or ""
         if KINDS[kind] and not target:

@@ -75,7 +75,7 @@ def collections(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int]:
     return queries, documents, draw(st.integers(1, 60))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(collections(), st.integers(1, 40), st.integers(1, 5))
 def test_equals_brute_force_whatever_the_blocks(
     collection: tuple[np.ndarray, np.ndarray, int], rows_a_block: int, query_block: int

@@ -21,7 +21,6 @@ from hardneg.progress import Silent
 from hardneg.protocols import Encoder, Kind, Progress
 from hardneg.records import Float32, Int32, Int64
 
-_SHOWN_LETTERS = 160
 TEXTS_A_CALL = 512
 """Texts given to the encoder at once, of like length: tokenised together, and a step of the progress bar."""
 
@@ -75,7 +74,7 @@ def encode_texts(
     if locations.missing.any():
         raise StoreError(f"{job.space.folder}: lost vectors while they were written; run again")
     known = locations.truncated[locations.truncated >= 0]
-    done = EncodedTexts(
+    return EncodedTexts(
         vectors=StoredVectors(job.space, _of_rows(locations, job.own), _dimension(job)),
         folder=job.space.folder,
         encoded=int(missing.sum()),
@@ -83,25 +82,6 @@ def encode_texts(
         truncated=int(known.sum()) if len(known) or not len(missing) else None,
         example=_example(job),
     )
-    _tell(job, done, progress)
-    return done
-
-
-def _tell(job: _Job, done: EncodedTexts, progress: Progress) -> None:
-    """Counts, the prompt and where it comes from, and one text as it was encoded."""
-    truncated = "" if done.truncated is None else f", {done.truncated:,} truncated"
-    progress.say(
-        f"encode {job.kind}s with {job.encoder.name}: {done.encoded:,} texts encoded, "
-        f"{done.reused:,} from the store{truncated}"
-    )
-    describe = getattr(job.encoder, "describe_prompt", None)
-    if describe is not None:
-        progress.say(f"  prompt: {describe(job.kind)}")
-    if done.example:
-        short = (
-            done.example if len(done.example) <= _SHOWN_LETTERS else done.example[: _SHOWN_LETTERS - 1] + "…"
-        )
-        progress.say(f"  example as encoded: {short!r}")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hardneg.config import Config
+from hardneg.config import Config, SelectConfig
 from hardneg.guard import apply_rules, block_of, codes
 from hardneg.plan.guarding import queries_to_leave_out, rules, text_classes
 from hardneg.plan.prepare import Prepared
@@ -17,7 +17,7 @@ from hardneg.protocols import Retriever, Rule, Vectors
 from hardneg.read import given_pairs
 from hardneg.records import NO_DOC, Block, Bool, Int32, Pairs
 from hardneg.run_directory import RunDirectory
-from hardneg.select import Selection, Selector
+from hardneg.select import Corpus, GuardedBlock, Selection, Selector
 
 DEEPEN_BY = 4
 """A short query is searched to this many times the depth before, until it is full or has seen all."""
@@ -58,28 +58,34 @@ class Choosing:
             documents=documents,
         )
 
-    def selector(self) -> Selector:
+    def selector(self, config: SelectConfig | None = None) -> Selector:
         """A fresh one: `max_reuse` counts from nothing."""
         collection = self.prepared.collection
-        return Selector(
-            config=self.config.select,
-            guard_codes=codes(self.rules),
+        corpus = Corpus(
             query_ids=collection.queries["query_id"],
             doc_ids=collection.corpus["doc_id"],
             classes=self.classes,
             documents=self.documents,
             exclude=lambda block: apply_rules(block, self.rules) > 0,
         )
+        return Selector(config or self.config.select, codes(self.rules), corpus)
 
-    def select(self, selector: Selector, block: Block) -> Selection:
+    def guarded(self, block: Block) -> GuardedBlock:
+        """The block with what the hard exclusions say of its candidates and of its given negatives."""
         given = self.given.padded(block.query)
         asked = block_of(block.query, given, self.prepared.positives)
-        return selector.select(
-            block,
-            apply_rules(block, self.rules),
+        return GuardedBlock(
+            block=block,
+            excluded=apply_rules(block, self.rules),
             given=given,
             given_excluded=apply_rules(asked, self.rules),
             left_out=self.left_out[block.query],
+        )
+
+    def select(self, selector: Selector, block: Block) -> Selection:
+        one = self.guarded(block)
+        return selector.select(
+            block, one.excluded, given=one.given, given_excluded=one.given_excluded, left_out=one.left_out
         )
 
 
@@ -140,7 +146,7 @@ def _short(choosing: Choosing, deeper: Sequence[str], found: Any) -> Int32:
 
 
 def blocks(prepared: Prepared, depth: int, deeper: Sequence[str] = ()) -> Iterator[Block]:
-    """The stored parts cut at this depth, in the order of query rows; in place of those searched deeper, these."""
+    """The stored parts cut at this depth, by query row; queries searched deeper with all that was found."""
     deep = [read_block(prepared, name) for name in deeper]
     for name in parts_in_order(prepared.run):
         if name.startswith("part-"):

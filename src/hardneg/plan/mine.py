@@ -19,6 +19,8 @@ from hardneg.plan.selections import SelectionWriter, replacing_selection
 from hardneg.protocols import Progress, Retriever, Scorer, Vectors
 from hardneg.report.summary import summary
 from hardneg.run_directory import RunDirectory
+from hardneg.select import grid_configs
+from hardneg.select import preview as preview_blocks
 
 NOTHING_OWN = OwnParts()
 SELECTING = ("guard", "select")
@@ -59,14 +61,11 @@ def select_again(run: RunDirectory, values: Mapping[str, Any], *, name: str, pro
 
 def preview(run: RunDirectory, values: Mapping[str, Any], *, progress: Progress) -> list[dict[str, Any]]:
     """Yield, hardness and shortfall of a grid of rules; nothing is written but what the guard works out."""
-    from hardneg.select.preview import preview as preview_blocks
-
     config = changed_config(run, values)
     prepared = reopen(run, config, progress)
     choosing = Choosing.of(prepared, config, config.search.depth, None)
-    return preview_blocks(
-        lambda: blocks(prepared, choosing.depth), choosing.select, choosing.selector, config.select
-    )
+    guarded = (choosing.guarded(block) for block in blocks(prepared, choosing.depth))
+    return preview_blocks(guarded, grid_configs(config.select), choosing.selector)
 
 
 def changed_config(run: RunDirectory, values: Mapping[str, Any]) -> Config:
@@ -204,8 +203,8 @@ def _same_retrievers(prepared: Prepared, config: Config, found: Sequence[Source]
     stored = prepared.run.stage("search")["fingerprint"]
     if not found or search_fingerprint(prepared, found, config) != stored:
         raise UsageError(
-            f"{prepared.run.path}: cannot search deeper, for its models or files have changed or were given as "
-            "objects; mine again with a greater depth"
+            f"{prepared.run.path}: cannot search deeper, for its models or files have changed or were "
+            "given as objects; mine again with a greater depth"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hardneg.fingerprints import file_digest
 from hardneg.plan.prepare import Prepared, timed
 from hardneg.protocols import Encoder, Kind, Retriever, Scorer, Vectors
 from hardneg.retriever_specs import RetrieverSpec, encode_config_of, parse_retrievers
-from hardneg.search.bm25 import Bm25Retriever, bm25_fingerprint
+from hardneg.search.bm25 import K1, B, Bm25Retriever
 from hardneg.search.exact import DenseRetriever
 from hardneg.search.run_file import RunRetriever
 from hardneg.texts import document_texts
@@ -75,7 +76,7 @@ def _source(prepared: Prepared, spec: RetrieverSpec, config: EncodeConfig, own: 
     if spec.kind == "bm25":
         return Source(
             spec.name,
-            {"name": spec.name, "bm25": bm25_fingerprint(), "join_title": config.join_title},
+            {"name": spec.name, "bm25": [K1, B, version("bm25s")], "join_title": config.join_title},
             partial(_open_bm25, prepared, spec, config.join_title),
         )
     path = Path(spec.target)

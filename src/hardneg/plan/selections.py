@@ -13,31 +13,36 @@ import pyarrow.parquet as pq
 from hardneg.files import TEMPORARY, write_parquet
 from hardneg.records import DECISIONS
 from hardneg.run_directory import RunDirectory
-from hardneg.select import Selection
-from hardneg.select.tables import (
-    decisions_table,
-    negatives_table,
-    outcomes_table,
-    positives_table,
-)
-
-Ids = pa.ChunkedArray
+from hardneg.select import Selection, decision_table, negative_table, outcome_table, positive_table
 
 
 class SelectionWriter:
-    """Takes block after block. Decisions go to disk at once, being as many as the candidates; the rest is small."""
+    """Takes block after block. Decisions, as many as candidates, go to disk at once; the rest is small."""
 
-    def __init__(self, folder: Path, query_ids: Ids, doc_ids: Ids, messages: dict[int, str]) -> None:
+    def __init__(
+        self, folder: Path, query_ids: pa.ChunkedArray, doc_ids: pa.ChunkedArray, messages: dict[int, str]
+    ) -> None:
         self._folder, self._query_ids, self._doc_ids, self._messages = folder, query_ids, doc_ids, messages
         self._decisions = pq.ParquetWriter(folder / "decisions.parquet", DECISIONS, compression="zstd")
         self._tables: dict[str, list[pa.Table]] = {"negatives": [], "positives": [], "outcomes": []}
 
     def add(self, selection: Selection) -> None:
         query_ids, doc_ids = self._query_ids, self._doc_ids
-        self._decisions.write_table(decisions_table(selection, query_ids, doc_ids))
-        self._tables["negatives"].append(negatives_table(selection, query_ids, doc_ids))
-        self._tables["positives"].append(positives_table(selection, query_ids, doc_ids))
-        self._tables["outcomes"].append(outcomes_table(selection, query_ids, self._messages))
+        self._decisions.write_table(decision_table(selection, query_ids, doc_ids))
+        self._tables["negatives"].append(negative_table(selection, query_ids, doc_ids))
+        self._tables["positives"].append(positive_table(selection, query_ids, doc_ids))
+        self._tables["outcomes"].append(self._outcomes(selection))
+
+    def _outcomes(self, selection: Selection) -> pa.Table:
+        """With the plan's own words for queries that a list leaves out."""
+        table = outcome_table(selection, self._query_ids)
+        rows = selection.query.tolist()
+        if not self._messages.keys() & set(rows):
+            return table
+        said = table["message"].to_pylist()
+        words = [self._messages.get(row, message) for row, message in zip(rows, said, strict=True)]
+        place = table.column_names.index("message")
+        return table.set_column(place, "message", pa.array(words, pa.string()))
 
     def finish(self) -> dict[str, pa.Table]:
         """Write what was gathered; return the tables."""

@@ -71,7 +71,6 @@ def test_twins_are_encoded_once_and_nothing_twice(store: VectorStore) -> None:
     encoder = Counting()
     column = pa.chunked_array([["bb", "a"], ["bb", "", "a", "bb"]])
     done = encode_texts(encoder, column, "document", store=store)
-    assert done.vectors.folder == done.folder
     assert sorted(encoder.seen) == [("", ""), ("", "a"), ("", "bb")]
     assert (done.encoded, done.reused, done.truncated) == (3, 0, None)
     assert done.vectors.block(0, 6)[:, 0].tolist() == [2, 1, 2, 0, 1, 2]
@@ -117,18 +116,6 @@ def test_truncated_texts_are_counted_once_and_remembered(
         done = encode_texts(open_encoder(tiny, config), texts, "document", store=store)
         assert done.truncated == 2
     assert done.reused == 3
-
-
-def test_what_was_done_is_told(
-    make_model: Callable[..., Path], config: EncodeConfig, store: VectorStore, tmp_path: Path
-) -> None:
-    lines = Lines()
-    encoder = open_encoder(make_model(tmp_path / "e5-small-v2"), config)
-    encode_texts(encoder, ["cell " * 20, "gene", "gene"], "query", store=store, progress=lines)
-    counts, prompt, example = lines.said
-    assert counts.endswith("2 texts encoded, 0 from the store, 1 truncated")
-    assert "'query: ' (as the cards of E5 say; --no-family-prompts switches it off)" in prompt
-    assert "'query: cell cell" in example
 
 
 # -- shards ----------------------------------------------------------------------------------------------

@@ -56,6 +56,15 @@ def test_more_depth_than_documents_leaves_the_rest_empty() -> None:
     assert (ranking.doc.dtype, ranking.score.dtype) == (np.int32, np.float32)
 
 
+def test_a_depth_beyond_what_gpu_libraries_return_is_whole() -> None:
+    """faiss-gpu stops at 2,048 and fills up with -1 and -inf."""
+    documents = np.random.default_rng(0).standard_normal((4000, 4)).astype(np.float32)
+    ranking = search([[1.0, 2.0, 3.0, 4.0]], documents, 3000, block_bytes=4 * 4 * 1500)
+    exact = (documents.astype(np.float64) @ np.array([1.0, 2.0, 3.0, 4.0])).astype(np.float32)
+    assert ranking.doc[0].tolist() == sorted(range(4000), key=lambda row: (-exact[row], row))[:3000]
+    assert np.isfinite(ranking.score).all()
+
+
 def test_positives_have_their_scores_whatever_their_rank() -> None:
     documents = [[float(i)] for i in range(100)]
     ranking = search([[1.0], [-1.0]], documents, 1, [[0, 99], [7, NO_DOC]])

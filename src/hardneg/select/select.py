@@ -195,9 +195,9 @@ def _at_least_one_wide(block: Block, excluded: UInt8) -> tuple[Block, UInt8]:
 def _given(block: Block, given: Int32 | None, excluded: UInt8 | None) -> Given:
     """Given negatives, one that stands there twice only once."""
     if given is None:
-        given = np.zeros((len(block.query), 0), np.int32)
+        return Given(np.zeros((len(block.query), 0), np.int32), np.zeros((len(block.query), 0), np.uint8))
     if excluded is None:
-        excluded = np.zeros(given.shape, np.uint8)
+        raise ValueError("given negatives must come with `given_excluded`, what the guard says of them")
     once = given.copy()
     for column in range(1, given.shape[1]):
         again = (given[:, :column] == given[:, column : column + 1]).any(axis=1)

@@ -1,0 +1,55 @@
+"""A preview says what each rule would give, as the selection itself would."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from hardneg.config import SelectConfig
+from hardneg.select import GuardedBlock, Selector, grid_configs, hardness, preview
+
+FOUND = [{"dense": {0: 1.0, 1: 0.75, 2: 0.5}}, {"dense": {3: 0.5}}]
+POSITIVES = [{9: 0.875}, {9: 0.25}]
+
+
+def test_yield_hardness_and_shortfall(select: SimpleNamespace) -> None:
+    block = select.block(FOUND, POSITIVES)
+    guarded = GuardedBlock(block, select.is_positive(block))
+    configs = {
+        "two": SelectConfig(relative_margin=None, num_negatives=2),
+        "margin": SelectConfig(relative_margin=0.0, num_negatives=2),
+        "all": SelectConfig(relative_margin=None, num_negatives="all"),
+    }
+    rows = preview([guarded], configs, lambda config: Selector(config, ("", "positive"), select.corpus()))
+    assert [row["rule"] for row in rows] == ["two", "margin", "all"]
+    two, margin, everything = rows
+    assert (two["full"], two["short"], two["empty"], two["missing"]) == (1, 1, 0, 1)
+    assert two["negatives_a_query"] == 3 / 2
+    assert two["full_share"] == 1 / 2
+    assert two["mean_score"] == (1.0 + 0.75 + 0.5) / 3
+    assert two["mean_rank"] == (1 + 2 + 1) / 3
+    assert (margin["full"], margin["empty"], margin["missing"]) == (1, 1, 2)
+    assert margin["mean_rank"] == (2 + 3) / 2
+    assert (everything["full"], everything["negatives"], everything["missing"]) == (2, 4, None)
+
+
+def test_the_default_grid_runs_and_starts_with_the_rules_in_force(select: SimpleNamespace) -> None:
+    block = select.block(FOUND, POSITIVES)
+    config = SelectConfig(num_negatives=1, shortfall="backfill", relative_margin=0.25)
+    rows = preview(
+        [GuardedBlock(block, select.is_positive(block))],
+        grid_configs(config),
+        lambda config: Selector(config, ("", "positive"), select.corpus()),
+    )
+    by_rule = {row["rule"]: row for row in rows}
+    assert rows[0]["rule"] == "as configured"
+    assert rows[0]["mean_score"] == 0.5  # 0.875 * 0.75 = 0.656: document 2 of the first query alone
+    assert by_rule["top"]["mean_score"] == (1.0 + 0.5) / 2
+    assert by_rule["window 5:"]["mean_score"] is None
+    assert {"window 10:210, random", "relative margin 0.1"} <= set(by_rule)
+
+
+def test_hardness_leaves_backfill_out(select: SimpleNamespace) -> None:
+    found = select.choose(FOUND, POSITIVES, num_negatives=2, shortfall="backfill")
+    assert hardness([found]) == {"mean_score": pytest.approx(0.75), "mean_rank": (1 + 2 + 1) / 3}

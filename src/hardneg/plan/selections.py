@@ -47,10 +47,22 @@ class SelectionWriter:
     def finish(self) -> dict[str, pa.Table]:
         """Write what was gathered; return the tables."""
         self._decisions.close()
-        whole = {name: pa.concat_tables(parts).unify_dictionaries() for name, parts in self._tables.items()}
+        whole = {name: _whole(parts) for name, parts in self._tables.items()}
         for name, table in whole.items():
             write_parquet(table, self._folder / f"{name}.parquet")
         return whole
+
+
+def _whole(parts: list[pa.Table]) -> pa.Table:
+    """One table whose bytes do not show where the parts met: dictionaries in the order of first use."""
+    table = pa.concat_tables(parts)
+    columns = [
+        column.cast(pa.string()).combine_chunks().dictionary_encode()
+        if pa.types.is_dictionary(column.type)
+        else column
+        for column in table.columns
+    ]
+    return pa.table(columns, schema=table.schema).combine_chunks()
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,8 +27,10 @@ def a_query(draw: st.DrawFn, names: list[str]) -> Query:
         scores = sorted((draw(SCORE) for _ in docs), reverse=True)
         rankings[name] = list(zip(docs, scores, strict=True))
     positives = draw(st.lists(st.integers(0, NUM_DOCS - 1), max_size=3, unique=True))
-    known = {d: {n: draw(st.one_of(st.just(math.nan), SCORE, SCORE, SCORE)) for n in names} for d in
-    positives} given_docs = draw(st.lists(st.integers(0, NUM_DOCS - 1), max_size=2, unique=True))
+    known = {
+        d: {n: draw(st.one_of(st.just(math.nan), SCORE, SCORE, SCORE)) for n in names} for d in positives
+    }
+    given_docs = draw(st.lists(st.integers(0, NUM_DOCS - 1), max_size=2, unique=True))
     return {"rankings": rankings, "positives": known, "given": given_docs}
 
 
@@ -135,8 +136,12 @@ def preference(query: Query, docs: list[int], names: list[str], config: dict[str
 
 
 def select_one(
-    query: Query, positives: list[int], names: list[str], classes: list[int], config: dict[str, Any], uses:
-    list[int]
+    query: Query,
+    positives: list[int],
+    names: list[str],
+    classes: list[int],
+    config: dict[str, Any],
+    uses: list[int],
 ) -> tuple[list[int], str]:
     """The chosen of one anchor and its outcome."""
     wanted = NUM_DOCS * 2 if config["num_negatives"] == "all" else config["num_negatives"]
@@ -165,8 +170,9 @@ def select_one(
     limit = config["max_reuse"] or math.inf
     ordered = [d for d in usable if uses[d] < limit]
     ordered = ordered[:wanted] + [
-        d for d in preference(query, places_of(query, names), names, config) if d in passing and uses[d] <
-        limit
+        d
+        for d in preference(query, places_of(query, names), names, config)
+        if d in passing and uses[d] < limit
     ]
     chosen = ordered[:wanted]
     if config["num_negatives"] == "all":
@@ -216,10 +222,13 @@ def test_both_choose_the_same(case: tuple[list[Query], list[str], list[int], dic
     for q, query in enumerate(queries):
         given_docs[q, : len(query["given"])] = query["given"]
     labelled = lambda docs: np.array(  # noqa: E731
-        [[int(d in query["positives"]) for d in row] for row, query in zip(docs, queries, strict=True)], np.uint8
+        [[int(d in query["positives"]) for d in row] for row, query in zip(docs, queries, strict=True)],
+        np.uint8,
     ).reshape(docs.shape)
     corpus = Corpus(
-        [f"q{n}" for n in range(len(queries))], [f"d{n}" for n in range(NUM_DOCS)], np.array(classes, np.int32)
+        [f"q{n}" for n in range(len(queries))],
+        [f"d{n}" for n in range(NUM_DOCS)],
+        np.array(classes, np.int32),
     )
     found = Selector(SelectConfig(**config), ("", "positive"), corpus).select(
         block, labelled(block.doc), given=given_docs, given_excluded=labelled(given_docs)
@@ -227,15 +236,19 @@ def test_both_choose_the_same(case: tuple[list[Query], list[str], list[int], dic
     uses = [0] * NUM_DOCS
     for q, query in enumerate(queries):
         each = config["reference"] == "each"
-        anchors = [[d] for d in query["positives"]] if each and query["positives"] else [list(query["positives"])]
+        anchors = (
+            [[d] for d in query["positives"]] if each and query["positives"] else [list(query["positives"])]
+        )
         results = [select_one(query, positives, names, classes, config, uses) for positives in anchors]
         mine = found.negatives.query == q
         assert found.negatives.doc[mine].tolist() == [d for docs, _ in results for d in docs]
         kinds = {outcome for _, outcome in results}
         if len(kinds) == 1:
             assert OUTCOMES[found.outcome[q]] == kinds.pop()
-        judged = {int(d): found.codes.names[r] for d, r in zip(found.doc[q], found.reason[q], strict=True) if
-        d >= 0} assert set(judged) == set(places_of(query, names)) | set(query["given"])
+        judged = {
+            int(d): found.codes.names[r] for d, r in zip(found.doc[q], found.reason[q], strict=True) if d >= 0
+        }
+        assert set(judged) == set(places_of(query, names)) | set(query["given"])
         if not each and results[0][1] != "invalid":
             for doc, reason in judged.items():
                 if doc not in query["given"] and doc not in query["positives"]:

@@ -105,17 +105,18 @@ def test_score_bands_are_of_equal_width() -> None:
     everything = np.ones(value.shape, np.bool_)
     # From 8 to 0 in four: above 6, above 4, above 2, the rest; 6 and 4 lie on cuts and belong below.
     assert score_bands(value, everything, 4).tolist() == [[0, 0, 1, 1, 2, 3]]
-    assert score_bands(value, np.array([[False, True, True, True, True, False]]), 3)[0, 1:5].tolist() == [0,
-    1, 2, 2] assert score_bands(np.full((1, 3), 2.0, np.float32), np.ones((1, 3), np.bool_), 4).tolist() ==
-    [[0, 0, 0]]
+    inner = np.array([[False, True, True, True, True, False]])
+    assert score_bands(value, inner, 3)[0, 1:5].tolist() == [0, 1, 2, 2]
+    assert score_bands(np.full((1, 3), 2.0, np.float32), np.ones((1, 3), np.bool_), 4).tolist() == [[0, 0, 0]]
 
 
 def test_stratified_takes_of_each_band_in_turn(select: SimpleNamespace) -> None:
     value = np.array([[10.0, 9.9, 9.8, 9.7, 5.0, 0.1, 0.0]], np.float32)
     uniform = uniforms(stream_keys(0, [(b"q",)]), 7)
-    order = Stratified(4).order(None, value < 10, value, None, uniform, 7)[0].tolist()  # type:
-    ignore[arg-type] # Eligible from 9.9 to 0: bands {1, 2, 3}, {}, {4}?, ...: 9.9 * 3/4 = 7.4, 4.95, 2.5; 5.0
-    > 4.95 is band 1. top, middle, low = [1, 2, 3], [4], [5, 6]
+    block, reference = None, None  # it looks at neither
+    order = Stratified(4).order(block, value < 10, value, reference, uniform, 7)[0].tolist()  # type: ignore[arg-type]
+    # Eligible from 9.9 to 0: cuts at 7.425, 4.95 and 2.475; 5.0 lies in the second band, the third is empty.
+    top, middle, low = [1, 2, 3], [4], [5, 6]
     assert order[0] in top and order[1] in middle and order[2] in low
     assert order[3] in top and order[4] in low and order[5] in top and order[6] == NO_DOC
     by_draw = sorted(top, key=lambda place: uniform[0, place])
@@ -139,6 +140,7 @@ class Stored:
 def brute_force(relevance: list[float], vectors: np.ndarray, diversity: float, limit: int) -> list[int]:
     left, picked = list(range(len(relevance))), []
     while left and len(picked) < limit:
+
         def worth(place: int) -> float:
             if not picked:
                 return relevance[place]

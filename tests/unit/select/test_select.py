@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from hardneg.config import SelectConfig
 from hardneg.records import NO_DOC
 from hardneg.select import OUTCOMES, Selector
-from hardneg.config import SelectConfig
 
 NAN = float("nan")
 FIVE = {0: 0.9, 1: 0.8, 2: 0.7, 3: 0.6, 4: 0.5}
@@ -107,16 +107,22 @@ class TestEach:
         )
         assert found.negatives.positive.tolist() == [8, 8, 9]
         assert found.negatives.doc.tolist() == [2, 3, 4]
-        assert found.negatives.positive_score.tolist() == [np.float32(0.75), np.float32(0.75),
-        np.float32(0.55)] assert outcomes(found) == ["short"]
+        assert found.negatives.positive_score.tolist() == [0.75, 0.75, np.float32(0.55)]
+        assert outcomes(found) == ["short"]
         assert found.message == ("2 positives: 1 full, 1 short; 2 of 5 candidates removed: margin 2",)
         # 4 was not sampled for 8 and selected for 9: the furthest that it came
-        assert select.reasons(found) == {0: "margin", 1: "margin", 2: "selected", 3: "selected", 4: "selected"}
-        assert (found.positives.doc.tolist(), found.short.tolist(), found.missing.tolist()) == ([8, 9],
-        [True], [1])
+        assert select.reasons(found) == {
+            0: "margin",
+            1: "margin",
+            2: "selected",
+            3: "selected",
+            4: "selected",
+        }
+        assert found.positives.doc.tolist() == [8, 9]
+        assert (found.short.tolist(), found.missing.tolist()) == ([True], [1])
 
-    def test_one_positive_without_a_score_does_not_take_the_others_with_it(self, select: SimpleNamespace) ->
-        None: found = select.choose(
+    def test_one_positive_without_a_score_leaves_the_others(self, select: SimpleNamespace) -> None:
+        found = select.choose(
             [{"run": FIVE}], [{8: NAN, 9: 0.75}], reference="each", margin=0.0, num_negatives=2
         )
         assert found.negatives.positive.tolist() == [9, 9]
@@ -134,7 +140,9 @@ class TestEach:
         )
         assert found.negatives.positive.tolist() == [8, 8]
         assert found.positives.doc.tolist() == [8]
-        assert select.reasons(found)[4] == "dropped"  # it was chosen for 9, which is further than unsampled for 8
+        assert (
+            select.reasons(found)[4] == "dropped"
+        )  # it was chosen for 9, which is further than unsampled for 8
         assert outcomes(found) == ["short"]
 
     def test_positives_of_a_query_have_draws_of_their_own(self, select: SimpleNamespace) -> None:
@@ -167,7 +175,9 @@ class TestReuse:
         assert outcomes(found) == ["full", "full", "short"]
 
     def test_it_counts_over_blocks_and_however_they_are_cut(self, select: SimpleNamespace) -> None:
-        whole = select.choose([{"dense": FIVE}] * 6, [{9: 1.0}] * 6, max_reuse=2, num_negatives=2, sampler="random")
+        whole = select.choose(
+            [{"dense": FIVE}] * 6, [{9: 1.0}] * 6, max_reuse=2, num_negatives=2, sampler="random"
+        )
         selector = Selector(
             SelectConfig(relative_margin=None, max_reuse=2, num_negatives=2, sampler="random"),
             ("", "positive"),
@@ -264,7 +274,10 @@ class TestShortfall:
             [{"dense": FIVE}] * 2, [{0: 0.9}] * 2, left_out=[True, False], given=[[7], [7]], num_negatives=2
         )
         assert found.negatives.query.tolist() == [1, 1]
-        assert (outcomes(found), found.message[0]) == (["dropped", "full"], "on the list of queries to leave out")
+        assert (outcomes(found), found.message[0]) == (
+            ["dropped", "full"],
+            "on the list of queries to leave out",
+        )
         assert set(select.reasons(found, 0).values()) == {"positive", "excluded_query"}
         assert not found.short[0]
 

@@ -1,6 +1,6 @@
 """SciFact (train, MiniLM), raw files to training file: hardneg beside sentence-transformers, in pairs.
 
-Both: 15 random negatives of raw ranks 11 to 210, in processes of their own, hardneg with an empty vector store.
+Both: 15 random negatives of raw ranks 11 to 210, in processes of their own; hardneg with an empty vector store.
 Then hardneg alone: choosing again with another seed and with another window.
 
     python benchmarks/scifact.py [--pairs N]
@@ -25,7 +25,7 @@ def peer(data: str, output: str, batch_size: int) -> None:
     import csv
 
     from datasets import Dataset
-    from hardneg.encode.models import find_model
+    from hardneg.encode.model_folder import find_model
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.util import mine_hard_negatives
 
@@ -40,7 +40,7 @@ def peer(data: str, output: str, batch_size: int) -> None:
         pairs = [(row["query-id"], row["corpus-id"]) for row in csv.DictReader(lines, delimiter="\t")]
     mined = mine_hard_negatives(
         Dataset.from_dict({"query": [queries[q] for q, _ in pairs], "answer": [corpus[d] for _, d in pairs]}),
-        SentenceTransformer(str(find_model(MODEL))),
+        SentenceTransformer(str(find_model(MODEL).path)),
         corpus=list(corpus.values()),
         range_min=10,
         range_max=210,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from hardneg.config import Config, build
-from hardneg.plan.retrievers import OwnParts
+from hardneg.plan.retrievers import NOTHING_OWN, OwnParts, object_name
 from hardneg.progress import Silent
 from hardneg.protocols import Progress
 from hardneg.recipes import recipe_settings
@@ -70,7 +70,7 @@ def mine(
     run = RunDirectory(Path(keep.name if keep is not None else os.fspath(run_dir or "")))
     progress = progress or Silent()
     run_plan(source, config, run, name=name, progress=progress, own=own)
-    return Mined(run, name, progress, keep)
+    return Mined(run, name, progress, keep, own)
 
 
 def _take_objects(values: dict[str, Any]) -> OwnParts:
@@ -78,8 +78,8 @@ def _take_objects(values: dict[str, Any]) -> OwnParts:
     models: dict[str, Any] = {}
     for key in ("model", "cross_encoder"):
         if not isinstance(values.get(key), str | os.PathLike | None):
-            models[f"own {key}"] = values[key]
-            values[key] = f"own {key}"
+            models[object_name(key)] = values[key]
+            values[key] = object_name(key)
         elif key in values and values[key] is not None:
             values[key] = os.fspath(values[key])
     given = values.get("retriever", ())
@@ -87,7 +87,7 @@ def _take_objects(values: dict[str, Any]) -> OwnParts:
     retrievers = tuple(item for item in given if hasattr(item, "search"))
     if retrievers:
         values["retriever"] = tuple(item for item in given if not hasattr(item, "search"))
-    scorer = models.get("own cross_encoder")
+    scorer = models.get(object_name("cross_encoder"))
     own_scorer = scorer if hasattr(scorer, "fingerprint") and hasattr(scorer, "score") else None
     return OwnParts(models, retrievers, own_scorer)
 
@@ -102,8 +102,15 @@ def open_run(
 class Mined:
     """A run and one of its selections. Tables are read when asked for, as Arrow."""
 
-    def __init__(self, run: RunDirectory, selection: str, progress: Progress, keep: Any = None) -> None:
-        self._run, self._progress, self._keep = run, progress, keep
+    def __init__(
+        self,
+        run: RunDirectory,
+        selection: str,
+        progress: Progress,
+        keep: Any = None,
+        own: OwnParts = NOTHING_OWN,
+    ) -> None:
+        self._run, self._progress, self._keep, self._own = run, progress, keep, own
         self.selection = selection
 
     def __repr__(self) -> str:
@@ -161,8 +168,8 @@ class Mined:
         from hardneg.plan.mine import select_again
 
         values = {**(recipe_settings(recipe) if recipe else {}), **settings}
-        select_again(self._run, values, name=name, progress=self._progress)
-        return Mined(self._run, name, self._progress, self._keep)
+        select_again(self._run, values, name=name, progress=self._progress, own=self._own)
+        return Mined(self._run, name, self._progress, self._keep, self._own)
 
     def preview(self, **settings: Any) -> list[dict[str, Any]]:
         """What each of a grid of rules would give: yield, hardness, shortfall. Writes nothing."""

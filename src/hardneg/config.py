@@ -17,6 +17,7 @@ from hardneg.errors import InputError, UsageError
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
+OnBadRow = Literal["fail", "skip"]
 Shortfall = Literal["keep", "drop", "deepen", "backfill"]
 Reference = Literal["min", "mean", "max", "each"]
 SamplerName = Literal["top", "random", "softmax", "simans", "stratified", "diverse"]
@@ -82,7 +83,7 @@ class ReadConfig(Stage):
         False, description="Use judgments of relevance 0 and below as given negatives."
     )
     limit_queries: int | None = Field(None, ge=1, description="Take only the first N queries, by id.")
-    on_bad_row: Literal["fail", "skip"] = Field(
+    on_bad_row: OnBadRow = Field(
         "fail", description="What to do with a row that cannot be used; skipped rows are counted and listed."
     )
 

@@ -76,3 +76,16 @@ class SameQueryPositive:
             return np.zeros(block.doc.shape, np.bool_)
         # The query's own positives are among them; rules before this one have excluded those.
         return matches(self._class[block.doc], self._class[self._known.shared(block.query)])
+
+
+class PartlyRelevant:
+    """The document, or one of its text, is judged relevant to the query, but not enough for a positive."""
+
+    code = "partly_relevant"
+
+    def __init__(self, partly: KnownPositives, classes: TextClasses) -> None:
+        self._partly = partly
+        self._class = by_document(classes.document)
+
+    def exclude(self, block: Block) -> Bool:
+        return matches(self._class[block.doc], self._class[self._partly.shared(block.query)])

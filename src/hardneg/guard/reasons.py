@@ -12,6 +12,7 @@ REASONS: Mapping[str, str] = {
     "positive_text": "It has the text of a positive of the query under another id.",
     "query_text": "It has the query's own text.",
     "same_query_positive": "It is, or has the text of, a positive of another query with the same text.",
+    "partly_relevant": "It is judged relevant to the query, but below the relevance that makes a positive.",
     "near_duplicate": "It is nearly the text of a positive of the query.",
     "group": "It belongs to the same group (document) as a positive of the query.",
     "excluded_document": "It is on the list of documents never to use.",

@@ -16,7 +16,7 @@ from hardneg.guard.group import Group
 from hardneg.guard.known_positives import KnownPositives
 from hardneg.guard.near_duplicate import NearDuplicate
 from hardneg.guard.near_duplicates import SimilarPairs
-from hardneg.guard.positives import Positive, PositiveText, QueryText, SameQueryPositive
+from hardneg.guard.positives import PartlyRelevant, Positive, PositiveText, QueryText, SameQueryPositive
 from hardneg.guard.text_classes import TextClasses
 from hardneg.progress import Silent
 from hardneg.protocols import Progress, Rule
@@ -34,13 +34,16 @@ def build_rules(
     near_pairs: SimilarPairs | None,
     config: GuardConfig,
     progress: Progress | None = None,
+    *,
+    partly_relevant: Pairs | None = None,
 ) -> list[Rule]:
     """The rules of this run in the stated order (see `reasons`).
 
-    positives   all known positives, per row of the query table
-    classes     of the collection's texts
-    near_pairs  what `near_duplicate_pairs` found for these positives; None only where that is off
-    progress    is told how many entries of a list are no document of the corpus
+    positives        all known positives, per row of the query table
+    classes          of the collection's texts
+    near_pairs       what `near_duplicate_pairs` found for these positives; None only where that is off
+    progress         is told how many entries of a list are no document of the corpus
+    partly_relevant  documents that are judged relevant to a query without being its positives
 
     Raises UsageError where `same_lang` lacks the languages, InputError for a list that cannot be read.
     """
@@ -53,6 +56,8 @@ def build_rules(
         QueryText(classes),
         SameQueryPositive(known, classes),
     ]
+    if partly_relevant is not None and len(partly_relevant.doc):
+        rules.append(PartlyRelevant(KnownPositives(partly_relevant, classes), classes))
     if config.near_duplicate and near_pairs is not None:
         rules.append(NearDuplicate(known, classes, near_pairs))
     if "group" in collection.corpus.column_names:

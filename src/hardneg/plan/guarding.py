@@ -20,6 +20,7 @@ from hardneg.guard import (
 )
 from hardneg.plan.prepare import Prepared, timed
 from hardneg.protocols import Rule
+from hardneg.read import partly_relevant
 from hardneg.records import Bool
 
 
@@ -41,7 +42,13 @@ def rules(prepared: Prepared, config: Config, classes: TextClasses) -> Sequence[
     """Every hard exclusion that the configuration asks for, in the stated order."""
     pairs = _near_pairs(prepared, config, classes) if config.guard.near_duplicate else None
     return build_rules(
-        prepared.collection, prepared.positives, classes, pairs, config.guard, prepared.progress
+        prepared.collection,
+        prepared.positives,
+        classes,
+        pairs,
+        config.guard,
+        prepared.progress,
+        partly_relevant=partly_relevant(prepared.collection, config.read.min_relevance),
     )
 
 

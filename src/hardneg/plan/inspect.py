@@ -27,17 +27,13 @@ def inspect_query(run: RunDirectory, selection: str, query_id: str) -> dict[str,
         known = collection.queries["query_id"].to_pylist()
         raise InputError(f"has no query {query_id!r}{nearest(query_id, known[:100_000])}", file=run.path)
     of_query = pc.field("query_id") == query_id
-    texts = dict(zip(collection.corpus["doc_id"].to_pylist(), range(collection.corpus.num_rows), strict=True))
-    corpus_texts = document_texts(collection.corpus)
-
-    def text_of(doc_id: str) -> str:
-        return str(corpus_texts[texts[doc_id]])
-
     folder = run.selection(selection)
     run.selection_table(selection, "outcomes", ["query_id"])  # says which selections there are, if not this
     outcome = pq.read_table(folder / "outcomes.parquet", filters=of_query).to_pylist()
     decisions = pq.read_table(folder / "decisions.parquet", filters=of_query).to_pylist()
     candidates = _by_document(_rows(run, run.candidates, query_id))
+    positives = _rows(run, run.positives, query_id)
+    text_of = _texts(run, collection.corpus, [*candidates, *(row["doc_id"] for row in positives)])
     decided = {row["doc_id"]: row for row in decisions}
     return {
         "query_id": query_id,
@@ -48,20 +44,27 @@ def inspect_query(run: RunDirectory, selection: str, query_id: str) -> dict[str,
             {
                 "doc_id": row["doc_id"],
                 "scores": {name: score for name, score in row.items() if name not in POSITIVES.names},
-                "text": text_of(row["doc_id"]),
+                "text": text_of[row["doc_id"]],
             }
-            for row in _rows(run, run.positives, query_id)
+            for row in positives
         ],
         "candidates": [
             {
                 "doc_id": doc_id,
                 **facts,
                 **{k: decided.get(doc_id, {}).get(k) for k in ("p_false_negative", "decision", "reason")},
-                "text": text_of(doc_id),
+                "text": text_of[doc_id],
             }
             for doc_id, facts in candidates.items()
         ],
     }
+
+
+def _texts(run: RunDirectory, corpus: pa.Table, doc_ids: list[str]) -> dict[str, str]:
+    """doc_id → the text that was encoded."""
+    used = corpus.filter(pc.is_in(corpus["doc_id"], value_set=pa.array(doc_ids, pa.string())))
+    texts = document_texts(used, run.manifest()["config"]["join_title"])
+    return dict(zip(used["doc_id"].to_pylist(), texts.to_pylist(), strict=True))
 
 
 def _rows(run: RunDirectory, folder: Any, query_id: str) -> list[dict[str, Any]]:

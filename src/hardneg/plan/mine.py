@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from hardneg.plan.choose import Choosing, blocks, choose
 from hardneg.plan.prepare import Prepared, prepare, reopen, timed
 from hardneg.plan.rescoring import open_scorer, rescore
 from hardneg.plan.retrieve import search, search_fingerprint
-from hardneg.plan.retrievers import OwnParts, Source, sources
+from hardneg.plan.retrievers import NOTHING_OWN, OwnParts, Source, is_object, sources
 from hardneg.plan.selections import SelectionWriter, replacing_selection
 from hardneg.protocols import Progress, Retriever, Scorer, Vectors
 from hardneg.report.summary import summary
@@ -22,8 +22,8 @@ from hardneg.run_directory import RunDirectory
 from hardneg.select import grid_configs
 from hardneg.select import preview as preview_blocks
 
-NOTHING_OWN = OwnParts()
 SELECTING = ("guard", "select")
+GIVEN_AS_OBJECTS = "its models or retrievers were given as Python objects; mine again with them"
 
 
 def mine(
@@ -47,16 +47,27 @@ def mine(
         if scorer is not None:
             rescore(prepared, scorer, config, base_parts(run))
         run.update(config=config.flat())
-        select_into(prepared, config, name, found, lambda: scorer)
+        select_into(prepared, config, name, lambda: found, lambda: scorer)
 
 
-def select_again(run: RunDirectory, values: Mapping[str, Any], *, name: str, progress: Progress) -> None:
-    """Choose from a finished run's candidates with other guard and select settings."""
+def select_again(
+    run: RunDirectory,
+    values: Mapping[str, Any],
+    *,
+    name: str,
+    progress: Progress,
+    own: OwnParts = NOTHING_OWN,
+) -> None:
+    """Choose from a finished run's candidates with other guard and select settings.
+
+    own  the objects that the run was made with, needed only to search deeper
+    """
     run.selection(name)
     with run.locked():
         config = changed_config(run, values)
         prepared = reopen(run, config, progress)
-        select_into(prepared, config, name, *_reopened(prepared, config))
+        found = cache(partial(_sources_again, prepared, config, own))
+        select_into(prepared, config, name, found, cache(partial(open_scorer, config, own)))
 
 
 def preview(run: RunDirectory, values: Mapping[str, Any], *, progress: Progress) -> list[dict[str, Any]]:
@@ -108,26 +119,30 @@ def select_into(
     prepared: Prepared,
     config: Config,
     name: str,
-    found: Sequence[Source],
+    found: Callable[[], Sequence[Source]],
     scorer: Callable[[], Scorer | None],
 ) -> None:
-    """The guard and select stages, unless the same selection is there."""
+    """The guard and select stages, unless the same selection is there.
+
+    found   the run's retrievers, looked at only where something must be searched or a vector be read
+    scorer  likewise
+    """
     run, progress = prepared.run, prepared.progress
     depth = needed_depth(config)
     if depth > run.stage("search")["depth"]:
         progress.say(f"the window reaches to rank {depth:,}; searching that deep")
-        _search_deeper(prepared, config, found, scorer, depth)
+        _search_deeper(prepared, config, found(), scorer, depth)
     mark = _selection_fingerprint(run, config, depth)
     stored = run.manifest()["selections"].get(name, {})
     if stored.get("fingerprint") == mark and run.selection(name).is_dir():
         progress.say(f"select {name}: unchanged")
         return
-    documents = _document_vectors(found) if config.select.sampler == "diverse" else None
+    documents = _document_vectors(found()) if config.select.sampler == "diverse" else None
     opened: list[Retriever] = []
 
     def retrievers() -> Sequence[Retriever]:
-        _same_retrievers(prepared, config, found)
-        opened[:] = opened or [source.open() for source in found]
+        _same_retrievers(prepared, config, found())
+        opened[:] = opened or [source.open() for source in found()]
         return opened
 
     def rescored(part: str) -> None:
@@ -186,25 +201,22 @@ def _document_vectors(found: Sequence[Source]) -> Vectors | None:
 # -- going back to the retrievers -------------------------------------------------------------------------
 
 
-def _reopened(prepared: Prepared, config: Config) -> tuple[list[Source], Callable[[], Scorer | None]]:
-    """The run's retrievers and scorer by their names; nothing is loaded before it is used."""
-    own = [
-        name
-        for name in (config.encode.model, config.rescore.cross_encoder)
-        if (name or "").startswith("own ")
-    ]
-    if own or prepared.run.stage("search").get("own"):
-        return [], lambda: None
-    return sources(prepared, config, NOTHING_OWN), partial(open_scorer, config, NOTHING_OWN)
+def _sources_again(prepared: Prepared, config: Config, own: OwnParts) -> list[Source]:
+    """The retrievers of a finished run. Raises UsageError where they were objects that are not at hand."""
+    named = (config.encode.model, config.rescore.cross_encoder)
+    gone = [name for name in named if name is not None and is_object(name) and name not in own.models]
+    if gone or not (config.search.retriever or own.retrievers):
+        raise UsageError(f"{prepared.run.path}: {GIVEN_AS_OBJECTS}")
+    return sources(prepared, config, own)
 
 
 def _same_retrievers(prepared: Prepared, config: Config, found: Sequence[Source]) -> None:
     """Raises UsageError where the retrievers are not those that the stored candidates came from."""
     stored = prepared.run.stage("search")["fingerprint"]
-    if not found or search_fingerprint(prepared, found, config) != stored:
+    if search_fingerprint(prepared, found, config) != stored:
         raise UsageError(
-            f"{prepared.run.path}: cannot search deeper, for its models or files have changed or were "
-            "given as objects; mine again with a greater depth"
+            f"{prepared.run.path}: cannot search deeper, for its models or files have changed since, or "
+            "were given as objects; mine again with a greater depth"
         )
 
 

@@ -8,10 +8,11 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unicodedata import unidata_version
 
 import pyarrow as pa
 
-from hardneg.config import Config, EncodeConfig
+from hardneg.config import Config, EncodeConfig, OnBadRow
 from hardneg.encode import VectorStore, encode_texts, load_own_vectors, open_encoder, own_vectors_fingerprint
 from hardneg.errors import InputError, UsageError
 from hardneg.fingerprints import file_digest
@@ -21,6 +22,7 @@ from hardneg.retriever_specs import RetrieverSpec, encode_config_of, parse_retri
 from hardneg.search.bm25 import K1, B, Bm25Retriever
 from hardneg.search.exact import DenseRetriever
 from hardneg.search.run_file import RunRetriever
+from hardneg.search.tokenize import VERSION as TOKENIZER
 from hardneg.texts import document_texts
 
 
@@ -36,6 +38,18 @@ class OwnParts:
     models: Mapping[str, Any] = field(default_factory=dict)
     retrievers: tuple[Retriever, ...] = ()
     scorer: Scorer | None = None
+
+
+NOTHING_OWN = OwnParts()
+
+
+def object_name(key: str) -> str:
+    """What stands in the settings for a model that was given as an object under this key."""
+    return f"own {key}"
+
+
+def is_object(name: str) -> bool:
+    return name.startswith("own ")
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,9 @@ class Source:
 def sources(prepared: Prepared, config: Config, own: OwnParts) -> list[Source]:
     """The retrievers of this run, none opened yet. Raises UsageError or InputError where one cannot be."""
     specs = parse_retrievers(config.search.retriever) if config.search.retriever else []
-    made = [_source(prepared, spec, encode_config_of(spec, config.encode, specs), own) for spec in specs]
+    made = [
+        _source(prepared, spec, config, encode_config_of(spec, config.encode, specs), own) for spec in specs
+    ]
     made += [_own(retriever) for retriever in own.retrievers]
     if not made:
         raise UsageError("no retriever; name at least one, e.g. --retriever dense")
@@ -70,13 +86,19 @@ def _own(retriever: Retriever) -> Source:
     )
 
 
-def _source(prepared: Prepared, spec: RetrieverSpec, config: EncodeConfig, own: OwnParts) -> Source:
+def _source(
+    prepared: Prepared, spec: RetrieverSpec, whole: Config, config: EncodeConfig, own: OwnParts
+) -> Source:
     if spec.kind == "dense":
         return _dense(prepared, spec, config, own)
     if spec.kind == "bm25":
         return Source(
             spec.name,
-            {"name": spec.name, "bm25": [K1, B, version("bm25s")], "join_title": config.join_title},
+            {
+                "name": spec.name,
+                "bm25": [K1, B, version("bm25s"), TOKENIZER, unidata_version],
+                "join_title": config.join_title,
+            },
             partial(_open_bm25, prepared, spec, config.join_title),
         )
     path = Path(spec.target)
@@ -86,7 +108,7 @@ def _source(prepared: Prepared, spec: RetrieverSpec, config: EncodeConfig, own: 
         return Source(
             spec.name,
             {"name": spec.name, "run": file_digest(path)},
-            partial(_open_run, prepared, spec.name, path),
+            partial(_open_run, prepared, spec.name, path, whole.read.on_bad_row),
         )
     if not path.is_dir():
         raise InputError("is no folder; give one with queries.npy, documents.npy and their ids", file=path)
@@ -105,9 +127,15 @@ def _open_bm25(prepared: Prepared, spec: RetrieverSpec, join_title: bool) -> Ret
     return Bm25Retriever(spec.name, collection.queries["text"], texts)
 
 
-def _open_run(prepared: Prepared, name: str, path: Path) -> Retriever:
+def _open_run(prepared: Prepared, name: str, path: Path, unknown_documents: OnBadRow) -> Retriever:
     collection = prepared.collection
-    return RunRetriever(name, path, collection.queries["query_id"], collection.corpus["doc_id"])
+    return RunRetriever(
+        name,
+        path,
+        collection.queries["query_id"],
+        collection.corpus["doc_id"],
+        unknown_documents=unknown_documents,
+    )
 
 
 def _own_vectors(prepared: Prepared, folder: Path, config: EncodeConfig, kind: Kind) -> Vectors:

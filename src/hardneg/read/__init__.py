@@ -1,7 +1,7 @@
 """read: any source → corpus, queries, qrels and given negatives, with what was read said in plain words."""
 
 from hardneg.read.fingerprint import fingerprint
-from hardneg.read.labels import given_pairs, positives
+from hardneg.read.labels import given_pairs, partly_relevant, positives
 from hardneg.read.load import load
 
-__all__ = ["fingerprint", "given_pairs", "load", "positives"]
+__all__ = ["fingerprint", "given_pairs", "load", "partly_relevant", "positives"]

@@ -16,6 +16,13 @@ def positives(collection: Collection, min_relevance: float | None = None) -> Pai
     return _pairs(collection, collection.qrels.filter(pa.array(is_positive(relevance, min_relevance))))
 
 
+def partly_relevant(collection: Collection, min_relevance: float | None = None) -> Pairs:
+    """The documents that are judged relevant (above 0), but less than a positive of the query is."""
+    relevance = collection.qrels["relevance"].to_numpy()
+    some = (relevance > 0) & ~is_positive(relevance, min_relevance)
+    return _pairs(collection, collection.qrels.filter(pa.array(some)))
+
+
 def given_pairs(collection: Collection) -> Pairs:
     """The negatives that the source brought along."""
     return _pairs(collection, collection.given)

@@ -218,7 +218,8 @@ def _root(
 
 def main() -> None:
     """Exit codes: 0 done, 1 a failed run, 2 bad input or usage, 130 interrupted."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     # The models' libraries print bars and notes of their own; ours say what there is to say.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -226,7 +227,7 @@ def main() -> None:
         app()
     except HardnegError as error:
         _fail(f"error: {error}", error.exit_code)
-    except KeyboardInterrupt:
+    except Interrupted:
         _fail("interrupted; run the same command again to go on where it was", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -235,8 +236,12 @@ def main() -> None:
         _fail(f"error: {type(error).__name__}: {_one_line(error)}; --debug shows where", 1)
 
 
+class Interrupted(BaseException):
+    """Of our own, since typer ends on a KeyboardInterrupt without a word."""
+
+
 def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    raise Interrupted
 
 
 def _one_line(error: BaseException) -> str:

@@ -258,8 +258,7 @@ class _InMemory(_Source):
             total.update(
                 f"{type(module).__qualname__}{json.dumps(config, sort_keys=True, default=str)}".encode()
             )
-        fast = getattr(self.model.tokenizer, "backend_tokenizer", self.model.tokenizer)
-        total.update((fast.to_str() if hasattr(fast, "to_str") else repr(fast)).encode("utf-8", "replace"))
+        total.update(_tokenizer_settings(self.model.tokenizer).encode("utf-8", "replace"))
         for name, tensor in sorted(self.model.state_dict().items()):
             values = tensor.detach().cpu().contiguous().flatten()
             total.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
@@ -268,6 +267,15 @@ class _InMemory(_Source):
 
     def load(self, config: EncodeConfig) -> Any:
         return self.model if config.device is None else self.model.to(config.device)
+
+
+def _tokenizer_settings(tokenizer: Any) -> str:
+    """All that decides the tokens. Padding and truncation are left out: each call sets them anew."""
+    fast = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    if not hasattr(fast, "to_str"):
+        return repr(fast)
+    settings = json.loads(fast.to_str())
+    return json.dumps({**settings, "padding": None, "truncation": None}, sort_keys=True)
 
 
 def _writable(folder: Path) -> bool:

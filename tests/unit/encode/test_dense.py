@@ -345,3 +345,11 @@ def test_a_packaged_minilm_that_is_not_the_official_one(
     encoder = open_encoder("all-MiniLM-L6-v2", config)
     with pytest.raises(ModelError, match="is not the official file"):
         encoder.encode(["cell"], "document", "")
+
+
+def test_a_model_in_memory_is_the_same_model_after_it_was_used(build: Any, config: EncodeConfig) -> None:
+    """Its tokenizer remembers the padding of the last call."""
+    model = build(seed=4)
+    before = open_encoder(model, config).fingerprint("document")
+    model.encode(["a cell", "a gene of the heart"])
+    assert open_encoder(model, config).fingerprint("document") == before

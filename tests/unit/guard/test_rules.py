@@ -68,6 +68,7 @@ def judge(
     positives: list[list[int]],
     query: list[int] | None = None,
     doc: list[list[int]] | None = None,
+    partly: list[list[int]] | None = None,
     **config: object,
 ) -> list[list[str]]:
     """The reason for each candidate, by default for every document and every query."""
@@ -77,7 +78,9 @@ def judge(
     near = None
     if settings.near_duplicate:
         near = near_duplicate_pairs(collection.corpus, known.doc, classes, settings.near_duplicate)
-    rules = build_rules(collection, known, classes, near, settings)
+    rules = build_rules(
+        collection, known, classes, near, settings, partly_relevant=pairs(partly) if partly else None
+    )
     query = list(range(len(positives))) if query is None else query
     doc = [list(range(collection.corpus.num_rows))] * len(query) if doc is None else doc
     block = block_of(np.array(query, np.int32), np.array(doc, np.int32), known)
@@ -207,6 +210,15 @@ def test_languages_that_are_not_there_cannot_be_compared(
         judge(collect(["a"], ["q"], **columns), [[0]], same_lang=True)
 
 
+def test_partly_relevant_documents_their_twins_and_those_of_the_same_query() -> None:
+    collection = collect(["a", "b", "B ", "c"], ["q", "Q", "r"])
+    assert judge(collection, [[0], [], [0]], partly=[[1], [3], []]) == [
+        ["positive", "partly_relevant", "partly_relevant", "partly_relevant"],
+        ["same_query_positive", "partly_relevant", "partly_relevant", "partly_relevant"],
+        ["positive", "", "", ""],
+    ]
+
+
 def test_the_first_rule_in_the_stated_order_is_the_reason() -> None:
     collection = collect([LONG, COPY, "a", ""], ["q"], group=["x", "x", "x", "x"])
     assert judge(collection, [[0]], min_chars=1000) == [["positive", "near_duplicate", "group", "group"]]
@@ -219,7 +231,9 @@ def test_every_code_is_explained_in_the_order_of_the_rules(tmp_path: Path) -> No
     config = GuardConfig(exclude_docs=str(listed), min_chars=1, same_lang=True)
     classes = TextClasses.build(collection.corpus, collection.queries)
     near = near_duplicate_pairs(collection.corpus, np.array([0], np.int32), classes, 0.8)
-    assert codes(build_rules(collection, pairs([[0]]), classes, near, config)) == ("", *REASONS)
+    known = pairs([[0]])
+    rules = build_rules(collection, known, classes, near, config, partly_relevant=known)
+    assert codes(rules) == ("", *REASONS)
 
 
 def test_near_duplicates_cannot_be_forgotten() -> None:

@@ -24,57 +24,61 @@ PAIRS = [
 ]
 
 
-def test_logits_are_the_models_own(folder: Path) -> None:
-    expected = CrossEncoder(str(folder), device="cpu").predict(PAIRS, activation_fn=torch.nn.Identity())
-    scores = CrossEncoderScorer(folder, device="cpu").score(PAIRS)
+def test_logits_are_the_models_own(tiny_cross_encoder: Path) -> None:
+    expected = CrossEncoder(str(tiny_cross_encoder), device="cpu").predict(
+        PAIRS, activation_fn=torch.nn.Identity()
+    )
+    scores = CrossEncoderScorer(tiny_cross_encoder, device="cpu").score(PAIRS)
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores, expected, atol=1e-6)
     assert np.ptp(scores) > 0.01  # the model tells these pairs apart
 
 
-def test_a_probability_is_the_sigmoid_of_the_logit(folder: Path) -> None:
-    logits = CrossEncoderScorer(folder, device="cpu").score(PAIRS).astype(np.float64)
+def test_a_probability_is_the_sigmoid_of_the_logit(tiny_cross_encoder: Path) -> None:
+    logits = CrossEncoderScorer(tiny_cross_encoder, device="cpu").score(PAIRS).astype(np.float64)
     config = RescoreConfig(cross_encoder_output="probability")
-    probabilities = CrossEncoderScorer(folder, config, device="cpu").score(PAIRS)
+    probabilities = CrossEncoderScorer(tiny_cross_encoder, config, device="cpu").score(PAIRS)
     np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-logits)), atol=1e-6)
 
 
-def test_an_activation_that_the_model_declares_does_not_change_the_logit(folder: Path) -> None:
-    model = CrossEncoder(str(folder), device="cpu", activation_fn=torch.nn.Tanh())
+def test_an_activation_that_the_model_declares_does_not_change_the_logit(tiny_cross_encoder: Path) -> None:
+    model = CrossEncoder(str(tiny_cross_encoder), device="cpu", activation_fn=torch.nn.Tanh())
     np.testing.assert_allclose(
         CrossEncoderScorer(model).score(PAIRS),
-        CrossEncoderScorer(folder, device="cpu").score(PAIRS),
+        CrossEncoderScorer(tiny_cross_encoder, device="cpu").score(PAIRS),
         atol=1e-6,
     )
 
 
-def test_order_and_batch_size_change_nothing(folder: Path) -> None:
-    scores = CrossEncoderScorer(folder, device="cpu").score(PAIRS)
+def test_order_and_batch_size_change_nothing(tiny_cross_encoder: Path) -> None:
+    scores = CrossEncoderScorer(tiny_cross_encoder, device="cpu").score(PAIRS)
     for size in (1, 3):
-        scorer = CrossEncoderScorer(folder, RescoreConfig(cross_encoder_batch_size=size), device="cpu")
+        scorer = CrossEncoderScorer(
+            tiny_cross_encoder, RescoreConfig(cross_encoder_batch_size=size), device="cpu"
+        )
         np.testing.assert_allclose(scorer.score(PAIRS[::-1])[::-1], scores, atol=1e-6)
 
 
-def test_the_longest_pair_is_cut_where_it_is_set(folder: Path) -> None:
-    scorer = CrossEncoderScorer(folder, RescoreConfig(cross_encoder_max_length=8), device="cpu")
+def test_the_longest_pair_is_cut_where_it_is_set(tiny_cross_encoder: Path) -> None:
+    scorer = CrossEncoderScorer(tiny_cross_encoder, RescoreConfig(cross_encoder_max_length=8), device="cpu")
     # [CLS] a [SEP] and [SEP] leave four letters of the document.
     alike = scorer.score([("a", "bcdefgh"), ("a", "bcdezzz")])
     assert alike[0] == pytest.approx(alike[1], abs=1e-6)
-    longer = CrossEncoderScorer(folder, device="cpu").score([("a", "bcdefgh"), ("a", "bcdezzz")])
+    longer = CrossEncoderScorer(tiny_cross_encoder, device="cpu").score([("a", "bcdefgh"), ("a", "bcdezzz")])
     assert abs(longer[0] - longer[1]) > 1e-4
 
 
-def test_several_labels_are_refused(make: Maker) -> None:
+def test_several_labels_are_refused(make_cross_encoder: Maker) -> None:
     with pytest.raises(ModelError, match="gives 3 scores a pair"):
-        CrossEncoderScorer(make(num_labels=3), device="cpu")
+        CrossEncoderScorer(make_cross_encoder(num_labels=3), device="cpu")
 
 
-def test_a_bi_encoder_is_refused(tmp_path: Path, folder: Path) -> None:
+def test_a_bi_encoder_is_refused(tmp_path: Path, tiny_cross_encoder: Path) -> None:
     """transformers would give it a head of random weights, and scores that mean nothing."""
     from transformers import AutoModel, AutoTokenizer
 
-    AutoModel.from_pretrained(folder).save_pretrained(tmp_path)
-    AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
+    AutoModel.from_pretrained(tiny_cross_encoder).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(tiny_cross_encoder).save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="is no cross-encoder: BertModel has no head"):
         CrossEncoderScorer(tmp_path, device="cpu")
 
@@ -84,8 +88,8 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         CrossEncoderScorer(tmp_path / "absent")
 
 
-def test_pickled_weights_are_not_loaded(make: Maker) -> None:
-    folder = make()
+def test_pickled_weights_are_not_loaded(make_cross_encoder: Maker) -> None:
+    folder = make_cross_encoder()
     model = CrossEncoder(str(folder), device="cpu").model
     torch.save(model.state_dict(), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
@@ -93,33 +97,37 @@ def test_pickled_weights_are_not_loaded(make: Maker) -> None:
         CrossEncoderScorer(folder, device="cpu")
 
 
-def test_not_a_number_is_refused(folder: Path) -> None:
-    model = CrossEncoder(str(folder), device="cpu")
+def test_not_a_number_is_refused(tiny_cross_encoder: Path) -> None:
+    model = CrossEncoder(str(tiny_cross_encoder), device="cpu")
     with torch.no_grad():
         model.model.classifier.bias.fill_(float("nan"))
     with pytest.raises(ModelError, match="4 of them NaN or infinite"):
         CrossEncoderScorer(model).score(PAIRS)
 
 
-def test_no_pairs_give_no_scores(folder: Path) -> None:
-    assert CrossEncoderScorer(folder, device="cpu").score([]).shape == (0,)
+def test_no_pairs_give_no_scores(tiny_cross_encoder: Path) -> None:
+    assert CrossEncoderScorer(tiny_cross_encoder, device="cpu").score([]).shape == (0,)
 
 
-def test_the_fingerprint_tells_models_and_settings_apart(folder: Path, make: Maker) -> None:
+def test_the_fingerprint_tells_models_and_settings_apart(
+    tiny_cross_encoder: Path, make_cross_encoder: Maker
+) -> None:
     def fingerprint(path: Path, **options: object) -> object:
         return CrossEncoderScorer(path, RescoreConfig(**options), device="cpu").fingerprint()  # type: ignore[arg-type]
 
-    same = fingerprint(folder)
-    assert fingerprint(make(seed=0)) == same  # the same content elsewhere
-    assert fingerprint(folder, cross_encoder_batch_size=7) == same
-    assert fingerprint(make(seed=1)) != same
-    assert fingerprint(folder, cross_encoder_output="probability") != same
-    assert fingerprint(folder, cross_encoder_max_length=16) != same
+    same = fingerprint(tiny_cross_encoder)
+    assert fingerprint(make_cross_encoder(seed=0)) == same  # the same content elsewhere
+    assert fingerprint(tiny_cross_encoder, cross_encoder_batch_size=7) == same
+    assert fingerprint(make_cross_encoder(seed=1)) != same
+    assert fingerprint(tiny_cross_encoder, cross_encoder_output="probability") != same
+    assert fingerprint(tiny_cross_encoder, cross_encoder_max_length=16) != same
 
 
-def test_a_model_given_as_an_object_has_a_fingerprint_of_its_content(folder: Path, make: Maker) -> None:
+def test_a_model_given_as_an_object_has_a_fingerprint_of_its_content(
+    tiny_cross_encoder: Path, make_cross_encoder: Maker
+) -> None:
     def fingerprint(path: Path) -> object:
         return CrossEncoderScorer(CrossEncoder(str(path), device="cpu")).fingerprint()
 
-    assert fingerprint(folder) == fingerprint(folder)
-    assert fingerprint(folder) != fingerprint(make(seed=1))
+    assert fingerprint(tiny_cross_encoder) == fingerprint(tiny_cross_encoder)
+    assert fingerprint(tiny_cross_encoder) != fingerprint(make_cross_encoder(seed=1))

@@ -151,7 +151,7 @@ def test_a_scorer_that_breaks_its_promise_is_named(given: list[float], message: 
         rescore_block(block([0], [[0]], [[0]]), scorer, QUERIES, DOCUMENTS, Silent())
 
 
-def test_a_cross_encoder_is_called_without_any_threshold(folder: Path) -> None:
+def test_a_cross_encoder_is_called_without_any_threshold(tiny_cross_encoder: Path) -> None:
     """field.md: a cross-encoder with no threshold is never called by its peer, which says nothing."""
     from sentence_transformers import CrossEncoder
     from torch import nn
@@ -160,10 +160,10 @@ def test_a_cross_encoder_is_called_without_any_threshold(folder: Path) -> None:
     texts = ["a cat", "a very long sentence about nothing", "it was me", "me"]
     documents = pa.chunked_array([pa.array(texts, pa.large_string())])
     given_block = block([0, 1], [[0, 1], [2, NO_DOC]], [[3], [3]])
-    scorer = CrossEncoderScorer(folder, device="cpu")
+    scorer = CrossEncoderScorer(tiny_cross_encoder, device="cpu")
     scored = rescore_block(given_block, scorer, queries, documents, Silent())
 
-    model = CrossEncoder(str(folder), device="cpu")
+    model = CrossEncoder(str(tiny_cross_encoder), device="cpu")
     expected = model.predict(
         [("what is it", texts[0]), ("what is it", texts[1]), ("who was it", texts[2])],
         activation_fn=nn.Identity(),

@@ -1,0 +1,136 @@
+"""Models of a few thousand random weights, made here and loaded by the real code."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WORDS = (
+    "cell gene drug heart blood virus the of and in is not causes lowers raises query passage : a b c d e"
+).split()
+
+ModelMaker = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def make_model(tmp_path_factory: pytest.TempPathFactory) -> ModelMaker:
+    """make_model(seed=0, folder=None, similarity="cosine", prompts=None, pooling="mean", ...) → folder."""
+
+    def make(folder: Path | None = None, *, seed: int = 0, **settings: Any) -> Path:
+        folder = folder or tmp_path_factory.mktemp("model") / "tiny"
+        build_model(seed=seed, **settings).save(str(folder), create_model_card=False)
+        return folder
+
+    return make
+
+
+def build_model(
+    *,
+    seed: int = 0,
+    similarity: str = "cosine",
+    prompts: dict[str, str] | None = None,
+    pooling: str = "mean",
+    include_prompt: bool = True,
+    normalise: bool = False,
+    max_length: int = 16,
+    words: list[str] | None = None,
+) -> Any:
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
+    torch.manual_seed(seed)
+    folder = _bert(words or WORDS)
+    transformer = Transformer(str(folder))
+    transformer.max_seq_length = max_length
+    modules = [transformer, Pooling(16, pooling, include_prompt=include_prompt)]
+    return SentenceTransformer(
+        modules=modules + ([Normalize()] if normalise else []),
+        prompts=prompts,
+        similarity_fn_name=similarity,
+        device="cpu",
+    )
+
+
+def _bert(words: list[str]) -> Path:
+    import tempfile
+
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from tokenizers.processors import TemplateProcessing
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    special = {f"{name.lower()}_token": f"[{name}]" for name in ("PAD", "UNK", "CLS", "SEP", "MASK")}
+    names = [*special.values(), *words]
+    tokenizer = Tokenizer(WordLevel({word: place for place, word in enumerate(names)}, unk_token=names[1]))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
+    config = BertConfig(
+        vocab_size=len(names),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        initializer_range=0.5,  # large enough that different texts get clearly different vectors
+    )
+    folder = Path(tempfile.mkdtemp())
+    fast.save_pretrained(str(folder))
+    BertModel(config).save_pretrained(str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def build() -> Callable[..., Any]:
+    return build_model
+
+
+@pytest.fixture(scope="session")
+def tiny(make_model: ModelMaker) -> Path:
+    return make_model()
+
+
+def build_cross_encoder(folder: Path, num_labels: int = 1, seed: int = 0, spread: float = 0.2) -> Path:
+    """Save a random BERT of two layers over letters; `spread` is that of its weights."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    letters = string.ascii_lowercase + string.digits
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        num_labels=num_labels,
+        initializer_range=spread,
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    BertTokenizerFast(vocab={word: place for place, word in enumerate(words)}).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> ModelMaker:
+    """make_cross_encoder(num_labels=1, seed=0, spread=0.2) → folder."""
+
+    def make(**options: Any) -> Path:
+        return build_cross_encoder(tmp_path_factory.mktemp("cross-encoder"), **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_cross_encoder(make_cross_encoder: ModelMaker) -> Path:
+    return make_cross_encoder()

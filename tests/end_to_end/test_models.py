@@ -1,0 +1,284 @@
+"""Runs with models: encoders, cross-encoders and vectors of one's own, through the whole plan."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hardneg
+from hardneg.records import Collection, Float32
+
+WORDS = "cell gene drug heart blood virus causes lowers raises".split()
+ModelMaker = Callable[..., Path]
+
+
+class Said:
+    """A progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def track(self, *arguments: Any) -> Any:
+        from hardneg.progress import Silent
+
+        return Silent().track(*arguments)
+
+    def about(self, word: str) -> list[str]:
+        return [line for line in self.lines if word in line]
+
+
+@pytest.fixture
+def rows() -> list[dict[str, str]]:
+    draw = random.Random(5)
+    sentence = lambda: " ".join(draw.choices(WORDS, k=8))  # noqa: E731
+    return [{"query": f"{sentence()} {i}", "positive": f"{sentence()} {i}"} for i in range(40)]
+
+
+@pytest.fixture
+def data(rows: list[dict[str, str]]) -> Collection:
+    return hardneg.load(rows)
+
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARDNEG_CACHE", str(tmp_path / "cache"))
+
+
+RULES: dict[str, Any] = {"relative_margin": None, "num_negatives": 3, "depth": 10}
+
+
+def scores(mined: hardneg.Mined, column: str) -> dict[tuple[str, str], float]:
+    return {(r["query_id"], r["doc_id"]): r[column] for r in mined.candidates.to_pylist()}
+
+
+def test_dense_scores_are_the_models_own_cosines(tiny: Path, data: Collection, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    mined = hardneg.mine(data, model=str(tiny), run_dir=tmp_path / "run", **RULES)
+    model = SentenceTransformer(str(tiny), device="cpu")
+    texts = dict(zip(data.corpus["doc_id"].to_pylist(), data.corpus["text"].to_pylist(), strict=True))
+    asked = dict(zip(data.queries["query_id"].to_pylist(), data.queries["text"].to_pylist(), strict=True))
+    for (query, doc), score in list(scores(mined, "score").items())[:50]:
+        expected = model.similarity(model.encode_query([asked[query]]), model.encode_document([texts[doc]]))
+        assert score == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_a_model_given_as_an_object_and_by_its_path_are_the_same(
+    tiny: Path, data: Collection, tmp_path: Path
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    by_path = hardneg.mine(data, model=str(tiny), **RULES)
+    said = Said()
+    by_object = hardneg.mine(
+        data,
+        model=SentenceTransformer(str(tiny), device="cpu"),
+        progress=said,
+        run_dir=tmp_path / "o",
+        **RULES,
+    )
+    assert by_object.negatives.equals(by_path.negatives)
+    # ... and can be searched deeper as long as the object is at hand
+    deeper = by_object.select(window=(0, 30), name="deeper")
+    assert deeper.candidates["rank"].to_numpy().max() == 30
+    again = hardneg.open_run(tmp_path / "o")
+    assert again.select(sampler="random", name="other").negatives.num_rows == 120
+    with pytest.raises(hardneg.HardnegError, match="given as Python objects"):
+        again.select(window=(0, 40), name="deepest")
+
+
+def test_several_retrievers_each_with_its_model_and_prompt(make_model: ModelMaker, data: Collection) -> None:
+    first, second = make_model(seed=1), make_model(seed=2)
+    said = Said()
+    mined = hardneg.mine(
+        data,
+        retriever=(f"one=dense:{first}", f"two=dense:{second}", "bm25"),
+        prompt=("two:query=query : ",),
+        progress=said,
+        **RULES,
+    )
+    found = mined.candidates
+    assert set(found["retriever"].to_pylist()) == {"one", "two", "bm25"}
+    assert [line for line in said.about("encode two") if "'query : '" in line]
+    assert not [line for line in said.about("encode one") if "'query : '" in line]
+    ranks: dict[tuple[str, str], list[int]] = {}
+    for row in found.to_pylist():
+        ranks.setdefault((row["query_id"], row["retriever"]), []).append(row["rank"])
+    assert all(sorted(r) == list(range(1, len(r) + 1)) for r in ranks.values())
+
+
+def test_a_cross_encoder_that_is_named_is_used_and_said(
+    tiny: Path, tiny_cross_encoder: Path, data: Collection
+) -> None:
+    """field.md: a cross-encoder with no threshold is never called, and nothing says so."""
+    said = Said()
+    mined = hardneg.mine(data, model=str(tiny), cross_encoder=str(tiny_cross_encoder), progress=said, **RULES)
+    assert said.about("use the scores of cross_encoder")
+    of_pair = scores(mined, "cross_encoder")
+    chosen = mined.negatives.to_pylist()
+    assert all(row["score"] == of_pair[row["query_id"], row["doc_id"]] for row in chosen)
+    by_query: dict[str, list[float]] = {}
+    for row in chosen:
+        by_query.setdefault(row["query_id"], []).append(row["score"])
+    assert all(values == sorted(values, reverse=True) for values in by_query.values())
+    assert not mined.positives.column("score").null_count if "score" in mined.positives.column_names else True
+    # the same run by the retriever's scores: nothing is scored again
+    said.lines.clear()
+    other = mined.select(score_by="dense", name="other")
+    assert not said.about("rescore")
+    assert other.negatives["score"].to_pylist() != mined.negatives["score"].to_pylist()
+
+
+def test_searching_deeper_scores_only_the_new(
+    tiny: Path, tiny_cross_encoder: Path, data: Collection, tmp_path: Path
+) -> None:
+    mined = hardneg.mine(
+        data,
+        model=str(tiny),
+        cross_encoder=str(tiny_cross_encoder),
+        run_dir=tmp_path / "run",
+        relative_margin=None,
+        num_negatives=15,
+        depth=10,
+        shortfall="deepen",
+    )
+    assert set(mined.outcomes["outcome"].to_pylist()) == {"full"}
+    assert mined.candidates["cross_encoder"].null_count == 0
+
+
+class Counting:
+    """A scorer of one's own: the number of words that both texts have; it dies when told to."""
+
+    name = "overlap"
+    die_after = 10**9
+
+    def __init__(self) -> None:
+        self.pairs = 0
+
+    def fingerprint(self) -> dict[str, str]:
+        return {"scorer": "overlap"}
+
+    def score(self, pairs: Sequence[tuple[str, str]]) -> Float32:
+        if self.pairs >= self.die_after:
+            raise MemoryError("out of memory")
+        self.pairs += len(pairs)
+        return np.array([len(set(q.split()) & set(d.split())) for q, d in pairs], np.float32)
+
+
+def test_rescoring_goes_on_where_it_was(
+    tmp_path: Path, data: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hardneg.plan import rescoring
+
+    monkeypatch.setattr(rescoring, "QUERIES_A_SLICE", 8)
+    settings = {"retriever": "bm25", **RULES}
+    whole = Counting()
+    expected = hardneg.mine(data, cross_encoder=whole, **settings)
+    broken = Counting()
+    broken.die_after = whole.pairs // 2
+    with pytest.raises(MemoryError):
+        hardneg.mine(data, cross_encoder=broken, run_dir=tmp_path / "run", **settings)
+    rest = Counting()
+    mined = hardneg.mine(data, cross_encoder=rest, run_dir=tmp_path / "run", **settings)
+    assert 0 < rest.pairs <= whole.pairs - broken.pairs
+    assert mined.negatives.equals(expected.negatives)
+    unused = Counting()
+    hardneg.mine(data, cross_encoder=unused, run_dir=tmp_path / "run", **settings)
+    assert unused.pairs == 0
+
+
+def test_vectors_of_ones_own(data: Collection, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    folder = tmp_path / "vectors"
+    folder.mkdir()
+    vectors = {}
+    for kind, ids in (("queries", data.queries["query_id"]), ("documents", data.corpus["doc_id"])):
+        shuffled = draw.permutation(ids.to_pylist())
+        values = draw.standard_normal((len(ids), 8)).astype(np.float32)
+        np.save(folder / f"{kind}.npy", values)
+        (folder / f"{kind}.ids.txt").write_text("".join(f"{name}\n" for name in shuffled))
+        vectors[kind] = dict(zip(shuffled, values, strict=True))
+    mined = hardneg.mine(data, retriever=f"vectors:{folder}", **RULES)
+    for row in mined.candidates.to_pylist():
+        query, doc = vectors["queries"][row["query_id"]], vectors["documents"][row["doc_id"]]
+        assert row["score"] == np.float32(query.astype(np.float64) @ doc.astype(np.float64))
+    diverse = mined.select(sampler="diverse", name="diverse")
+    assert diverse.negatives.num_rows == 120
+
+
+def test_killed_while_encoding_loses_one_shard_at_most(
+    make_model: ModelMaker, rows: list[dict[str, str]], tmp_path: Path
+) -> None:
+    """field.md: eight hours of encoding lost to a crash."""
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "import sys, time, json, hardneg, hardneg.encode.plan as plan, hardneg.encode.dense as dense\n"
+        "plan.TEXTS_A_SHARD = 4\n"
+        "rows = json.load(open(sys.argv[1]))\n"
+        "real = dense.DenseEncoder.encode_and_flag\n"
+        "count = 0\n"
+        "def slow(self, texts, kind, prompt):\n"
+        "    global count\n"
+        "    count += len(texts)\n"
+        "    time.sleep(float(sys.argv[4]))\n"
+        "    return real(self, texts, kind, prompt)\n"
+        "dense.DenseEncoder.encode_and_flag = slow\n"
+        "mined = hardneg.mine(rows, model=sys.argv[2], run_dir=sys.argv[3], relative_margin=None, depth=10)\n"
+        "print(count)\n"
+    )
+    import json
+
+    source = tmp_path / "rows.json"
+    source.write_text(json.dumps(rows))
+    model = make_model(seed=3)
+
+    def start(run: str, pause: float) -> subprocess.Popen[str]:
+        command = [sys.executable, str(script), str(source), str(model), str(tmp_path / run), str(pause)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ})
+
+    store = tmp_path / "cache"
+    killed = start("killed", 0.3)
+    deadline = time.monotonic() + 60
+    while len(list(store.rglob("*.npy"))) < 5 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    shards = len(list(store.rglob("*.npy")))
+    assert 5 <= shards < 20
+    out, _ = start("killed", 0.0).communicate()
+    assert int(out) == 80 - 4 * shards
+    found = hardneg.open_run(tmp_path / "killed")
+    assert set(found.outcomes["outcome"].to_pylist()) == {"full"}
+
+
+def test_interrupted_says_how_to_go_on(tmp_path: Path, rows: list[dict[str, str]]) -> None:
+    import json
+
+    source = tmp_path / "pairs.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code = (
+        "import os, signal, hardneg.plan.choose as choose\n"
+        "import hardneg.plan.mine as mine\n"
+        "mine.search = lambda *a: os.kill(os.getpid(), signal.SIGINT)\n"
+        "from hardneg.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, "mine", str(source), "--retriever", "bm25"]
+    done = subprocess.run(
+        [*command, "--run-dir", str(tmp_path / "run")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 130
+    assert done.stderr.splitlines()[-1] == "interrupted; run the same command again to go on where it was"
+    assert "Traceback" not in done.stderr

@@ -1,6 +1,6 @@
 """SciFact (train, MiniLM), raw files to training file: hardneg beside sentence-transformers, in pairs.
 
-Both: 15 random negatives of raw ranks 11 to 210, in processes of their own; hardneg with an empty vector store.
+Both: 15 random negatives of raw ranks 11 to 210, in processes of their own, hardneg's vector store empty.
 Then hardneg alone: choosing again with another seed and with another window.
 
     python benchmarks/scifact.py [--pairs N]
@@ -25,9 +25,10 @@ def peer(data: str, output: str, batch_size: int) -> None:
     import csv
 
     from datasets import Dataset
-    from hardneg.encode.model_folder import find_model
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.util import mine_hard_negatives
+
+    from hardneg.encode.model_folder import find_model
 
     folder = Path(data)
     corpus = {}

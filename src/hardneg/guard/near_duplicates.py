@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,8 @@ from hardneg.guard.minhash import Bands, sketches
 from hardneg.guard.portions import CHARACTERS, NormalisedTexts, lengths, slices
 from hardneg.guard.shingles import DOCUMENT, Float64, similarities
 from hardneg.guard.text_classes import TextClasses
+from hardneg.progress import Silent
+from hardneg.protocols import Progress
 from hardneg.records import Float32, Int32, Int64
 
 _INDEXED = 1 << 17  # texts whose sketches are held at a time
@@ -43,6 +45,7 @@ def near_duplicate_pairs(
     classes: TextClasses,
     threshold: float,
     join_title: bool = True,
+    progress: Progress | None = None,
 ) -> SimilarPairs:
     """(positive, document, similarity) for all documents nearly equal to a positive.
 
@@ -58,7 +61,7 @@ def near_duplicate_pairs(
     first[classes.document[rows]] = rows
     wanted = np.unique(first[classes.document[positive_rows]])
     texts = NormalisedTexts(corpus, join_title)
-    return similar_pairs(texts, wanted, texts, rows.astype(np.int64), threshold)
+    return similar_pairs(texts, wanted, texts, rows.astype(np.int64), threshold, progress=progress)
 
 
 def similar_pairs(
@@ -68,18 +71,21 @@ def similar_pairs(
     right_rows: Int64,
     threshold: float,
     length: int = DOCUMENT,
+    progress: Progress | None = None,
 ) -> SimilarPairs:
     """All pairs of these rows whose texts reach the threshold (above 0) with shingles of that length; where
     left and right are one object, a row is not paired with itself. Memory holds the sketches of _INDEXED
     left texts, and a portion of the right ones.
     """
-    found = [
-        pairs
-        for start in range(0, len(left_rows), _INDEXED)
-        for pairs in _Index(left, left_rows[start : start + _INDEXED], threshold, length).look_up(
-            right, right_rows
-        )
-    ]
+    starts = range(0, len(left_rows), _INDEXED)
+    with (progress or Silent()).track("near duplicates", len(starts) * len(right_rows), "texts") as advance:
+        found = [
+            pairs
+            for start in starts
+            for pairs in _Index(left, left_rows[start : start + _INDEXED], threshold, length).look_up(
+                right, right_rows, advance
+            )
+        ]
     here, there, similarity = (
         np.concatenate([np.zeros(0, kind), *(pairs[place] for pairs in found)])
         for place, kind in enumerate((np.int32, np.int32, np.float32))
@@ -99,7 +105,9 @@ class _Index:
         self._bands = Bands.of(np.concatenate([sketch for sketch, _ in parts]), threshold)
         self._characters = np.concatenate([characters for _, characters in parts])
 
-    def look_up(self, other: NormalisedTexts, rows: Int64) -> Iterator[tuple[Int64, Int64, Float64]]:
+    def look_up(
+        self, other: NormalisedTexts, rows: Int64, advance: Callable[[int], None]
+    ) -> Iterator[tuple[Int64, Int64, Float64]]:
         """Rows here, rows of `other` and similarity of the pairs, a portion of the other texts at a time."""
         for some, texts in other.portions(rows):
             characters = lengths(texts)
@@ -112,6 +120,7 @@ class _Index:
                     similarity = self._verify(ours, texts, place)
                     keep = similarity >= self._threshold
                     yield ours[keep], some[place[keep]], similarity[keep]
+            advance(len(some))
 
     def _verify(self, rows: Int64, texts: list[str], places: Int64) -> Float64:
         """The exact similarity of rows here to places of `texts`; each text is taken apart once."""

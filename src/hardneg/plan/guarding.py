@@ -70,6 +70,7 @@ def _near_pairs(prepared: Prepared, config: Config, classes: TextClasses) -> Sim
             classes,
             config.guard.near_duplicate,
             config.encode.join_title,
+            prepared.progress,
         )
         write_parquet(pairs.to_table(), path)
         prepared.run.finish_stage("near duplicates", fingerprint=found, pairs=len(pairs.left))

@@ -51,15 +51,6 @@ class BadRows:
     def refuse_numbered(self, row: RowError, file_number: int, line: int) -> None:
         self.refuse(row, self._files[file_number], line)
 
-    def lines_of(self, file_number: int) -> list[int]:
-        """Lines of this file that were refused."""
-        name = self._files[file_number]
-        return [line for file, line in self._places if file == name]
-
-    @property
-    def file_numbers(self) -> range:
-        return range(len(self._files))
-
     def write(self, path: Path) -> None:
         """One JSON object a refused row; where there is none, an older list is removed."""
         if not self.refused:

@@ -75,10 +75,13 @@ def judgment_rows(folder: Path, config: ReadConfig, notes: list[str], hub_rows: 
     """The judgments that `config.qrels` names, else those of the folder, or of its neighbour `NAME-qrels`."""
     if config.qrels is not None:
         return named_judgment_rows(config.qrels, config.split, notes, hub_rows)
-    neighbour = folder.with_name(f"{folder.name}-qrels")
-    for place in (folder / "qrels", neighbour):
-        if place.is_dir():
-            return qrels_file_rows(split_file(place, config.split), notes)
+    whole = folder.resolve()  # `.` has no name, and so no neighbour of that name
+    neighbour = whole.with_name(f"{whole.name}-qrels")
+    if (folder / "qrels").is_dir():
+        return qrels_file_rows(split_file(folder / "qrels", config.split), notes)
+    if neighbour.is_dir():
+        notes.append(f"judgments: {neighbour}")
+        return qrels_file_rows(split_file(neighbour, config.split), notes)
     single = find_file(folder, "qrels", _QREL_KINDS)
     if single is None:
         raise InputError("there is no folder `qrels`; name the judgments with --qrels", file=folder)

@@ -13,12 +13,12 @@ from hardneg.config import ReadConfig
 from hardneg.errors import InputError
 from hardneg.read.bad_rows import BadRows
 from hardneg.read.judgments import Labels, canonical_given, canonical_judgments
-from hardneg.read.labels import is_positive, rows_of
+from hardneg.read.labels import is_positive
 from hardneg.read.merge import merge_same_id
 from hardneg.read.parsed import DOCUMENTS, FILE, GIVEN, JUDGMENTS, LINE, QUERIES, Parsed
 from hardneg.read.same_text import named_ids
 from hardneg.read.tables import concatenated
-from hardneg.records import CORPUS, Bool, Collection, Int32, ReadReport
+from hardneg.records import CORPUS, Bool, Collection, ReadReport
 from hardneg.records import QUERIES as FINAL_QUERIES
 
 
@@ -27,9 +27,8 @@ def canonicalise(parsed: Parsed, source: str, config: ReadConfig, bad: BadRows) 
     counts, notes = dict(parsed.counts), list(parsed.notes)
     corpus, renamed = _corpus(parsed, counts, notes, bad)
     queries = _unique(parsed.queries, QUERIES, "query_id", "queries", counts, notes, bad)
-    judgments = _without_refused(_all(parsed.judgments, JUDGMENTS), bad)
-    given = _without_refused(_all(parsed.given, GIVEN), bad)
-    judgments, given = _rename(judgments, renamed), _rename(given, renamed)
+    judgments = _rename(_all(parsed.judgments, JUDGMENTS), renamed)
+    given = _rename(_all(parsed.given, GIVEN), renamed)
     labels = canonical_judgments(judgments, queries["query_id"], corpus["doc_id"], counts, notes, bad)
     given_labels = canonical_given(
         given, labels, queries["query_id"], corpus["doc_id"], config, counts, notes
@@ -95,17 +94,6 @@ def _unique(
 
 def _all(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
     return concatenated(tables) if tables else schema.empty_table()
-
-
-def _without_refused(table: pa.Table, bad: BadRows) -> pa.Table:
-    """Labels of a row that was refused for its query or document go with it."""
-    if not bad.refused or not table.num_rows:
-        return table
-    keep = np.ones(table.num_rows, bool)
-    file, line = table[FILE].to_numpy(), table[LINE].to_numpy()
-    for number in bad.file_numbers:
-        keep &= ~((file == number) & np.isin(line, bad.lines_of(number)))
-    return table.filter(pa.array(keep))
 
 
 def _rename(table: pa.Table, renamed: Mapping[str, str]) -> pa.Table:
@@ -195,6 +183,6 @@ def _first_judgment(judgments: pa.Table, queries: pa.Table, corpus: pa.Table) ->
 
 
 def _row(table: pa.Table, column: str, value: str) -> dict[str, Any] | None:
-    place: Int32 = rows_of(pa.chunked_array([[value]], pa.string()), table[column])
-    found: dict[str, Any] | None = table.slice(int(place[0]), 1).to_pylist()[0] if place[0] >= 0 else None
+    place = pc.index(table[column], value).as_py()
+    found: dict[str, Any] | None = table.slice(place, 1).to_pylist()[0] if place >= 0 else None
     return found

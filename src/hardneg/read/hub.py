@@ -31,6 +31,12 @@ def is_hub_id(text: str) -> bool:
     return _HUB_ID.fullmatch(text) is not None and kind_of(Path(text)) not in _DATA_KINDS
 
 
+def forced_hub_name(source: str) -> str:
+    """`hf:ID` as `datasets` takes it: from the Hub even where a path of that name exists."""
+    name = source.removeprefix("hf:")
+    return f"hf://datasets/{name}" if Path(name).exists() else name
+
+
 def read_hub(name: str, config: ReadConfig, parsed: Parsed, bad: BadRows) -> None:
     """Add a Hub data set, or a local folder laid out as one, to `parsed`."""
     subsets = subset_names(name)
@@ -50,7 +56,14 @@ def read_hub(name: str, config: ReadConfig, parsed: Parsed, bad: BadRows) -> Non
 
 def hub_split_rows(name: str, split: str) -> Rows:
     """The rows of a split of a data set with one configuration (or a `default` or `qrels` one)."""
-    name = name.removeprefix("hf:")
+    if name.startswith("hf:"):
+        name = forced_hub_name(name)
+    elif not is_hub_id(name):
+        raise InputError("there is no such file or folder, and no Hub id looks like this", file=name)
+    return _hub_split(name, split)
+
+
+def _hub_split(name: str, split: str) -> Rows:
     subsets = subset_names(name)
     subset = next((subset for subset in _QREL_SUBSETS if subset in subsets), None)
     return _split(name, subset or _choose_subset(name, subsets, None), split)
@@ -92,8 +105,9 @@ def _judgments(name: str, subsets: list[str], config: ReadConfig, parsed: Parsed
     subset = next((subset for subset in _QREL_SUBSETS if subset in subsets), None)
     if subset is not None:
         return _split(name, subset, config.split)
-    parsed.notes.append(f"judgments: {name}-qrels")
-    return hub_split_rows(f"{name}-qrels", config.split)
+    neighbour = f"{Path(name).resolve() if Path(name).is_dir() else name}-qrels"
+    parsed.notes.append(f"judgments: {neighbour}")
+    return _hub_split(neighbour, config.split)
 
 
 def _choose_subset(name: str, subsets: list[str], wanted: str | None) -> str:

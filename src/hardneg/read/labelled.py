@@ -10,11 +10,9 @@ from hardneg.config import ReadConfig
 from hardneg.read.bad_rows import BadRows, RowError
 from hardneg.read.columns import ColumnFinder
 from hardneg.read.documents import further_values
-from hardneg.read.flagembedding import flagembedding_roles, is_flagembedding
-from hardneg.read.pairs import pair_roles
 from hardneg.read.parsed import DOCUMENTS, GIVEN, JUDGMENTS, QUERIES, Parsed
 from hardneg.read.queries import optional_text
-from hardneg.read.roles import Roles
+from hardneg.read.roles import Roles, find_roles
 from hardneg.read.rows import Row, Rows
 from hardneg.read.tables import TableBuilder, json_text
 from hardneg.read.values import as_id, as_number, as_text, describe, is_blank
@@ -46,14 +44,7 @@ class LabelledRow:
 
 def read_labelled(rows: Rows, config: ReadConfig, parsed: Parsed, bad: BadRows) -> None:
     """Add queries, documents, judgments and given negatives to `parsed`."""
-    by_setting = config.query_column or config.positive_column or config.negative_column
-
-    def find_roles(columns: Sequence[str]) -> Roles:
-        if is_flagembedding(columns) and not by_setting:
-            return flagembedding_roles(columns)
-        return pair_roles(columns, config)
-
-    finder = ColumnFinder(rows, find_roles, bad)
+    finder = ColumnFinder(rows, lambda columns: find_roles(columns, config), bad)
     sink = _Sink(bad.number_of(rows.name))
     shown: set[str] = set()
     for line, row in rows.read(bad):
@@ -62,11 +53,11 @@ def read_labelled(rows: Rows, config: ReadConfig, parsed: Parsed, bad: BadRows) 
             continue
         try:
             parsed_row = parse_row(row, roles)
+            sink.add(parsed_row, row, roles, line)
         except RowError as error:
             bad.refuse(error, rows.name, line)
             continue
         _note_roles(roles, shown, parsed)
-        sink.add(parsed_row, row, roles, line)
         parsed.first_row = parsed.first_row or _for_people(parsed_row)
     sink.hand_over(parsed, rows.name)
 
@@ -183,10 +174,13 @@ class _Sink:
         self._named, self._loose = TableBuilder(DOCUMENTS), TableBuilder(DOCUMENTS)
         self._judgments, self._given = TableBuilder(JUDGMENTS), TableBuilder(GIVEN)
         self._seen: set[tuple[str, ...] | str] = set()
+        self._texts: dict[tuple[str, str], int] = {}
         self._hashed_queries = self._hashed_documents = self._numeric = 0
         self._empty_negatives = self._repeated_queries = self._repeated_documents = 0
 
     def add(self, row: LabelledRow, source: Row, roles: Roles, line: int) -> None:
+        """Raises RowError, and adds nothing, where an id of the row stood for another text before."""
+        self._check_ids(row)
         query_id = self._add_query(row, source, roles, line)
         self._numeric += any(
             column is not None and isinstance(source[column], int | float)
@@ -199,6 +193,19 @@ class _Sink:
             doc_id = self._add_document(passage, None, row.lang, line)
             self._given.add((query_id, doc_id, passage.place, passage.score, self._file, line))
         self._empty_negatives += row.empty_negatives
+
+    def _check_ids(self, row: LabelledRow) -> None:
+        """A row's labels speak of its texts: with an id that means another text they would go astray."""
+        named = [("query", row.query_id, row.query)]
+        named += [("document", one.doc_id, one.text) for one in (*row.positives, *row.negatives)]
+        new: dict[tuple[str, str], int] = {}
+        for kind, name, text in named:
+            if name is None:
+                continue
+            key, digest = (kind, name), hash(text.strip())  # the hash, for millions of texts fill the memory
+            if self._texts.get(key, new.setdefault(key, digest)) != digest or new[key] != digest:
+                raise RowError(f"this {kind} id stands there before with another text", row_id=name)
+        self._texts.update(new)
 
     def _add_query(self, row: LabelledRow, source: Row, roles: Roles, line: int) -> str:
         query_id = row.query_id or text_id(row.query, "q-")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,15 @@ from hardneg.read.beir import find_file, is_beir_folder, named_judgment_rows, re
 from hardneg.read.canonicalise import canonicalise
 from hardneg.read.documents import read_documents
 from hardneg.read.frames import frame_rows, kind_name
-from hardneg.read.hub import choose_split, hub_documents, hub_split_rows, is_hub_id, read_hub, read_saved
+from hardneg.read.hub import (
+    choose_split,
+    forced_hub_name,
+    hub_documents,
+    hub_split_rows,
+    is_hub_id,
+    read_hub,
+    read_saved,
+)
 from hardneg.read.labelled import read_labelled
 from hardneg.read.parsed import Parsed
 from hardneg.read.row_files import file_rows
@@ -46,20 +55,33 @@ def load(
     config = config or ReadConfig()
     bad, parsed = BadRows(config.on_bad_row), Parsed()
     has_pool = corpus is not None or config.corpus is not None
-    if isinstance(source, str | os.PathLike):
-        shown = str(os.fspath(source))
-        _read_named(shown, config, parsed, bad, has_pool)
-    else:
-        shown = kind_name(source)
-        _read_object(source, config, parsed, bad, has_pool)
-    if corpus is not None:
-        read_documents(frame_rows(corpus), parsed, bad, need_ids=False)
-    if config.corpus is not None:
-        read_documents(_pool_rows(config.corpus), parsed, bad, need_ids=False)
-    collection = canonicalise(parsed, shown, config, bad)
+    named = isinstance(source, str | os.PathLike)
+    shown = str(os.fspath(source)) if named else kind_name(source)
+    try:
+        if named:
+            _read_named(shown, config, parsed, bad, has_pool)
+        else:
+            _read_object(source, config, parsed, bad, has_pool)
+        if corpus is not None:
+            read_documents(frame_rows(corpus, "corpus"), parsed, bad, need_ids=False)
+        if config.corpus is not None:
+            read_documents(_pool_rows(config.corpus), parsed, bad, need_ids=False)
+        collection = canonicalise(parsed, shown, config, bad)
+    except InputError:
+        if refused_path is not None and bad.refused:
+            bad.write(refused_path)
+        raise
     if refused_path is not None:
         bad.write(refused_path)
-    return collection
+    return collection if not bad.refused else _naming_list(collection, refused_path)
+
+
+def _naming_list(collection: Collection, path: Path | None) -> Collection:
+    """The collection, its report saying where the refused rows are listed."""
+    report = collection.report
+    place = "report.refused" if path is None else path
+    note = f"{len(report.refused):,} rows refused and left out, listed in {place}"
+    return replace(collection, report=replace(report, notes=(*report.notes, note)))
 
 
 # -- on disk or on the Hub --------------------------------------------------------------------------
@@ -68,7 +90,7 @@ def load(
 def _read_named(source: str, config: ReadConfig, parsed: Parsed, bad: BadRows, has_pool: bool) -> None:
     path = Path(source).expanduser()
     if source.startswith("hf:"):
-        read_hub(source.removeprefix("hf:"), config, parsed, bad)
+        read_hub(forced_hub_name(source), config, parsed, bad)
     elif path.is_dir():
         _read_folder(path, config, parsed, bad, has_pool)
     elif path.exists():
@@ -91,10 +113,15 @@ def _read_folder(path: Path, config: ReadConfig, parsed: Parsed, bad: BadRows, h
     elif any((path / name).is_file() for name in _SAVED):
         _refuse_qrels(config)
         read_saved(path, config, parsed, bad)
-    elif any(path.iterdir()):
-        read_hub(str(path), config, parsed, bad)
     else:
+        read_hub(_hub_folder(path), config, parsed, bad)
+
+
+def _hub_folder(path: Path) -> str:
+    """A folder as `datasets` takes it, which wants a name. Raises InputError where it is empty."""
+    if not any(path.iterdir()):
         raise InputError("is an empty folder", file=path)
+    return str(path if path.name.strip(".") else path.resolve())
 
 
 def _read_file(path: Path, config: ReadConfig, parsed: Parsed, bad: BadRows, has_pool: bool) -> None:
@@ -112,14 +139,14 @@ def _read_file(path: Path, config: ReadConfig, parsed: Parsed, bad: BadRows, has
 
 
 def _pool_rows(pool: str) -> Rows:
-    """A pool's rows: a file, a BEIR folder's corpus, or the Hub's after `hf:`."""
+    """A pool's rows: a file, a BEIR folder's corpus, a folder as on the Hub, or the Hub's after `hf:`."""
     path = Path(pool).expanduser()
     if pool.startswith("hf:"):
-        return hub_documents(pool.removeprefix("hf:"))
+        return hub_documents(forced_hub_name(pool))
     if path.is_dir():
         inner = find_file(path, "corpus")
         if inner is None:
-            raise InputError("there is no corpus.jsonl (or .parquet, .csv, .tsv; .gz, .zst)", file=path)
+            return hub_documents(_hub_folder(path))
         path = inner
     if not path.exists():
         hint = "; put hf: before the id of a Hub data set" if is_hub_id(pool) else ""

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from hardneg.read.rows import BATCH_ROWS, Row, Rows, batch_rows, unique_columns
 PACKED = ("", ".gz", ".zst")
 LONGEST_FIELD = 2**31 - 1
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_UNPACKED_AT_ONCE = 1 << 20
 
 
 def kind_of(path: Path) -> str:
@@ -50,39 +52,30 @@ def file_rows(path: Path) -> Rows:
 def open_bytes(path: Path) -> IO[bytes]:
     """Open a file, unpacked whatever its name. Raises InputError where it cannot be opened or is empty."""
     try:
-        handle = path.open("rb")
+        with path.open("rb") as handle:
+            start = handle.read(4)
+        if not start:
+            raise InputError("is an empty file", file=path)
+        if start.startswith(_GZIP):
+            return io.BufferedReader(gzip.open(path), _UNPACKED_AT_ONCE)
+        if start == _ZSTD:  # Arrow's reader notices a cut-off file; zstandard's takes it for a whole one
+            unpacked = pa.CompressedInputStream(pa.OSFile(os.fspath(path)), "zstd")
+            return io.BufferedReader(unpacked, _UNPACKED_AT_ONCE)
+        return path.open("rb")
     except OSError as error:
-        raise InputError(f"cannot be opened ({error.strerror})", file=path) from error
-    start = handle.peek(4)[:4]
-    if not start:
-        handle.close()
-        raise InputError("is an empty file", file=path)
-    if start.startswith(_GZIP):
-        return _closing_both(gzip.GzipFile(fileobj=handle), handle)
-    if start == _ZSTD:
-        import zstandard
-
-        unpacked = zstandard.ZstdDecompressor().stream_reader(handle, read_across_frames=True, closefd=True)
-        return io.BufferedReader(unpacked, 1 << 20)
-    return handle
-
-
-def _closing_both(unpacked: gzip.GzipFile, handle: IO[bytes]) -> IO[bytes]:
-    unpacked.myfileobj = handle  # type: ignore[assignment]  # GzipFile closes what lies here with itself
-    return io.BufferedReader(unpacked, 1 << 20)
+        raise InputError(f"cannot be opened ({error.strerror or error})", file=path) from error
 
 
 def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Lines with their numbers from 1. Raises InputError where a packed file is damaged or holds nothing."""
-    import zstandard
-
     number = 0
     with open_bytes(path) as handle:
         try:
             for number, line in enumerate(handle, 1):  # the error below names it
                 yield number, line
-        except (EOFError, OSError, zlib.error, zstandard.ZstdError) as error:
-            raise InputError(f"is damaged after this line ({error})", file=path, line=number) from error
+        except (EOFError, OSError, zlib.error) as error:
+            reason = f"is damaged, or cut off, after this line ({error})"
+            raise InputError(reason, file=path, line=number or None) from error
     if number == 0:
         raise InputError("is an empty file", file=path)
 
@@ -118,13 +111,20 @@ def jsonl_rows(path: Path) -> Rows:
     return Rows(name, read, uniform=False)
 
 
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON value")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
 def _json_object(text: str) -> Row | None:
     """The object of a line, None of a blank one. Raises RowError."""
+    if not text or text.isspace():
+        return None
     try:
-        row: Any = json.loads(text)
+        row: Any = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
-        if not text.strip():
-            return None
         what = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
         raise RowError(f"is not JSON ({what}); write one object a line") from error
     if type(row) is not dict:
@@ -168,6 +168,7 @@ class _Lines:
 
     def __init__(self, path: Path) -> None:
         self._lines = byte_lines(path)
+        self.name = str(path)
         self.number = 0
         self.error: RowError | None = None
 
@@ -212,6 +213,9 @@ def _records(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str], Ro
         except StopIteration:
             return
         except csv.Error as error:
+            if lines.number > first:  # where the next record begins cannot be known
+                reason = f"a quote is opened here and does not match up to line {lines.number} ({error})"
+                raise InputError(f"{reason}; mend it", file=lines.name, line=first) from error
             lines.error = lines.error or RowError(f"its quotes do not match ({error})")
         if fields or lines.error is not None:
             yield first, fields, lines.error

@@ -12,35 +12,36 @@ import pyarrow as pa
 from hardneg.texts import take
 
 CHUNK_ROWS = 32_768
+_LARGEST_CHUNK = 1 << 30  # bytes: half of what a chunk of strings may hold
+_WAITING_ROWS = 4096
+"""Rows held as Python objects. With many more of them the garbage collector takes half of the time."""
 
 
 class TableBuilder:
     """Rows of a fixed schema and further columns of any kind.
 
     A further column keeps its type where Arrow has one for all its values; nested values and mixed types
-    are kept as JSON text. `mended` counts texts in which half a surrogate pair became U+FFFD.
+    are kept as text, JSON where they are not text. `mended` counts texts in which half a surrogate pair
+    became U+FFFD.
     """
 
     def __init__(self, schema: pa.Schema) -> None:
         self._schema = schema
-        self._columns: list[list[Any]] = [[] for _ in schema]
-        self._further: dict[str, list[Any]] = {}
+        self._waiting: list[Sequence[Any]] = []
+        self._further: list[Mapping[str, Any] | None] = []
         self._chunks: list[dict[str, pa.Array]] = []
-        self._waiting = 0
-        self.rows = 0
+        self._flushed = 0
         self.mended = 0
 
+    @property
+    def rows(self) -> int:
+        return self._flushed + len(self._waiting)
+
     def add(self, values: Sequence[Any], further: Mapping[str, Any] | None = None) -> None:
-        for column, value in zip(self._columns, values, strict=True):
-            column.append(value)
-        if further:
-            for name, value in further.items():
-                column = self._further.setdefault(name, [])
-                column.extend([None] * (self._waiting - len(column)))
-                column.append(value)
-        self._waiting += 1
-        self.rows += 1
-        if self._waiting == CHUNK_ROWS:
+        """Add a row: a value for each column of the schema, and what else there is by name."""
+        self._waiting.append(values)
+        self._further.append(further)
+        if len(self._waiting) == _WAITING_ROWS:
             self._flush()
 
     def finish(self) -> pa.Table:
@@ -51,23 +52,24 @@ class TableBuilder:
         }
         names = sorted({name for chunk in self._chunks for name in chunk} - set(fixed))
         further = {name: self._unified(name) for name in names}
-        return pa.table({**fixed, **further})
+        columns = {name: _in_large_chunks(column) for name, column in {**fixed, **further}.items()}
+        return pa.table(columns)
 
     def _flush(self) -> None:
         if not self._waiting:
             return
+        columns = zip(*self._waiting, strict=True)
         chunk = {
             field.name: self._array(values, field.type)
-            for field, values in zip(self._schema, self._columns, strict=True)
+            for field, values in zip(self._schema, columns, strict=True)
         }
-        for name, values in self._further.items():
-            values.extend([None] * (self._waiting - len(values)))
-            chunk[name] = self._any_array(values)
+        for name in {name: None for row in self._further if row for name in row}:
+            chunk[name] = self._any_array([row.get(name) if row else None for row in self._further])
         self._chunks.append(chunk)
-        self._columns = [[] for _ in self._schema]
-        self._further, self._waiting = {}, 0
+        self._flushed += len(self._waiting)
+        self._waiting, self._further = [], []
 
-    def _array(self, values: list[Any], kind: pa.DataType | None) -> pa.Array:
+    def _array(self, values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:
         try:
             return pa.array(values, kind)
         except UnicodeEncodeError:
@@ -84,12 +86,12 @@ class TableBuilder:
         return mended
 
     def _any_array(self, values: list[Any]) -> pa.Array:
-        if any(isinstance(value, dict | list | tuple) for value in values):
-            return pa.array([json_text(value) for value in values], pa.string())
-        try:
-            return self._array(values, None)
-        except (pa.ArrowException, OverflowError, TypeError):
-            return pa.array([json_text(value) for value in values], pa.string())
+        if not any(isinstance(value, dict | list | tuple) for value in values):
+            try:
+                return self._array(values, None)
+            except (pa.ArrowException, OverflowError, TypeError):
+                pass  # values of several types
+        return self._array([_as_kept(value) for value in values], pa.string())
 
     def _unified(self, name: str) -> pa.ChunkedArray:
         chunks = [
@@ -99,8 +101,27 @@ class TableBuilder:
         return unified(chunks)
 
 
+_ENCODER = json.JSONEncoder(default=str, sort_keys=True)
+
+
 def json_text(value: Any) -> str | None:
-    return None if value is None else json.dumps(value, default=str, sort_keys=True)
+    return None if value is None else _ENCODER.encode(value)
+
+
+def _as_kept(value: Any) -> str | None:
+    """A value of a column that no type holds: a text as it is, so that its neighbours change nothing."""
+    return value if isinstance(value, str) else json_text(value)
+
+
+def _in_large_chunks(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Chunks of CHUNK_ROWS, of which taking rows needs few steps; those of huge texts stay as they are."""
+    some = CHUNK_ROWS // _WAITING_ROWS
+    large: list[pa.Array] = []
+    for at in range(0, column.num_chunks, some):
+        part = column.chunks[at : at + some]
+        fits = sum(chunk.nbytes for chunk in part) < _LARGEST_CHUNK
+        large += [pa.concat_arrays(part)] if fits else part
+    return pa.chunked_array(large, column.type)
 
 
 def unified(chunks: Sequence[pa.Array]) -> pa.ChunkedArray:
@@ -111,7 +132,7 @@ def unified(chunks: Sequence[pa.Array]) -> pa.ChunkedArray:
         kind = pa.string() if pa.types.is_null(kind) else kind
         return pa.chunked_array([chunk.cast(kind) for chunk in chunks], kind)
     except pa.ArrowException:
-        texts = [pa.array([json_text(value) for value in chunk.to_pylist()], pa.string()) for chunk in chunks]
+        texts = [pa.array([_as_kept(value) for value in chunk.to_pylist()], pa.string()) for chunk in chunks]
         return pa.chunked_array(texts, pa.string())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -154,11 +155,10 @@ def select_into(
         choosing = Choosing.of(prepared, config, depth, documents)
         messages = {row: text for row, text in enumerate(choosing.left_out_messages) if text is not None}
         collection = prepared.collection
-        writer = SelectionWriter(
-            folder, collection.queries["query_id"], collection.corpus["doc_id"], messages
-        )
-        choose(choosing, retrievers, rescored, writer.add)
-        tables = writer.finish()
+        query_ids, doc_ids = collection.queries["query_id"], collection.corpus["doc_id"]
+        with closing(SelectionWriter(folder, query_ids, doc_ids, messages)) as writer:
+            choose(choosing, retrievers, rescored, writer.add)
+            tables = writer.finish()
     _note(run, config, name, mark, tables)
 
 

@@ -69,7 +69,7 @@ def preview(
     selector  makes the Selector of a configuration, e.g. `lambda c: Selector(c, guard_codes, corpus)`
 
     A row holds `rule`; `queries` by outcome (`full`, `short`, `empty`, `invalid`); `negatives` in all;
-    `negatives_a_query`, `full_share`; `missing`, how many negatives queries lack (None for `all`); hardness
+    `negatives_a_query`, `full_share`; `missing`, how many negatives they lack (None for `all`); hardness
     as `mean_score` and `mean_rank` over the negatives that have them, None where none has.
     """
     sums = {name: _Sums(config) for name, config in configs.items()}
@@ -117,7 +117,7 @@ class _Sums:
         self._ranked += int(ranked.sum())
         self._score += float(chosen.score[scored].sum(dtype=np.float64))
         self._rank += float(chosen.rank[ranked].sum(dtype=np.float64))
-        self._missing += int(selection.missing.sum())
+        self._missing += int(selection.missing[selection.outcome != DROPPED].sum())
 
     def row(self) -> dict[str, Any]:
         count = self._outcomes.tolist()

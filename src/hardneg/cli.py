@@ -28,6 +28,7 @@ from hardneg.errors import HardnegError, UsageError
 from hardneg.export.options import ExportOptions
 from hardneg.progress import Silent, Terminal
 from hardneg.protocols import Progress
+from hardneg.recipes import recipe_help, recipe_settings
 
 app = typer.Typer(
     help="Mine hard negatives that are really negative, for training text-retrieval models.",
@@ -41,7 +42,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but er
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Run = Annotated[Path, typer.Argument(help="A run directory made by `hardneg mine`.")]
-Recipe = Annotated[str | None, typer.Option(help="Rules of a published recipe; see `hardneg recipes`.")]
+Recipe = Annotated[str | None, typer.Option(help=recipe_help())]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="YAML or JSON with settings, or a run's manifest.json.")
 ]
@@ -63,8 +64,6 @@ def _show(value: Any, text: str, *, quiet: bool, as_json: bool) -> None:
 
 def _settings(config: Path | None, recipe: str | None, flags: dict[str, Any]) -> dict[str, Any]:
     """Later wins: config file, recipe, flags."""
-    from hardneg.recipes import recipe_settings
-
     return {
         **(load_config_file(config) if config else {}),
         **(recipe_settings(recipe) if recipe else {}),

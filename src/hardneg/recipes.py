@@ -84,6 +84,12 @@ def recipe_settings(name: str) -> dict[str, Any]:
     return dict(RECIPES[name].settings)
 
 
+def recipe_help() -> str:
+    """One paragraph for `--recipe`: the names, each with its source."""
+    known = "; ".join(f"{name} ({recipe.source})" for name, recipe in RECIPES.items())
+    return f"Rules of a published recipe: {known}. `hardneg recipes` says more; flags beside it win."
+
+
 def render_recipes() -> str:
     """For people: each recipe with what it does, the settings that make it, and its source."""
     return "\n\n".join(_render(name, recipe) for name, recipe in RECIPES.items())

@@ -116,7 +116,8 @@ def judge(query: Query, doc: int, positives: list[int], names: list[str], config
             return "window"
         if by not in scores:
             return "no_score" if thresholds else ""
-        return (failed_rules(scores[by], reference_of(query, positives, by, config), config) + [""])[0]
+        failed = failed_rules(scores[by], reference_of(query, positives, by, config), config)
+        return failed[0] if failed else ""
     verdicts = []
     for name in ranks:
         failed = [] if in_window(ranks[name], config) else ["window"]

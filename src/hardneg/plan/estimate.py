@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from hardneg.config import Config, EncodeConfig
 from hardneg.encode import VectorStore, open_encoder, text_hashes
+from hardneg.plan.foresee import foresee
 from hardneg.plan.prepare import Prepared, prepare
-from hardneg.plan.retrievers import KINDS, texts_of
+from hardneg.plan.retrievers import KINDS, NOTHING_OWN, texts_of
 from hardneg.protocols import Encoder, Progress
 from hardneg.retriever_specs import encode_config_of, parse_retrievers
 from hardneg.run_directory import RunDirectory
@@ -32,6 +33,7 @@ BASE_BYTES = 700 << 20
 
 def estimate(source: Any, config: Config, progress: Progress) -> dict[str, Any]:
     """Counts, seconds, bytes of memory and disk. Reads the source and encodes a small sample of its texts."""
+    foresee(config, NOTHING_OWN)
     with tempfile.TemporaryDirectory(prefix="hardneg-") as scratch:
         prepared = prepare(source, config, RunDirectory(Path(scratch) / "run"), progress)
         specs = parse_retrievers(config.search.retriever)

@@ -12,6 +12,7 @@ from hardneg.config import Config, nearest
 from hardneg.errors import UsageError
 from hardneg.fingerprints import digest, file_digest
 from hardneg.plan.choose import Choosing, blocks, choose
+from hardneg.plan.foresee import foresee
 from hardneg.plan.prepare import Prepared, prepare, reopen, timed
 from hardneg.plan.rescoring import open_scorer, rescore
 from hardneg.plan.retrieve import search, search_fingerprint
@@ -20,7 +21,7 @@ from hardneg.plan.selections import SelectionWriter, replacing_selection
 from hardneg.protocols import Progress, Retriever, Scorer, Vectors
 from hardneg.report.summary import summary
 from hardneg.run_directory import RunDirectory
-from hardneg.select import grid_configs
+from hardneg.select import deepest_rank, grid_configs
 from hardneg.select import preview as preview_blocks
 
 SELECTING = ("guard", "select")
@@ -39,6 +40,7 @@ def mine(
     """Read, encode, search, rescore, guard and select into the run directory."""
     run.selection(name)  # refuses a name that cannot be
     config = with_scorer_used(config, own, progress)
+    foresee(config, own)
     with run.locked():
         prepared = prepare(source, config, run, progress)
         found = sources(prepared, config, own)
@@ -104,9 +106,7 @@ def with_scorer_used(config: Config, own: OwnParts, progress: Progress) -> Confi
 
 def needed_depth(config: Config) -> int:
     """The depth asked for, or as far as the window reaches."""
-    stop = config.select.window[1] if config.select.window else None
-    start = config.select.window[0] + 1 if config.select.window else 0
-    return max(config.search.depth, stop or start)
+    return max(config.search.depth, deepest_rank(config.select.window))
 
 
 def base_parts(run: RunDirectory) -> list[str]:

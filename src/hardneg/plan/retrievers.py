@@ -101,17 +101,14 @@ def _source(
             },
             partial(_open_bm25, prepared, spec, config.join_title),
         )
+    check_path(spec)
     path = Path(spec.target)
     if spec.kind == "run":
-        if not path.is_file():
-            raise InputError("is no file; give the path of a TREC run", file=path)
         return Source(
             spec.name,
             {"name": spec.name, "run": file_digest(path)},
             partial(_open_run, prepared, spec.name, path, whole.read.on_bad_row),
         )
-    if not path.is_dir():
-        raise InputError("is no folder; give one with queries.npy, documents.npy and their ids", file=path)
     vectors = partial(_own_vectors, prepared, path, config)
     return Source(
         spec.name,
@@ -119,6 +116,15 @@ def _source(
         lambda: DenseRetriever(spec.name, vectors("query"), vectors("document")),
         lambda: vectors("document"),
     )
+
+
+def check_path(spec: RetrieverSpec) -> None:
+    """Raises InputError where a retriever's file or folder is not there."""
+    path = Path(spec.target)
+    if spec.kind == "run" and not path.is_file():
+        raise InputError("is no file; give the path of a TREC run", file=path)
+    if spec.kind == "vectors" and not path.is_dir():
+        raise InputError("is no folder; give one with queries.npy, documents.npy and their ids", file=path)
 
 
 def _open_bm25(prepared: Prepared, spec: RetrieverSpec, join_title: bool) -> Retriever:

@@ -17,5 +17,6 @@ def in_window(rank: Int32, window: Window) -> Bool:
 
 
 def deepest_rank(window: Window | None) -> int:
-    """The depth that a window needs; 0 where it has no end, or there is none."""
-    return (window[1] or 0) if window is not None else 0
+    """The depth at which a window holds all it can: its end, or its first rank where it has none; 0 without
+    a window."""
+    return (window[1] or window[0] + 1) if window is not None else 0

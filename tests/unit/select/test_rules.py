@@ -94,7 +94,7 @@ def test_reference_over_several_positives(select: SimpleNamespace, reference: st
 
 
 def test_one_wrong_label_does_not_empty_a_query(select: SimpleNamespace) -> None:
-    """Anchored on the lowest positive (0.1) nothing is left; the mean, (0.9 + 0.8 + 0.1) / 3 = 0.6, keeps two."""
+    """The lowest positive (0.1) would leave nothing; the mean, (0.9 + 0.8 + 0.1) / 3 = 0.6, keeps two."""
     scores = {0: 0.7, 1: 0.5, 2: 0.4}
     positives = [{7: 0.9, 8: 0.8, 9: 0.1}]
     lowest = select.choose([{"dense": scores}], positives, num_negatives=2, margin=0.0, reference="min")

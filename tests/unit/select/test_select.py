@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -152,7 +153,7 @@ class TestEach:
 
 
 class TestQuotas:
-    TWO = [{"dense": {0: 0.9, 1: 0.8, 2: 0.7, 3: 0.6}, "bm25": {1: 9.0, 5: 8.0, 6: 7.0}}]
+    TWO: ClassVar = [{"dense": {0: 0.9, 1: 0.8, 2: 0.7, 3: 0.6}, "bm25": {1: 9.0, 5: 8.0, 6: 7.0}}]
 
     def test_the_quota_first_the_rest_by_preference(self, select: SimpleNamespace) -> None:
         found = select.choose(self.TWO, [{9: 1.0}], quota="bm25=2", num_negatives=4)
@@ -228,7 +229,7 @@ class TestReuse:
 
 
 class TestShortfall:
-    SCORES = [{"dense": FIVE}, {"dense": {0: 0.9}}, {"dense": {}}]
+    SCORES: ClassVar = [{"dense": FIVE}, {"dense": {0: 0.9}}, {"dense": {}}]
     POSITIVES = [{9: 0.95}] * 3
 
     def test_keep_keeps_the_row_that_lacks_one(self, select: SimpleNamespace) -> None:

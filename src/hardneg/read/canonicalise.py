@@ -34,7 +34,8 @@ def canonicalise(parsed: Parsed, source: str, config: ReadConfig, bad: BadRows) 
         given, labels, queries["query_id"], corpus["doc_id"], config, counts, notes
     )
     if queries.num_rows == 0 or len(labels) == 0:
-        raise InputError(_nothing_left(bad), file=source)
+        raise InputError(_nothing_left(bad, queries.num_rows), file=source)
+    _refuse_without_positives(labels, config, source)
     keep = _kept_queries(labels, queries.num_rows, config, notes)
     labels, given_labels = labels.filter(keep[labels.query]), given_labels.filter(keep[given_labels.query])
     tables = {
@@ -131,9 +132,20 @@ def _kept_queries(labels: Labels, num_queries: int, config: ReadConfig, notes: l
     return keep
 
 
-def _nothing_left(bad: BadRows) -> str:
+def _refuse_without_positives(labels: Labels, config: ReadConfig, source: str) -> None:
+    if is_positive(labels.relevance, config.min_relevance).any():
+        return
+    least = "above 0" if config.min_relevance is None else f"{config.min_relevance:g} or more"
+    raise InputError(
+        f"holds no positive: the highest relevance is {labels.relevance.max():g}, and a positive has {least} "
+        "(--min-relevance)",
+        file=source,
+    )
+
+
+def _nothing_left(bad: BadRows, num_queries: int) -> str:
     if not bad.refused:
-        return "holds no query with a judgment"
+        return "holds no query with a judgment" if num_queries else "is empty: it holds no row"
     first = bad.refused[0]
     return (
         f"no row is left of it: {len(bad.refused):,} were refused, "

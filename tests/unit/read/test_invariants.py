@@ -1,0 +1,76 @@
+"""Whatever the rows: their order changes nothing, none is lost, and every kind of file gives the same."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import hardneg
+from hardneg.records import Collection
+
+TABLES = ("corpus", "queries", "qrels", "given")
+# Carriage returns and NUL are left out: CSV cannot carry them back unchanged.
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00\n"), min_size=1, max_size=12).filter(
+    str.strip
+)
+ROWS = st.lists(st.fixed_dictionaries({"query": TEXT, "positive": TEXT}), min_size=1, max_size=12)
+ODD = st.one_of(st.just(""), st.just("   "), st.none(), st.integers())
+
+
+def same(one: Collection, other: Collection) -> bool:
+    return all(getattr(one, name).equals(getattr(other, name)) for name in TABLES)
+
+
+def pairs_of(data: Collection) -> set[tuple[str, str]]:
+    query = dict(zip(data.queries["query_id"].to_pylist(), data.queries["text"].to_pylist(), strict=True))
+    text = dict(zip(data.corpus["doc_id"].to_pylist(), data.corpus["text"].to_pylist(), strict=True))
+    return {(query[row["query_id"]], text[row["doc_id"]]) for row in data.qrels.to_pylist()}
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROWS, st.randoms(use_true_random=False))
+def test_order_and_repeats_change_nothing(rows: list[dict[str, str]], draw: object) -> None:
+    mixed = [*rows, *rows[:3]]
+    draw.shuffle(mixed)  # type: ignore[attr-defined]
+    data = hardneg.load(rows)
+    assert same(data, hardneg.load(mixed))
+    assert pairs_of(data) == {(row["query"], row["positive"]) for row in rows}
+
+
+@settings(max_examples=40, deadline=None)
+@given(ROWS)
+def test_every_kind_of_file_gives_the_same(rows: list[dict[str, str]]) -> None:
+    expected = hardneg.load(rows)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        (path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+        pq.write_table(pa.Table.from_pylist(rows), path / "b.parquet")
+        for name, delimiter in (("c.csv", ","), ("d.tsv", "\t")):
+            out = io.StringIO()
+            writer = csv.DictWriter(out, ["query", "positive"], delimiter=delimiter, quoting=csv.QUOTE_ALL)
+            writer.writeheader()
+            writer.writerows(rows)
+            (path / name).write_text(out.getvalue(), "utf-8", newline="")
+        for one in sorted(path.iterdir()):
+            assert same(hardneg.load(one), expected), one.name
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.fixed_dictionaries({"query": TEXT | ODD, "positive": TEXT | ODD}), min_size=1, max_size=12)
+)
+def test_rows_in_are_rows_kept_and_rows_told(rows: list[dict[str, object]]) -> None:
+    good = [row for row in rows if all(isinstance(v, str) and v.strip() for v in row.values())]
+    if not good:
+        return
+    data = hardneg.load(rows, on_bad_row="skip")
+    assert pairs_of(data) == {(row["query"], row["positive"]) for row in good}
+    assert len(data.report.refused) == len(rows) - len(good)

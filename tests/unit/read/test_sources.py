@@ -1,0 +1,256 @@
+"""Every kind of source gives the collection that it holds."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import hardneg
+from hardneg.records import Collection
+
+Write = Callable[..., Path]
+Judged = Callable[[Collection], set[tuple[str, str, float]]]
+PairsOf = Callable[[Collection], set[tuple[str, str]]]
+
+PAIRS = [
+    {"query": "Hauptstadt?", "positive": "Berlin, the capital", "negative": "Bonn, once"},
+    {"query": "首都は？", "positive": "東京です", "negative": "大阪です"},
+    {"query": "Hauptstadt?", "positive": "Berlin on the Spree", "negative": "Hamburg"},
+]
+EXPECTED = {(row["query"], row["positive"]) for row in PAIRS}
+
+
+class TestBeir:
+    def test_ids_texts_and_judgments(self, beir: Path, judged: Judged) -> None:
+        data = hardneg.load(beir)
+        assert data.corpus["doc_id"].to_pylist() == ["d1", "d10", "d2"]  # by bytes
+        assert data.corpus["title"].to_pylist()[::2] == ["One", "Two"]
+        assert data.queries["query_id"].to_pylist() == ["q1", "q2"]
+        assert judged(data) == {("q1", "d1", 1.0), ("q2", "d2", 2.0), ("q2", "d10", 0.0)}
+
+    def test_a_split(self, beir: Path, judged: Judged) -> None:
+        assert judged(hardneg.load(beir, split="test")) == {("q2", "d10", 1.0)}
+        with pytest.raises(hardneg.HardnegError, match=r"tset.*did you mean 'test'"):
+            hardneg.load(beir, split="tset")
+
+    def test_queries_without_a_judgment_in_the_split_are_counted(self, beir: Path) -> None:
+        data = hardneg.load(beir, split="test")
+        assert data.queries["query_id"].to_pylist() == ["q2"]
+        assert data.report.counts["queries outside the split"] == 1
+
+    def test_judged_negatives_are_given_only_when_trusted(self, beir: Path) -> None:
+        assert hardneg.load(beir).given.num_rows == 0
+        given = hardneg.load(beir, trust_judged_negatives=True).given.to_pylist()
+        assert [(row["query_id"], row["doc_id"]) for row in given] == [("q2", "d10")]
+
+    def test_compressed(self, beir: Path, judged: Judged) -> None:
+        plain = hardneg.load(beir)
+        corpus = beir / "corpus.jsonl"
+        (beir / "corpus.jsonl.gz").write_bytes(gzip.compress(corpus.read_bytes()))
+        corpus.unlink()
+        queries = beir / "queries.jsonl"
+        with pa.output_stream(str(beir / "queries.jsonl.zst"), compression="zstd") as out:
+            out.write(queries.read_bytes())
+        queries.unlink()
+        found = hardneg.load(beir)
+        assert found.corpus.equals(plain.corpus) and found.queries.equals(plain.queries)
+        assert judged(found) == judged(plain)
+
+    def test_judgments_elsewhere(self, beir: Path, write: Write, judged: Judged) -> None:
+        trec = write("other.qrels", "q1 0 d2 1\nq2 0 d1 -1\n")
+        data = hardneg.load(beir, qrels=str(trec))
+        assert judged(data) == {("q1", "d2", 1.0), ("q2", "d1", -1.0)}
+        assert any("TREC qrels" in note for note in data.report.notes)
+
+    def test_a_file_of_queries_with_qrels_and_corpus(self, beir: Path, judged: Judged) -> None:
+        data = hardneg.load(
+            beir / "queries.jsonl", qrels=str(beir / "qrels" / "train.tsv"), corpus=beir / "corpus.jsonl"
+        )
+        assert judged(data) == judged(hardneg.load(beir))
+
+    def test_further_columns_are_kept(self, write: Write, beir: Path) -> None:
+        write(
+            "beir/corpus.jsonl",
+            [{"_id": f"d{n}", "text": f"t{n}", "group": "g", "url": f"u{n}"} for n in (1, 2, 10)],
+        )
+        data = hardneg.load(beir)
+        assert data.corpus["group"].to_pylist() == ["g"] * 3
+        assert data.corpus["url"].to_pylist() == ["u1", "u10", "u2"]
+
+    def test_twins_keep_their_ids(self, write: Write, beir: Path) -> None:
+        write("beir/corpus.jsonl", [{"_id": f"d{n}", "text": "the same"} for n in (1, 2, 10)])
+        assert hardneg.load(beir).corpus["doc_id"].to_pylist() == ["d1", "d10", "d2"]
+
+
+class TestFlagEmbedding:
+    def test_query_pos_neg(self, write: Write, pairs_of: PairsOf) -> None:
+        rows = [{"query": "q", "pos": ["a", "b"], "neg": ["c"]}, {"query": "r", "pos": ["d"], "neg": []}]
+        data = hardneg.load(write("train.jsonl", rows))
+        assert pairs_of(data) == {("q", "a"), ("q", "b"), ("r", "d")}
+        assert data.given.num_rows == 1
+
+    def test_pos_as_a_string_is_one_positive(self, write: Write, pairs_of: PairsOf) -> None:
+        """field.md: single characters are mined as negatives."""
+        data = hardneg.load(
+            write("train.jsonl", [{"query": "q", "pos": "one positive", "neg": "one negative"}])
+        )
+        assert pairs_of(data) == {("q", "one positive")}
+        assert sorted(data.corpus["text"].to_pylist()) == ["one negative", "one positive"]
+
+    def test_a_prompt_on_the_row(self, write: Write) -> None:
+        data = hardneg.load(
+            write("train.jsonl", [{"query": "q", "pos": ["a"], "neg": [], "prompt": "find: "}])
+        )
+        assert data.queries["prompt"].to_pylist() == ["find: "]
+
+
+def as_csv(delimiter: str) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(PAIRS[0]), delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(PAIRS)
+    return out.getvalue()
+
+
+class TestPairs:
+    @pytest.fixture
+    def sources(self, write: Write) -> dict[str, Any]:
+        import datasets
+        import pandas as pd
+        import polars as pl
+
+        table = pa.Table.from_pylist(PAIRS)
+        parquet = write("pairs.parquet", "")
+        pq.write_table(table, parquet)
+        return {
+            "jsonl": write("pairs.jsonl", PAIRS),
+            "gz": write("pairs.jsonl.gz", gzip.compress(write("x.jsonl", PAIRS).read_bytes())),
+            "csv": write("pairs.csv", as_csv(",")),
+            "crlf and bom": write("bom.csv", b"\xef\xbb\xbf" + as_csv(",").encode()),
+            "tsv": write("pairs.tsv", as_csv("\t")),
+            "parquet": parquet,
+            "list": PAIRS,
+            "arrow": table,
+            "dataset": datasets.Dataset.from_list(PAIRS),
+            "dict of splits": datasets.DatasetDict({"train": datasets.Dataset.from_list(PAIRS)}),
+            "pandas": pd.DataFrame(PAIRS),
+            "polars": pl.DataFrame(PAIRS),
+        }
+
+    def test_all_give_the_same(self, sources: dict[str, Any], pairs_of: PairsOf) -> None:
+        first = hardneg.load(PAIRS)
+        assert pairs_of(first) == EXPECTED
+        assert first.queries.num_rows == 2  # the same query on several rows is one, with all its positives
+        assert first.given.num_rows == 3
+        for name, source in sources.items():
+            data = hardneg.load(source)
+            for table in ("corpus", "queries", "qrels", "given"):
+                assert getattr(data, table).equals(getattr(first, table)), (name, table)
+
+    def test_columns_named_by_flags(self, write: Write, pairs_of: PairsOf) -> None:
+        rows = [{"frage": r["query"], "gut": r["positive"], "schlecht": r["negative"]} for r in PAIRS]
+        path = write("named.jsonl", rows)
+        data = hardneg.load(path, query_column="frage", positive_column="gut", negative_column=("schlecht",))
+        assert pairs_of(data) == EXPECTED
+        assert data.given.num_rows == 3
+
+    def test_a_misspelt_column_is_never_replaced(self, write: Write) -> None:
+        """field.md: a misspelt column name silently takes column 0."""
+        path = write("pairs.jsonl", PAIRS)
+        with pytest.raises(hardneg.InputError, match=r"'positve'; did you mean 'positive'"):
+            hardneg.load(path, positive_column="positve")
+        unknown = write("unknown.csv", "left,right\na,b\n")
+        with pytest.raises(hardneg.InputError, match="left.*right.*--query-column"):
+            hardneg.load(unknown)
+
+    def test_anchor_positive_negative_of_sentence_transformers(self, write: Write, pairs_of: PairsOf) -> None:
+        rows = [{"anchor": "q", "positive": "p", "negative_2": "n2", "negative_1": "n1"}]
+        data = hardneg.load(write("st.jsonl", rows))
+        assert pairs_of(data) == {("q", "p")}
+        assert data.given.num_rows == 2
+
+    def test_one_text_has_one_id_whatever_stands_around_it(self, pairs_of: PairsOf) -> None:
+        one = hardneg.load(PAIRS)
+        other = hardneg.load([*reversed(PAIRS), {"query": "more", "positive": PAIRS[1]["positive"]}])
+        ids = dict(zip(other.corpus["text"].to_pylist(), other.corpus["doc_id"].to_pylist(), strict=True))
+        for row in one.corpus.to_pylist():
+            assert ids[row["text"]] == row["doc_id"]
+
+    def test_a_pool(self, write: Write, beir: Path) -> None:
+        pool = write("pool.jsonl", [{"text": "a pool text"}, {"text": PAIRS[0]["positive"]}])
+        data = hardneg.load(PAIRS, corpus=pool)
+        texts = data.corpus["text"].to_pylist()
+        assert "a pool text" in texts and texts.count(PAIRS[0]["positive"]) == 1
+        parquet = pool.with_suffix(".parquet")
+        pq.write_table(pa.table({"text": ["a pool text", PAIRS[0]["positive"]]}), parquet)
+        assert hardneg.load(PAIRS, corpus=parquet).corpus.equals(data.corpus)
+        in_memory = [{"text": "a pool text"}, {"text": PAIRS[0]["positive"]}]
+        assert hardneg.load(PAIRS, corpus=in_memory).corpus.equals(data.corpus)
+        whole = hardneg.load(PAIRS, corpus=beir)
+        assert {"d1", "d2", "d10"} <= set(whole.corpus["doc_id"].to_pylist())
+
+
+def test_hub_collection_with_judgments_in_a_data_set_beside_it(
+    write: Write, tmp_path: Path, judged: Judged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    documents = [{"_id": "d1", "title": "", "text": "one"}, {"_id": "d2", "title": "", "text": "two"}]
+    write("hub/scifact/corpus/corpus.jsonl", documents)
+    write("hub/scifact/queries/queries.jsonl", [{"_id": "q1", "title": "", "text": "which?"}])
+    card = "".join(
+        f"- config_name: {name}\n  data_files:\n  - split: {name}\n    path: {name}/{name}.jsonl\n"
+        for name in ("corpus", "queries")
+    )
+    write("hub/scifact/README.md", f"---\nconfigs:\n{card}---\n")
+    write("hub/scifact-qrels/train.tsv", "query-id\tcorpus-id\tscore\nq1\td2\t1\n")
+    write("hub/scifact-qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\n")
+    assert judged(hardneg.load(tmp_path / "hub" / "scifact")) == {("q1", "d2", 1.0)}
+    assert judged(hardneg.load(tmp_path / "hub" / "scifact", split="test")) == {("q1", "d1", 1.0)}
+
+
+def test_hub_pairs(write: Write, tmp_path: Path, pairs_of: PairsOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    path = write("natural-questions/pair/train-00000-of-00001.parquet", "")
+    pq.write_table(pa.table({"query": ["who?"], "answer": ["she"]}), path)
+    card = (
+        "---\nconfigs:\n- config_name: pair\n  data_files:\n  - split: train\n    path: pair/train-*\n---\n"
+    )
+    folder = write("natural-questions/README.md", card).parent
+    assert pairs_of(hardneg.load(folder)) == {("who?", "she")}
+    with pytest.raises(hardneg.InputError, match="'pairs'; did you mean 'pair'"):
+        hardneg.load(folder, subset="pairs")
+
+
+def test_an_existing_path_wins_and_hf_forces_the_hub(
+    write: Write, tmp_path: Path, pairs_of: PairsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    write("owner/name/train.jsonl", [{"query": "q", "positive": "p"}])
+    assert pairs_of(hardneg.load("owner/name")) == {("q", "p")}
+    with pytest.raises(hardneg.InputError, match="cannot be loaded"):
+        hardneg.load("hf:owner/name")
+
+
+class TestReport:
+    def test_counts_first_row_and_columns(self) -> None:
+        report = hardneg.load([*PAIRS, PAIRS[0]]).report
+        assert report.counts["documents"] == 6 and report.counts["queries"] == 2
+        assert report.counts["positives"] == 3
+        assert report.first_row is not None and report.first_row["query"] == "Hauptstadt?"
+        assert any("query ← query" in note and "positive ← positive" in note for note in report.notes)
+        assert not report.refused
+
+    def test_first_queries_for_a_first_look(self, beir: Path, judged: Judged) -> None:
+        data = hardneg.load(beir, limit_queries=1)
+        assert data.queries["query_id"].to_pylist() == ["q1"]
+        assert judged(data) == {("q1", "d1", 1.0)}
+        assert data.corpus.num_rows == 3  # the corpus stays whole

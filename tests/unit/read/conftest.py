@@ -52,6 +52,20 @@ def beir(write: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture
+def local_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`datasets` reads local folders only, and keeps what it made of them among the test's own files.
+
+    Its environment variables are read once, at import: too early for a test to set.
+    """
+    import datasets
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hub-cache")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture
 def judged() -> Callable[[Collection], set[tuple[str, str, float]]]:
     """{(query id, document id, relevance)}"""
     return lambda data: {(r["query_id"], r["doc_id"], r["relevance"]) for r in data.qrels.to_pylist()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import re
@@ -12,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 import hardneg
 from hardneg.config import ReadConfig
@@ -102,6 +104,84 @@ def test_an_absent_file_and_its_neighbour(write: Write) -> None:
         hardneg.load(path.with_name("pears.jsonl"))
 
 
+@pytest.mark.parametrize("policy", ["fail", "skip"])
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
+def test_a_packed_file_that_was_cut_off_is_never_taken_for_a_whole_one(
+    write: Write, pack: Callable[[bytes], bytes], policy: str
+) -> None:
+    lines = b"".join(b'{"query": "%d", "pos": "%d"}\n' % (n, n * n * n) for n in range(60_000))
+    packed = pack(lines)
+    path = write("cut.jsonl", packed[: len(packed) // 2])
+    with pytest.raises(hardneg.InputError, match=r"cut\.jsonl.*is damaged, or cut off"):
+        hardneg.load(path, on_bad_row=policy)
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
+def test_packed_files_are_told_by_their_content(
+    write: Write, pairs_of: PairsOf, pack: Callable[[bytes], bytes], frames: int
+) -> None:
+    whole = "\n".join(LINES).encode()
+    cut = len(whole) // frames
+    parts = [whole[:cut], whole[cut:]][:frames]
+    assert len(pairs_of(hardneg.load(write("plain-name.jsonl", b"".join(map(pack, parts)))))) == len(GOOD)
+
+
+class TestDelimited:
+    def test_a_quote_left_open_is_refused_even_when_rows_are_skipped(self, write: Write) -> None:
+        """Which of the rows up to the next quote are good cannot be known: none is dropped unseen."""
+        path = write("open.csv", 'query,positive\nq1,p1\nq2,"p2\nq3,p3\nq4,"p4"\nq5,p5\n')
+        with pytest.raises(hardneg.InputError, match=r"open\.csv, line 3: a quote.*up to line 5"):
+            hardneg.load(path, on_bad_row="skip")
+
+    def test_a_quote_inside_a_field_spoils_only_its_row(self, write: Write, pairs_of: PairsOf) -> None:
+        path = write("quote.csv", 'query,positive\nq1,"p"1\nq2,p2\n')
+        data = hardneg.load(path, on_bad_row="skip")
+        assert pairs_of(data) == {("q2", "p2")}
+        assert [row["line"] for row in data.report.refused] == [2]
+
+    def test_fields_over_several_lines_count_from_their_first(self, write: Write) -> None:
+        path = write("lines.csv", 'query,positive\n"q\n1",p1\nq2,\n')
+        with pytest.raises(hardneg.InputError, match=r"line 4, column 'positive': the positive is empty"):
+            hardneg.load(path)
+
+    def test_a_field_may_be_long(self, write: Write, pairs_of: PairsOf) -> None:
+        long = "x" * 300_000  # over the csv module's own limit
+        limit = csv.field_size_limit()
+        assert pairs_of(hardneg.load(write("long.csv", f"query,positive\nq,{long}\n"))) == {("q", long)}
+        assert csv.field_size_limit() == limit
+
+
+def test_line_ends_and_a_byte_order_mark_are_no_part_of_the_text(write: Write, pairs_of: PairsOf) -> None:
+    path = write("windows.jsonl", b"\xef\xbb\xbf" + "\r\n".join(LINES).encode() + b"\r\n\r\n")
+    assert pairs_of(hardneg.load(path)) == {(row["query"], row["positive"]) for row in GOOD}
+
+
+def test_utf_16_is_called_by_its_name(write: Write) -> None:
+    with pytest.raises(hardneg.InputError, match="line 1: is not UTF-8.*looks like UTF-16"):
+        hardneg.load(write("wide.jsonl", "\n".join(LINES).encode("utf-16")))
+
+
+def test_the_list_is_written_where_nothing_is_left_too(write: Write, tmp_path: Path) -> None:
+    listed = tmp_path / "refused.jsonl"
+    with pytest.raises(
+        hardneg.InputError, match="no row is left of it: 2 were refused, the first in .*line 1"
+    ):
+        load(write("bad.jsonl", "{\n{\n"), config=ReadConfig(on_bad_row="skip"), refused_path=listed)
+    assert [json.loads(line)["line"] for line in listed.read_text("utf-8").splitlines()] == [1, 2]
+    load(write("good.jsonl", GOOD), config=ReadConfig(on_bad_row="skip"), refused_path=listed)
+    assert not listed.exists(), "an older list says nothing of this reading"
+
+
+def test_parquet_that_is_not_utf_8(tmp_path: Path, pairs_of: PairsOf) -> None:
+    text = pa.array([b"good", b"\xff\xfe"], pa.binary()).view(pa.string())
+    path = tmp_path / "pairs.parquet"
+    pq.write_table(pa.table({"query": ["q", "r"], "positive": text}), path)
+    data = hardneg.load(path, on_bad_row="skip")
+    assert pairs_of(data) == {("q", "good")}
+    assert [row["line"] for row in data.report.refused] == [2]
+
+
 class TestBeirTables:
     @pytest.mark.parametrize(
         ("line", "reason"),
@@ -112,6 +192,7 @@ class TestBeirTables:
             ("q1\td1\tmuch", "much"),
             ("q1\td1", "fields"),
             ("\td1\t1", "empty"),
+            ("q1\0\td1\t1", "NUL"),
         ],
     )
     def test_a_bad_judgment(self, beir: Path, line: str, reason: str) -> None:

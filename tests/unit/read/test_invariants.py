@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hardneg
+from hardneg.read import fingerprint
 from hardneg.records import Collection
 
 TABLES = ("corpus", "queries", "qrels", "given")
@@ -37,9 +40,9 @@ def pairs_of(data: Collection) -> set[tuple[str, str]]:
 
 @settings(max_examples=60, deadline=None)
 @given(ROWS, st.randoms(use_true_random=False))
-def test_order_and_repeats_change_nothing(rows: list[dict[str, str]], draw: object) -> None:
+def test_order_and_repeats_change_nothing(rows: list[dict[str, str]], draw: random.Random) -> None:
     mixed = [*rows, *rows[:3]]
-    draw.shuffle(mixed)  # type: ignore[attr-defined]
+    draw.shuffle(mixed)
     data = hardneg.load(rows)
     assert same(data, hardneg.load(mixed))
     assert pairs_of(data) == {(row["query"], row["positive"]) for row in rows}
@@ -74,3 +77,49 @@ def test_rows_in_are_rows_kept_and_rows_told(rows: list[dict[str, object]]) -> N
     data = hardneg.load(rows, on_bad_row="skip")
     assert pairs_of(data) == {(row["query"], row["positive"]) for row in good}
     assert len(data.report.refused) == len(rows) - len(good)
+
+
+WORD = st.sampled_from(["a", "b", "c", "d"])
+LABELLED = st.lists(
+    st.fixed_dictionaries(
+        {"query": WORD, "pos": st.lists(WORD, min_size=1, max_size=3)},
+        optional={
+            "query_id": st.sampled_from(["1", "2"]),
+            "neg": st.lists(WORD, max_size=3),
+            "prompt": st.sampled_from(["find: ", "say: "]),
+            "year": st.integers(0, 3),
+            "note": st.one_of(WORD, st.lists(WORD, max_size=2)),
+        },
+    ),
+    min_size=1,
+    max_size=10,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(LABELLED, st.randoms(use_true_random=False))
+def test_order_changes_nothing_with_ids_prompts_and_given_negatives(
+    rows: list[dict[str, Any]], draw: random.Random
+) -> None:
+    named = {row["query_id"]: row["query"] for row in rows if "query_id" in row}
+    rows = [{**row, "query": named.get(row.get("query_id", ""), row["query"])} for row in rows]
+    mixed = list(rows)
+    draw.shuffle(mixed)
+    one, other = hardneg.load(rows), hardneg.load(mixed)
+    assert same(one, other)
+    assert fingerprint(one) == fingerprint(other)
+
+
+@settings(max_examples=60, deadline=None)
+@given(LABELLED)
+def test_every_label_is_kept_or_told(rows: list[dict[str, Any]]) -> None:
+    data = hardneg.load([{key: row[key] for key in ("query", "pos", "neg") if key in row} for row in rows])
+    counts = data.report.counts
+    positives = {(row["query"], text) for row in rows for text in row["pos"]}
+    negatives = {(row["query"], text) for row in rows for text in row.get("neg", [])}
+    assert pairs_of(data) == positives
+    assert data.given.num_rows == len(negatives - positives)
+    assert counts["positives"] + counts["duplicate judgments merged"] == sum(len(row["pos"]) for row in rows)
+    assert counts["queries"] + counts["duplicate queries merged"] == len(rows)
+    texts = sum(len(row["pos"]) + len(row.get("neg", [])) for row in rows)
+    assert counts["documents"] + counts["duplicate documents merged"] == texts

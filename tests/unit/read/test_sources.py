@@ -198,46 +198,108 @@ class TestPairs:
         assert {"d1", "d2", "d10"} <= set(whole.corpus["doc_id"].to_pylist())
 
 
-def test_hub_collection_with_judgments_in_a_data_set_beside_it(
-    write: Write, tmp_path: Path, judged: Judged, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
-    documents = [{"_id": "d1", "title": "", "text": "one"}, {"_id": "d2", "title": "", "text": "two"}]
-    write("hub/scifact/corpus/corpus.jsonl", documents)
-    write("hub/scifact/queries/queries.jsonl", [{"_id": "q1", "title": "", "text": "which?"}])
-    card = "".join(
-        f"- config_name: {name}\n  data_files:\n  - split: {name}\n    path: {name}/{name}.jsonl\n"
-        for name in ("corpus", "queries")
+def card(**files: str) -> str:
+    """A data set's README: configuration → where its rows lie; the split has the configuration's name."""
+    parts = "".join(
+        f"- config_name: {name}\n  data_files:\n  - split: {name}\n    path: {path}\n"
+        for name, path in files.items()
     )
-    write("hub/scifact/README.md", f"---\nconfigs:\n{card}---\n")
-    write("hub/scifact-qrels/train.tsv", "query-id\tcorpus-id\tscore\nq1\td2\t1\n")
-    write("hub/scifact-qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\n")
-    assert judged(hardneg.load(tmp_path / "hub" / "scifact")) == {("q1", "d2", 1.0)}
-    assert judged(hardneg.load(tmp_path / "hub" / "scifact", split="test")) == {("q1", "d1", 1.0)}
+    return f"---\nconfigs:\n{parts}---\n"
 
 
-def test_hub_pairs(write: Write, tmp_path: Path, pairs_of: PairsOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
-    path = write("natural-questions/pair/train-00000-of-00001.parquet", "")
-    pq.write_table(pa.table({"query": ["who?"], "answer": ["she"]}), path)
-    card = (
-        "---\nconfigs:\n- config_name: pair\n  data_files:\n  - split: train\n    path: pair/train-*\n---\n"
-    )
-    folder = write("natural-questions/README.md", card).parent
-    assert pairs_of(hardneg.load(folder)) == {("who?", "she")}
-    with pytest.raises(hardneg.InputError, match="'pairs'; did you mean 'pair'"):
-        hardneg.load(folder, subset="pairs")
+@pytest.mark.usefixtures("local_hub")
+class TestHub:
+    @pytest.fixture
+    def collection(self, write: Write) -> Path:
+        """A data set with the configurations corpus and queries, its judgments in another beside it."""
+        documents = [{"_id": "d1", "title": "", "text": "one"}, {"_id": "d2", "title": "", "text": "two"}]
+        write("hub/scifact/corpus/corpus.jsonl", documents)
+        write("hub/scifact/queries/queries.jsonl", [{"_id": "q1", "title": "", "text": "which?"}])
+        write("hub/scifact-qrels/train.tsv", "query-id\tcorpus-id\tscore\nq1\td2\t1\n")
+        write("hub/scifact-qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\n")
+        files = card(corpus="corpus/corpus.jsonl", queries="queries/queries.jsonl")
+        return write("hub/scifact/README.md", files).parent
 
+    def test_judgments_in_a_data_set_beside_it(self, collection: Path, judged: Judged) -> None:
+        assert judged(hardneg.load(collection)) == {("q1", "d2", 1.0)}
+        assert judged(hardneg.load(collection, split="test")) == {("q1", "d1", 1.0)}
+        with pytest.raises(hardneg.InputError, match="no split 'dev'.*there: train, test"):
+            hardneg.load(collection, split="dev")
 
-def test_an_existing_path_wins_and_hf_forces_the_hub(
-    write: Write, tmp_path: Path, pairs_of: PairsOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    write("owner/name/train.jsonl", [{"query": "q", "positive": "p"}])
-    assert pairs_of(hardneg.load("owner/name")) == {("q", "p")}
-    with pytest.raises(hardneg.InputError, match="cannot be loaded"):
-        hardneg.load("hf:owner/name")
+    def test_judgments_in_its_own_default_configuration(
+        self, collection: Path, write: Write, judged: Judged
+    ) -> None:
+        write("hub/scifact/qrels/train.jsonl", [{"query-id": "q1", "corpus-id": "d1", "score": 1}])
+        files = card(
+            corpus="corpus/corpus.jsonl", queries="queries/queries.jsonl", default="qrels/train.jsonl"
+        )
+        write("hub/scifact/README.md", files.replace("split: default", "split: train"))
+        assert judged(hardneg.load(collection)) == {("q1", "d1", 1.0)}
+
+    def test_ids_keep_their_zeros_and_na_is_a_word(
+        self, collection: Path, write: Write, judged: Judged
+    ) -> None:
+        write(
+            "hub/scifact/corpus/corpus.jsonl", [{"_id": "007", "text": "one"}, {"_id": "NA", "text": "two"}]
+        )
+        write("hub/scifact-qrels/train.tsv", "query-id\tcorpus-id\tscore\nq1\t007\t1\nq1\tNA\t1\n")
+        assert judged(hardneg.load(collection)) == {("q1", "007", 1.0), ("q1", "NA", 1.0)}
+
+    def test_the_present_folder(
+        self, collection: Path, judged: Judged, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(collection)
+        assert judged(hardneg.load(".")) == {("q1", "d2", 1.0)}
+
+    def test_its_corpus_as_a_pool(self, collection: Path) -> None:
+        data = hardneg.load(PAIRS, corpus=collection)
+        assert {"d1", "d2"} < set(data.corpus["doc_id"].to_pylist())
+
+    def test_pairs(self, write: Write, pairs_of: PairsOf) -> None:
+        path = write("natural-questions/pair/train-00000-of-00001.parquet", "")
+        pq.write_table(pa.table({"query": ["who?"], "answer": ["she"]}), path)
+        folder = write(
+            "natural-questions/README.md", card(pair="pair/train-*").replace("split: pair", "split: train")
+        ).parent
+        assert pairs_of(hardneg.load(folder)) == {("who?", "she")}
+        with pytest.raises(hardneg.InputError, match="'pairs'; did you mean 'pair'"):
+            hardneg.load(folder, subset="pairs")
+
+    def test_what_save_to_disk_left(self, tmp_path: Path, pairs_of: PairsOf) -> None:
+        import datasets
+
+        rows = datasets.Dataset.from_list(PAIRS)
+        rows.save_to_disk(str(tmp_path / "one"))
+        datasets.DatasetDict({"train": rows}).save_to_disk(str(tmp_path / "splits"))
+        assert pairs_of(hardneg.load(tmp_path / "one")) == EXPECTED
+        assert pairs_of(hardneg.load(tmp_path / "splits")) == EXPECTED
+
+    def test_an_existing_path_wins_and_hf_forces_the_hub(
+        self, write: Write, tmp_path: Path, pairs_of: PairsOf, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import datasets
+
+        monkeypatch.chdir(tmp_path)
+        write("owner/name/train.jsonl", [{"query": "q", "positive": "p"}])
+        assert pairs_of(hardneg.load("owner/name")) == {("q", "p")}
+        with pytest.raises(hardneg.InputError, match="owner/name: .*cannot be loaded from the Hub"):
+            hardneg.load("hf:owner/name")
+        asked: list[str] = []
+
+        def configurations(name: str) -> list[str]:
+            asked.append(name)
+            return []
+
+        monkeypatch.setattr(datasets, "get_dataset_config_names", configurations)
+        for source in ("hf:owner/name", "hf:owner/other", "owner/other"):
+            with pytest.raises(hardneg.InputError):
+                hardneg.load(source)
+        assert asked == ["hf://datasets/owner/name", "owner/other", "owner/other"]
+
+    def test_an_empty_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(hardneg.InputError, match="empty: is an empty folder"):
+            hardneg.load(tmp_path / "empty")
 
 
 class TestReport:

@@ -39,6 +39,8 @@ BAD_LINES = {
     "cut off": ('{"query": "q", "posi', "is not JSON"),
     "not an object": ("[1, 2]", "not an object"),
     "NaN": ('{"query": "q", "positive": NaN}', "JSON|NaN|text"),
+    "NaN beside the texts": ('{"query": "q", "positive": "p", "kept": -Infinity}', "-Infinity is no JSON"),
+    "a text that shows nothing": ('{"query": "q", "positive": "\u200b\ufeff "}', "'positive'.*empty"),
     "a number for a text": ('{"query": "q", "positive": 7}', "'positive'.*(text|string)"),
     "null": ('{"query": null, "positive": "p"}', "'query'"),
     "empty text": ('{"query": "  ", "positive": "p"}', "'query'.*empty"),

@@ -20,8 +20,10 @@ from hardneg.read import fingerprint
 from hardneg.records import Collection
 
 TABLES = ("corpus", "queries", "qrels", "given")
-# Carriage returns and NUL are left out: CSV cannot carry them back unchanged.
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00\n"), min_size=1, max_size=12).filter(
+# Line ends and NUL are left out: CSV cannot carry them back unchanged. So are two characters that show
+# nothing: a text of them alone is empty.
+UNSEEN = "\r\x00\n\ufeff\u200b"
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters=UNSEEN), min_size=1, max_size=12).filter(
     str.strip
 )
 ROWS = st.lists(st.fixed_dictionaries({"query": TEXT, "positive": TEXT}), min_size=1, max_size=12)

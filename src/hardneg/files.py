@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +18,8 @@ import pyarrow.parquet as pq
 from hardneg.errors import StoreError
 
 TEMPORARY = ".tmp-"
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_UNPACKED_AT_ONCE = 1 << 20
 
 
 @contextmanager
@@ -57,3 +61,18 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
         return pq.read_table(path, columns=columns, memory_map=True)
     except (OSError, pa.ArrowInvalid) as error:
         raise StoreError(f"{path}: cannot be read as Parquet ({error}); remove it and run again") from error
+
+
+def open_unpacked(path: Path) -> IO[bytes]:
+    """Open a file for reading, unpacked where it holds gzip or zstd, whatever its name.
+
+    What is damaged or cut off raises OSError, EOFError or zlib.error while it is read.
+    """
+    with path.open("rb") as handle:
+        start = handle.read(4)
+    if start.startswith(_GZIP):
+        return io.BufferedReader(gzip.open(path), _UNPACKED_AT_ONCE)
+    if start == _ZSTD:  # Arrow's reader notices a cut-off file; zstandard's takes it for a whole one
+        unpacked = pa.CompressedInputStream(pa.OSFile(os.fspath(path)), "zstd")
+        return io.BufferedReader(unpacked, _UNPACKED_AT_ONCE)
+    return path.open("rb")

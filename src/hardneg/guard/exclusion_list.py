@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hardneg.errors import InputError
+from hardneg.files import open_unpacked
 
 ID_KEYS = ("_id", "id", "doc_id", "docid", "query_id", "qid")
 TEXT_KEYS = ("text", "query", "contents", "passage")
@@ -49,29 +46,13 @@ def read_entries(path: Path) -> Iterator[Entry]:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
-        with _open(path) as stream:
+        with open_unpacked(path) as stream:
             for number, raw in enumerate(stream, start=1):
                 line = _decode(path, number, raw).strip()
                 if line:
                     yield number, line
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"cannot be read ({error})", file=path) from error
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[Any]:
-    with path.open("rb") as handle:
-        if path.suffix == ".gz":
-            yield gzip.GzipFile(fileobj=handle)
-        elif path.suffix in {".zst", ".zstd"}:
-            import zstandard
-
-            try:
-                yield io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(handle))
-            except zstandard.ZstdError as error:
-                raise OSError(str(error)) from error
-        else:
-            yield handle
 
 
 def _decode(path: Path, number: int, raw: bytes) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
-import os
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,13 +13,12 @@ from typing import IO, Any
 import pyarrow as pa
 
 from hardneg.errors import InputError
+from hardneg.files import open_unpacked
 from hardneg.read.bad_rows import BadRows, RowError
 from hardneg.read.rows import BATCH_ROWS, Row, Rows, batch_rows, unique_columns
 
 PACKED = ("", ".gz", ".zst")
 LONGEST_FIELD = 2**31 - 1
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-_UNPACKED_AT_ONCE = 1 << 20
 
 
 def kind_of(path: Path) -> str:
@@ -52,16 +49,9 @@ def file_rows(path: Path) -> Rows:
 def open_bytes(path: Path) -> IO[bytes]:
     """Open a file, unpacked whatever its name. Raises InputError where it cannot be opened or is empty."""
     try:
-        with path.open("rb") as handle:
-            start = handle.read(4)
-        if not start:
+        if path.stat().st_size == 0:
             raise InputError("is an empty file", file=path)
-        if start.startswith(_GZIP):
-            return io.BufferedReader(gzip.open(path), _UNPACKED_AT_ONCE)
-        if start == _ZSTD:  # Arrow's reader notices a cut-off file; zstandard's takes it for a whole one
-            unpacked = pa.CompressedInputStream(pa.OSFile(os.fspath(path)), "zstd")
-            return io.BufferedReader(unpacked, _UNPACKED_AT_ONCE)
-        return path.open("rb")
+        return open_unpacked(path)
     except OSError as error:
         raise InputError(f"cannot be opened ({error.strerror or error})", file=path) from error
 

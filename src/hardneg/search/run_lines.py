@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from hardneg.errors import InputError
+from hardneg.files import open_unpacked
 from hardneg.records import Int64
 
 _LINES_AT_ONCE = 1 << 16
@@ -129,26 +127,11 @@ def _wrong(path: Path, line: int, column: str, value: bytes, wanted: str) -> Inp
 
 def _line_blocks(path: Path) -> Iterator[tuple[int, list[bytes]]]:
     """The number of the first line, from 1, and some thousands of lines."""
-    import zstandard
-
     number = 1
     try:
-        with _open(path) as file:
+        with open_unpacked(path) as file:
             while lines := list(islice(file, _LINES_AT_ONCE)):
                 yield number, lines
                 number += len(lines)
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"cannot be read ({error})", file=path) from error
-
-
-def _open(path: Path) -> BinaryIO | gzip.GzipFile | io.BufferedReader:
-    """By what the file holds rather than by its name."""
-    file = path.open("rb")
-    start = file.peek(4)[:4]
-    if start[:2] == b"\x1f\x8b":
-        return gzip.open(file)
-    if start == b"\x28\xb5\x2f\xfd":
-        import zstandard
-
-        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True))
-    return file

@@ -104,6 +104,11 @@ def test_compressed_lists(tmp_path: Path) -> None:
         path = tmp_path / f"list.txt{suffix}"
         path.write_bytes(data)
         assert [entry.name for entry in read_entries(path)] == ["4", "5"]
+        path.write_bytes(data + data)  # packed in two parts
+        assert [entry.name for entry in read_entries(path)] == ["4", "5", "4", "5"]
+        path.write_bytes(data[:-5])
+        with pytest.raises(InputError, match="cannot be read"):
+            list(read_entries(path))
 
 
 @pytest.mark.parametrize(
@@ -128,9 +133,9 @@ def test_bad_lists_are_refused_with_file_and_line(tmp_path: Path, data: bytes, m
 def test_a_list_that_is_not_there_or_damaged(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         documents(tmp_path / "absent.txt")
-    for suffix in (".gz", ".zst"):
-        path = tmp_path / f"list{suffix}"
-        path.write_bytes(b"no archive")
+    for start in (b"\x1f\x8b", b"\x28\xb5\x2f\xfd"):  # what a file holds says what it is, not its name
+        path = tmp_path / "list"
+        path.write_bytes(start + b"no archive")
         with pytest.raises(InputError, match="cannot be read"):
             documents(path)
 

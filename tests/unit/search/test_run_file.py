@@ -102,6 +102,15 @@ def test_compressed_runs(tmp_path: Path, compress: object) -> None:
     assert ranking.doc.tolist() == [[0, 2]]
 
 
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.ZstdCompressor().compress])
+def test_a_cut_off_run_is_not_taken_for_a_whole_one(tmp_path: Path, compress: object) -> None:
+    path = tmp_path / "run.packed"
+    lines = b"".join(b"q1 Q0 a %d %d x\n" % (rank, -rank) for rank in range(1, 4000))
+    path.write_bytes(compress(lines)[:-40])  # type: ignore[operator]
+    with pytest.raises(InputError, match="cannot be read"):
+        RunRetriever("run", path, QUERIES, CORPUS)
+
+
 def test_other_queries_are_counted_and_left_out(tmp_path: Path) -> None:
     path = write(tmp_path, "q1 Q0 a 1 1 x", "q8 Q0 a 1 1 x", "q9 Q0 a 1 1 x", "q9 Q0 nowhere 2 0 x")
     told = Told()

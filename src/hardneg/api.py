@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 from hardneg.config import Config, build
 from hardneg.plan.retrievers import NOTHING_OWN, OwnParts, object_name
 from hardneg.progress import Silent
-from hardneg.protocols import Progress
+from hardneg.protocols import Engine, Progress
 from hardneg.recipes import recipe_settings
 from hardneg.records import Collection
 from hardneg.run_directory import RunDirectory
@@ -48,6 +49,7 @@ def mine(
     name: str = "default",
     recipe: str | None = None,
     progress: Progress | None = None,
+    engine: Engine | None = None,
     **settings: Any,
 ) -> Mined:
     """Read, encode, search, rescore, guard and select; go on where an earlier run of the same was stopped.
@@ -55,6 +57,7 @@ def mine(
     source    what `load` takes, or its result
     run_dir   where the run is kept; without one, a temporary folder that lives as long as the result
     recipe    a name of `hardneg.RECIPES`; settings beside it win
+    engine    who runs the parts of encoding, searching and rescoring (`hardneg.protocols.Engine`)
     settings  any key of any stage, by the names and with the defaults of the command line; `model` may be a
               SentenceTransformer or an Encoder, `cross_encoder` a CrossEncoder or a Scorer, and `retriever`
               may hold Retrievers (see hardneg.protocols)
@@ -65,6 +68,8 @@ def mine(
 
     values = {**(recipe_settings(recipe) if recipe else {}), **settings}
     own = _take_objects(values)
+    if engine is not None:
+        own = replace(own, engine=engine)
     config = Config.from_flat(values)
     keep = None if run_dir is not None else tempfile.TemporaryDirectory(prefix="hardneg-")
     run = RunDirectory(Path(keep.name if keep is not None else os.fspath(run_dir or "")))

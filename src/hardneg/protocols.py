@@ -1,4 +1,4 @@
-"""The seams: what a user's own reader, encoder, retriever, scorer, rule, sampler or writer must offer."""
+"""The seams: what a user's own reader, encoder, retriever, ... or engine must offer."""
 
 from __future__ import annotations
 
@@ -19,6 +19,17 @@ class Progress(Protocol):
     def track(self, label: str, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]: ...
 
     def say(self, line: str) -> None: ...
+
+
+class Engine(Protocol):
+    """Where the work of a stage runs: by default in this process, one part after the other (`engine`).
+
+    `each` does `work` for every part and returns when all are done; an error in one of them is raised.
+    Parts of one call are independent: they may run in any order, at the same time, and wherever the run
+    directory and the vector store can be reached, since each writes a file of its own.
+    """
+
+    def each(self, work: Callable[[Any], None], parts: Sequence[Any]) -> None: ...
 
 
 class Reader(Protocol):

@@ -14,7 +14,8 @@ import hardneg
 PACKAGE = Path(hardneg.__file__).parent
 STAGES = ["read", "encode", "search", "rescore", "guard", "select", "export", "report"]
 SHARED = {
-    "config", "errors", "files", "fingerprints", "model_files", "progress", "protocols", "records", "texts",
+    "config", "engine", "errors", "files", "fingerprints", "model_files", "progress", "protocols", "records",
+    "texts",
 }  # fmt: skip
 HEAVY = {
     "torch",

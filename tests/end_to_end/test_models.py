@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -304,3 +305,51 @@ def test_what_cannot_be_right_is_said_before_anything_is_read(
         hardneg.mine(data, progress=said, **settings)
     assert message in str(raised.value)
     assert not said.lines
+
+
+class Backwards:
+    """An engine that runs the parts at the same time, the last ones first."""
+
+    def __init__(self) -> None:
+        self.parts = 0
+
+    def each(self, work: Callable[[Any], None], parts: Sequence[Any]) -> None:
+        self.parts += len(parts)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(work, reversed(parts)))
+
+
+def test_an_engine_of_ones_own_gives_the_same_bytes(
+    tiny: Path, data: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hardneg.encode import plan
+    from hardneg.plan import retrieve
+
+    monkeypatch.setattr(plan, "TEXTS_A_SHARD", 16)
+    monkeypatch.setattr(retrieve, "QUERIES_A_PART", 8)
+    settings = {**RULES, "cross_encoder": Counting()}
+    hardneg.mine(data, run_dir=tmp_path / "here", model=str(tiny), **settings)
+    engine = Backwards()
+    hardneg.mine(data, run_dir=tmp_path / "there", model=str(tiny), engine=engine, **settings)
+    assert engine.parts == 5 + 5, "the store has the vectors already: parts of search and rescore"
+    for table in ("candidates", "positives", "selections/default"):
+        here, there = tmp_path / "here" / table, tmp_path / "there" / table
+        names = sorted(path.name for path in here.glob("*.parquet"))
+        assert names
+        for name in names:
+            assert (there / name).read_bytes() == (here / name).read_bytes()
+    monkeypatch.setenv("HARDNEG_CACHE", str(tmp_path / "another"))
+    encoding = Backwards()
+    mined = hardneg.mine(data, model=str(tiny), engine=encoding, **RULES)
+    assert encoding.parts == 3 + 3 + 5, "shards of queries, shards of documents, parts of search"
+    assert mined.negatives.num_rows
+
+
+def test_an_error_in_an_engine_ends_the_run(tiny: Path, data: Collection, tmp_path: Path) -> None:
+    class Broken:
+        def each(self, work: Callable[[Any], None], parts: Sequence[Any]) -> None:
+            raise hardneg.HardnegError("the cluster is gone")
+
+    with pytest.raises(hardneg.HardnegError, match="cluster"):
+        hardneg.mine(data, run_dir=tmp_path / "run", model=str(tiny), engine=Broken(), **RULES)
+    hardneg.mine(data, run_dir=tmp_path / "run", model=str(tiny), **RULES)

@@ -16,9 +16,10 @@ from hardneg.encode.hashes import Hashes, as_column, byte_lengths, first_places,
 from hardneg.encode.plan import kept_plan, plan_path
 from hardneg.encode.store import Locations, Space, VectorStore
 from hardneg.encode.vectors import StoredVectors
+from hardneg.engine import ThisProcess
 from hardneg.errors import InputError, ModelError, StoreError
 from hardneg.progress import Silent
-from hardneg.protocols import Encoder, Kind, Progress
+from hardneg.protocols import Encoder, Engine, Kind, Progress
 from hardneg.records import Float32, Int32, Int64
 
 TEXTS_A_CALL = 512
@@ -53,11 +54,13 @@ def encode_texts(
     store: VectorStore,
     prompts: Any = None,
     progress: Progress | None = None,
+    engine: Engine | None = None,
 ) -> EncodedTexts:
     """Vectors of a column of texts, from the store where it has them.
 
     texts    pa.ChunkedArray of strings, or a sequence of str; no nulls
     prompts  one for each text, null for the encoder's own; None: the encoder's own for all
+    engine   runs the shards; None: this process
 
     Equal (prompt, text) pairs are encoded once. Raises ModelError where the encoder returns NaN, infinity or
     a wrong shape, StoreError where the store is damaged or cannot be written.
@@ -69,7 +72,7 @@ def encode_texts(
         progress.say(f"{job.space.folder}: shard {stem} is gone or cut short; its texts are encoded anew")
     missing = before.missing
     if missing.any():
-        _encode_missing(job, before, progress)
+        _encode_missing(job, before, progress, engine or ThisProcess())
     locations = job.space.lookup(job.distinct)
     if locations.missing.any():
         raise StoreError(f"{job.space.folder}: lost vectors while they were written; run again")
@@ -127,15 +130,18 @@ def row_prompts(prompts: Any, default: str, rows: int) -> str | list[str]:
     return used[0] if len(set(used)) == 1 else used
 
 
-def _encode_missing(job: _Job, before: Locations, progress: Progress) -> None:
+def _encode_missing(job: _Job, before: Locations, progress: Progress, engine: Engine) -> None:
     """Write the missing shards along the plan; one that another process has written meanwhile is left."""
     lengths = byte_lengths(job.column)[job.first]
     path = plan_path(job.space.folder, job.distinct)
     parts = [part for part in kept_plan(path, before.missing, lengths).parts() if before.missing[part].any()]
     with progress.track(f"encode {job.kind}s", sum(map(len, parts)), "texts") as advance:
-        for part in parts:
+
+        def encode_part(part: Int32) -> None:
             vectors, truncated = _encode_shard(job, part, lengths[part], advance)
             job.space.append(job.distinct[part], vectors, truncated)
+
+        engine.each(encode_part, parts)
     path.unlink(missing_ok=True)
 
 

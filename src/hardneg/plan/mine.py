@@ -42,7 +42,7 @@ def mine(
     config = with_scorer_used(config, own, progress)
     foresee(config, own)
     with run.locked():
-        prepared = prepare(source, config, run, progress)
+        prepared = prepare(source, config, run, progress, own.engine)
         found = sources(prepared, config, own)
         depth = needed_depth(config)
         search(prepared, found, depth, config)
@@ -68,7 +68,7 @@ def select_again(
     run.selection(name)
     with run.locked():
         config = changed_config(run, values)
-        prepared = reopen(run, config, progress)
+        prepared = reopen(run, config, progress, own.engine)
         found = cache(partial(_sources_again, prepared, config, own))
         select_into(prepared, config, name, found, cache(partial(open_scorer, config, own)))
 

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hardneg.config import Config
-from hardneg.protocols import Progress
+from hardneg.engine import ThisProcess
+from hardneg.protocols import Engine, Progress
 from hardneg.read import fingerprint, load, positives
 from hardneg.records import Collection, Pairs
 from hardneg.run_directory import RunDirectory
+
+THIS_PROCESS = ThisProcess()
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Prepared:
     positives: Pairs
     fingerprint: str
     progress: Progress
+    engine: Engine
 
 
 @contextmanager
@@ -34,7 +38,9 @@ def timed(run: RunDirectory, stage: str) -> Iterator[None]:
     run.update(timings={stage: round(time.monotonic() - started, 3)})
 
 
-def prepare(source: Any, config: Config, run: RunDirectory, progress: Progress) -> Prepared:
+def prepare(
+    source: Any, config: Config, run: RunDirectory, progress: Progress, engine: Engine = THIS_PROCESS
+) -> Prepared:
     """Read the source (a `Collection` is taken as it is) and keep its tables in the run directory."""
     run.check_layout()
     with timed(run, "read"):
@@ -51,18 +57,19 @@ def prepare(source: Any, config: Config, run: RunDirectory, progress: Progress) 
             run.save_collection(collection)
             run.finish_stage("read", fingerprint=found, counts=dict(collection.report.counts))
             run.update(source=collection.report.source)
-    return _prepared(run, collection, config, progress, found)
+    return _prepared(run, collection, config, progress, engine, found)
 
 
-def reopen(run: RunDirectory, config: Config, progress: Progress) -> Prepared:
+def reopen(run: RunDirectory, config: Config, progress: Progress, engine: Engine = THIS_PROCESS) -> Prepared:
     """The same from a run that has read its input before."""
-    return _prepared(run, run.collection(), config, progress, run.stage("read")["fingerprint"])
+    return _prepared(run, run.collection(), config, progress, engine, run.stage("read")["fingerprint"])
 
 
 def _prepared(
-    run: RunDirectory, collection: Collection, config: Config, progress: Progress, found: str
+    run: RunDirectory, collection: Collection, config: Config, progress: Progress, engine: Engine, found: str
 ) -> Prepared:
-    return Prepared(run, collection, positives(collection, config.read.min_relevance), found, progress)
+    known = positives(collection, config.read.min_relevance)
+    return Prepared(run, collection, known, found, progress, engine)
 
 
 def show(collection: Collection, progress: Progress) -> None:

@@ -49,12 +49,15 @@ def rescore(prepared: Prepared, scorer: Scorer, config: Config, parts: Sequence[
         prepared.progress.say(f"rescore {scorer.name}: unchanged")
         return
     texts = document_texts(prepared.collection.corpus, config.encode.join_title)
+
+    def rescore_part(name: str) -> None:
+        block = _without(read_block(prepared, name), scorer.name)
+        scored = _scored(prepared, block, scorer, texts, run.path / "rescoring" / f"{mark}-{name}")
+        save_block(prepared, scored, name, mark)
+
     with timed(run, "rescore"):
-        for name in missing:
-            block = _without(read_block(prepared, name), scorer.name)
-            scored = _scored(prepared, block, scorer, texts, run.path / "rescoring" / f"{mark}-{name}")
-            save_block(prepared, scored, name, mark)
-            run.clear(run.path / "rescoring")
+        prepared.engine.each(rescore_part, missing)
+        run.clear(run.path / "rescoring")
     run.finish_stage("rescore", scorer=scorer.name, fingerprint=mark)
 
 

@@ -47,11 +47,14 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
     retrievers = [source.open() for source in sources]
     with timed(run, "search"):
         queries = np.arange(prepared.collection.queries.num_rows, dtype=np.int32)
-        for number, start in enumerate(range(0, len(queries), QUERIES_A_PART)):
-            name = f"part-{number:05d}"
-            if not (run.candidates / f"{name}.parquet").exists():
-                rows = queries[start : start + QUERIES_A_PART]
-                save_block(prepared, search_block(prepared, retrievers, rows, depth), name)
+        starts = range(0, len(queries), QUERIES_A_PART)
+        parts = {f"part-{n:05d}": queries[start : start + QUERIES_A_PART] for n, start in enumerate(starts)}
+        missing = [name for name in parts if not (run.candidates / f"{name}.parquet").exists()]
+
+        def search_part(name: str) -> None:
+            save_block(prepared, search_block(prepared, retrievers, parts[name], depth), name)
+
+        prepared.engine.each(search_part, missing)
     run.finish_stage("search", fingerprint=found, depth=depth, retrievers=[r.name for r in retrievers])
 
 

@@ -16,8 +16,8 @@ from hardneg.config import Config, EncodeConfig, OnBadRow
 from hardneg.encode import VectorStore, encode_texts, load_own_vectors, open_encoder, own_vectors_fingerprint
 from hardneg.errors import InputError, UsageError
 from hardneg.fingerprints import file_digest
-from hardneg.plan.prepare import Prepared, timed
-from hardneg.protocols import Encoder, Kind, Retriever, Scorer, Vectors
+from hardneg.plan.prepare import THIS_PROCESS, Prepared, timed
+from hardneg.protocols import Encoder, Engine, Kind, Retriever, Scorer, Vectors
 from hardneg.retriever_specs import RetrieverSpec, encode_config_of, parse_retrievers
 from hardneg.search.bm25 import K1, B, Bm25Retriever
 from hardneg.search.exact import DenseRetriever
@@ -33,11 +33,13 @@ class OwnParts:
     models      name in the settings → SentenceTransformer or `protocols.Encoder`
     retrievers  by their own names, in the place of `--retriever`
     scorer      in the place of `--cross-encoder`
+    engine      in the place of this process
     """
 
     models: Mapping[str, Any] = field(default_factory=dict)
     retrievers: tuple[Retriever, ...] = ()
     scorer: Scorer | None = None
+    engine: Engine = THIS_PROCESS
 
 
 NOTHING_OWN = OwnParts()
@@ -189,7 +191,15 @@ def _encoded(prepared: Prepared, name: str, encoder: Encoder, config: EncodeConf
     store = VectorStore(config.cache_dir, config.store_dtype)
     stage = f"encode {name} {kind}"
     with timed(prepared.run, stage):
-        done = encode_texts(encoder, texts, kind, store=store, prompts=prompts, progress=prepared.progress)
+        done = encode_texts(
+            encoder,
+            texts,
+            kind,
+            store=store,
+            prompts=prompts,
+            progress=prepared.progress,
+            engine=prepared.engine,
+        )
     describe = getattr(encoder, "describe_prompt", encoder.prompt)
     truncated = "unknown how many" if done.truncated is None else f"{done.truncated:,}"
     prepared.progress.say(

@@ -5,7 +5,7 @@ RUN/
 ├── corpus.parquet, queries.parquet, qrels.parquet, given.parquet, refused_rows.jsonl
 ├── candidates/part-00000.parquet     a block of queries each; deep-00800-00000.parquet: searched deeper
 ├── positives/part-00000.parquet      the positives' own scores, same blocks
-├── guard/text_classes.parquet, guard/near_duplicates.parquet
+├── guard/text_classes.parquet, guard/sketches*.npy
 └── selections/NAME/{decisions,positives,negatives,outcomes}.parquet
 """
 

@@ -1,6 +1,6 @@
 """guard: which candidates may never be negatives (hard exclusions), each with a reason code.
 
-    TextClasses.build ─▶ near_duplicate_pairs ─▶ build_rules ─▶ apply_rules(block)
+    TextClasses.build, Sketches.of ─▶ build_rules ─▶ apply_rules(block)
 
 The first two look at texts and are stored; the rules work on blocks of row numbers.
 """
@@ -8,16 +8,16 @@ The first two look at texts and are stored; the rules work on blocks of row numb
 from hardneg.guard.excluded_documents import ExcludedDocuments, excluded_documents
 from hardneg.guard.excluded_queries import ExcludedQueries, excluded_queries
 from hardneg.guard.members import block_of
-from hardneg.guard.near_duplicates import SimilarPairs, near_duplicate_pairs
 from hardneg.guard.reasons import REASONS
 from hardneg.guard.rules import apply_rules, build_rules, codes, describe_unmatched
+from hardneg.guard.sketches import Sketches
 from hardneg.guard.text_classes import TextClasses
 
 __all__ = [
     "REASONS",
     "ExcludedDocuments",
     "ExcludedQueries",
-    "SimilarPairs",
+    "Sketches",
     "TextClasses",
     "apply_rules",
     "block_of",
@@ -26,5 +26,4 @@ __all__ = [
     "describe_unmatched",
     "excluded_documents",
     "excluded_queries",
-    "near_duplicate_pairs",
 ]

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from hardneg.guard.exclusion_list import read_entries
-from hardneg.guard.near_duplicates import similar_pairs
 from hardneg.guard.portions import NormalisedTexts
 from hardneg.guard.shingles import QUERY
+from hardneg.guard.similar_texts import similar_pairs
 from hardneg.records import Bool, Int64
 from hardneg.texts import normalise
 

@@ -1,52 +1,70 @@
-"""Never nearly the text of a positive: a table look-up first, the pair's own test where that says yes."""
+"""Never nearly the text of a positive: sketches are compared first, then the texts of what is left."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from hardneg.guard.known_positives import KnownPositives
-from hardneg.guard.members import flags_by_document, is_in
-from hardneg.guard.near_duplicates import SimilarPairs
-from hardneg.guard.portions import slices
+from hardneg.guard.portions import CHARACTERS, NormalisedTexts, slices
+from hardneg.guard.similar_texts import reaching
+from hardneg.guard.sketches import Sketches, equal_at_first, least_at_first
 from hardneg.guard.text_classes import TextClasses
-from hardneg.records import NO_DOC, Block, Bool, Int32, Int64
+from hardneg.records import NO_DOC, Block, Bool, Int32
 
-_COMPARED = 1 << 21  # candidates times positives looked up at a time
+_PLACES = 1 << 18  # candidates looked at together
 
 
 class NearDuplicate:
-    """The document is nearly the text of a positive of the query, or of a query with the same text."""
+    """The document is nearly the text of a positive of the query, or of a query with the same text.
+
+    Each candidate is compared with the positives of its own query and with nothing else, so that the work
+    grows with the candidates, however many documents are like each other. What the sketches cannot rule out
+    is verified exactly; the chance to miss a copy is told in `minhash`.
+    """
 
     code = "near_duplicate"
 
-    def __init__(self, known: KnownPositives, classes: TextClasses, pairs: SimilarPairs) -> None:
-        self._known = known
-        self._class = classes.document
-        self._pairs = np.unique(_keys(self._class[pairs.left], self._class[pairs.right]))
-        of_any = np.zeros(len(classes.keys), np.bool_)
-        of_any[self._class[pairs.right]] = True
-        self._flagged = flags_by_document(of_any[self._class])
+    def __init__(
+        self,
+        known: KnownPositives,
+        classes: TextClasses,
+        texts: NormalisedTexts,
+        sketches: Sketches,
+        threshold: float,
+    ) -> None:
+        self._known, self._texts, self._sketches, self._threshold = known, texts, sketches, threshold
+        self._class, self._characters = classes.document, classes.characters
 
     def exclude(self, block: Block) -> Bool:
         excluded = np.zeros(block.doc.shape, np.bool_)
-        if not len(self._pairs):
-            return excluded
-        row, column = np.nonzero(self._flagged[block.doc])
-        rows, row_of = np.unique(row, return_inverse=True)
-        positives = self._known.shared(block.query[rows])
-        cost = np.full(len(row), max(positives.shape[1], 1))
-        for part in slices(cost, _COMPARED):
-            doc = block.doc[row[part], column[part]]
-            hit = self._near(positives[row_of[part]], doc)
-            excluded[row[part][hit], column[part][hit]] = True
+        step = max(_PLACES // max(block.doc.shape[1], 1), 1)
+        for start in range(0, len(block.query), step):
+            part = slice(start, start + step)
+            self._mark(excluded[part], block.doc[part], self._known.shared(block.query[part]))
         return excluded
 
-    def _near(self, positives: Int32, doc: Int32) -> Bool:
-        """Which of these documents (places,) are nearly one of their positives (places, positives)."""
-        keys = _keys(self._class[positives], self._class[doc][:, None])
-        near: Bool = (is_in(keys, self._pairs) & (positives != NO_DOC)).any(axis=1)
+    def _mark(self, excluded: Bool, doc: Int32, positives: Int32) -> None:
+        """Mark in `excluded` (queries, width) the documents that are nearly one of the positives."""
+        sketch = self._sketches.glance(doc)
+        least = least_at_first(self._threshold)
+        for column in range(positives.shape[1]):
+            rows = np.flatnonzero(positives[:, column] != NO_DOC)
+            positive = positives[rows, column]
+            some = sketch if len(rows) == len(doc) else sketch[rows]
+            equal = equal_at_first(some, self._sketches.glance(positive)[:, None])
+            row, place = np.nonzero(equal >= least)
+            here, there = positive[row], doc[rows[row], place]
+            left = (there != NO_DOC) & (self._class[here] != self._class[there])  # its twins have a rule
+            left &= ~excluded[rows[row], place]
+            row, place, here, there = row[left], place[left], here[left], there[left]
+            near = self._near(here, there)
+            excluded[rows[row[near]], place[near]] = True
+
+    def _near(self, left: Int32, right: Int32) -> Bool:
+        """Which of these pairs of documents reach the threshold."""
+        near = self._sketches.plausible(left, right, self._threshold)
+        pairs = np.flatnonzero(near)
+        for part in slices(self._characters[left[pairs]] + self._characters[right[pairs]], CHARACTERS):
+            some = pairs[part]
+            near[some] = reaching(self._texts, left[some], right[some], self._threshold)
         return near
-
-
-def _keys(left: Int32, right: Int32) -> Int64:
-    return left.astype(np.int64) << 32 | right.astype(np.int64)

@@ -15,8 +15,9 @@ from hardneg.guard.excluded_documents import excluded_documents
 from hardneg.guard.group import Group
 from hardneg.guard.known_positives import KnownPositives
 from hardneg.guard.near_duplicate import NearDuplicate
-from hardneg.guard.near_duplicates import SimilarPairs
+from hardneg.guard.portions import NormalisedTexts
 from hardneg.guard.positives import PartlyRelevant, Positive, PositiveText, QueryText, SameQueryPositive
+from hardneg.guard.sketches import Sketches
 from hardneg.guard.text_classes import TextClasses
 from hardneg.progress import Silent
 from hardneg.protocols import Progress, Rule
@@ -31,24 +32,26 @@ def build_rules(
     collection: Collection,
     positives: Pairs,
     classes: TextClasses,
-    near_pairs: SimilarPairs | None,
+    sketches: Sketches | None,
     config: GuardConfig,
     progress: Progress | None = None,
     *,
+    join_title: bool = True,
     partly_relevant: Pairs | None = None,
 ) -> list[Rule]:
     """The rules of this run in the stated order (see `reasons`).
 
     positives        all known positives, per row of the query table
     classes          of the collection's texts
-    near_pairs       what `near_duplicate_pairs` found for these positives; None only where that is off
+    sketches         of the corpus; None only where near_duplicate is off
     progress         is told how many entries of a list are no document of the corpus
+    join_title       as for the classes and the sketches
     partly_relevant  documents that are judged relevant to a query without being its positives
 
     Raises UsageError where `same_lang` lacks the languages, InputError for a list that cannot be read.
     """
-    if config.near_duplicate and near_pairs is None:
-        raise UsageError("near_duplicate is on, but near_pairs is None; pass near_duplicate_pairs(...)")
+    if config.near_duplicate and sketches is None:
+        raise UsageError("near_duplicate is on, but sketches is None; pass Sketches.of(...)")
     known = KnownPositives(positives, classes)
     rules: list[Rule] = [
         Positive(known),
@@ -58,8 +61,9 @@ def build_rules(
     ]
     if partly_relevant is not None and len(partly_relevant.doc):
         rules.append(PartlyRelevant(KnownPositives(partly_relevant, classes), classes))
-    if config.near_duplicate and near_pairs is not None:
-        rules.append(NearDuplicate(known, classes, near_pairs))
+    if config.near_duplicate and sketches is not None:
+        texts = NormalisedTexts(collection.corpus, join_title)
+        rules.append(NearDuplicate(known, classes, texts, sketches, config.near_duplicate))
     if "group" in collection.corpus.column_names:
         rules.append(Group(known, collection.corpus["group"]))
     if config.exclude_docs is not None:

@@ -11,12 +11,11 @@ from hardneg.config import Config
 from hardneg.files import read_parquet, write_parquet
 from hardneg.fingerprints import digest
 from hardneg.guard import (
-    SimilarPairs,
+    Sketches,
     TextClasses,
     build_rules,
     describe_unmatched,
     excluded_queries,
-    near_duplicate_pairs,
 )
 from hardneg.plan.prepare import Prepared, timed
 from hardneg.protocols import Rule
@@ -40,41 +39,28 @@ def text_classes(prepared: Prepared, config: Config) -> TextClasses:
 
 def rules(prepared: Prepared, config: Config, classes: TextClasses) -> Sequence[Rule]:
     """Every hard exclusion that the configuration asks for, in the stated order."""
-    pairs = _near_pairs(prepared, config, classes) if config.guard.near_duplicate else None
+    sketches = _sketches(prepared, config) if config.guard.near_duplicate else None
     return build_rules(
         prepared.collection,
         prepared.positives,
         classes,
-        pairs,
+        sketches,
         config.guard,
         prepared.progress,
+        join_title=config.encode.join_title,
         partly_relevant=partly_relevant(prepared.collection, config.read.min_relevance),
     )
 
 
-def _near_pairs(prepared: Prepared, config: Config, classes: TextClasses) -> SimilarPairs:
-    path = prepared.run.guard / "near_duplicates.parquet"
-    facts = {
-        "read": prepared.fingerprint,
-        "join_title": config.encode.join_title,
-        "min_relevance": config.read.min_relevance,
-        "threshold": config.guard.near_duplicate,
-    }
-    found = digest(facts)
-    if prepared.run.stage("near duplicates").get("fingerprint") == found and path.exists():
-        return SimilarPairs.from_table(read_parquet(path))
-    with timed(prepared.run, "near duplicates"):
-        pairs = near_duplicate_pairs(
-            prepared.collection.corpus,
-            np.unique(prepared.positives.doc),
-            classes,
-            config.guard.near_duplicate,
-            config.encode.join_title,
-            prepared.progress,
-        )
-        write_parquet(pairs.to_table(), path)
-        prepared.run.finish_stage("near duplicates", fingerprint=found, pairs=len(pairs.left))
-    return pairs
+def _sketches(prepared: Prepared, config: Config) -> Sketches:
+    """The corpus's sketches, worked out on first use."""
+    run, corpus = prepared.run, prepared.collection.corpus
+    found = digest({"read": prepared.fingerprint, "join_title": config.encode.join_title})
+    if run.stage("near duplicates").get("fingerprint") != found or not Sketches.written(run.guard):
+        with timed(run, "near duplicates"):
+            Sketches.write(corpus, run.guard, config.encode.join_title, prepared.progress)
+            run.finish_stage("near duplicates", fingerprint=found)
+    return Sketches.open(run.guard, corpus.num_rows)
 
 
 def queries_to_leave_out(prepared: Prepared, config: Config) -> tuple[Bool, list[str | None]]:

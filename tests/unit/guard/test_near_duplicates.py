@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardneg.guard import SimilarPairs, TextClasses, near_duplicate_pairs
-from hardneg.guard.minhash import Bands, rows_per_band
+from hardneg.errors import StoreError
+from hardneg.guard import Sketches, TextClasses, block_of
+from hardneg.guard.known_positives import KnownPositives
+from hardneg.guard.minhash import rows_per_band
+from hardneg.guard.near_duplicate import NearDuplicate
+from hardneg.guard.portions import NormalisedTexts
 from hardneg.guard.shingles import similarities
+from hardneg.guard.similar_texts import SimilarPairs, similar_pairs
+from hardneg.progress import Silent
+from hardneg.records import Pairs
 from hardneg.texts import normalise
 
 THRESHOLD = 0.8
@@ -34,15 +42,31 @@ def jaccard(one: str, other: str) -> float:
     return len(a & b) / len(a | b) if a and b else 0.0
 
 
-def pairs(texts: list[str], positives: list[int], threshold: float = THRESHOLD) -> SimilarPairs:
-    table = pa.table({"text": pa.array(texts, pa.large_string())})
-    classes = TextClasses.build(table, pa.table({"text": pa.array([], pa.large_string())}))
-    return near_duplicate_pairs(table, np.array(positives, np.int32), classes, threshold)
+def table(texts: list[str]) -> pa.Table:
+    return pa.table({"text": pa.array(texts, pa.large_string())})
+
+
+def rule(texts: list[str], positives: Pairs, threshold: float = THRESHOLD) -> NearDuplicate:
+    corpus, queries = table(texts), table([f"query {number}" for number in range(len(positives.start) - 1)])
+    classes = TextClasses.build(corpus, queries)
+    known = KnownPositives(positives, classes)
+    return NearDuplicate(known, classes, NormalisedTexts(corpus), Sketches.of(corpus), threshold)
 
 
 def found(texts: list[str], positives: list[int], threshold: float = THRESHOLD) -> set[tuple[int, int]]:
-    result = pairs(texts, positives, threshold)
-    return set(zip(result.left.tolist(), result.right.tolist(), strict=True))
+    """(positive, document): each positive has a query of its own, and every document is a candidate."""
+    queries = np.arange(len(positives), dtype=np.int32)
+    known = Pairs.from_rows(queries, np.array(positives, np.int32), len(positives))
+    every = np.tile(np.arange(len(texts), dtype=np.int32), (len(positives), 1))
+    excluded = rule(texts, known, threshold).exclude(block_of(queries, every, known))
+    return {(positives[row], int(column)) for row, column in zip(*np.nonzero(excluded), strict=True)}
+
+
+def pairs(left: list[str], right: list[str], threshold: float = THRESHOLD) -> SimilarPairs:
+    """All pairs of two sets."""
+    rows = (np.arange(len(left), dtype=np.int64), np.arange(len(right), dtype=np.int64))
+    texts = (NormalisedTexts(table(left)), NormalisedTexts(table(right)))
+    return similar_pairs(texts[0], rows[0], texts[1], rows[1], threshold)
 
 
 def english(words: int) -> str:
@@ -103,8 +127,9 @@ def test_english_copies_with_small_edits_are_found(words: int, edit: Callable[[s
     text = english(words)
     copy = edit(text)
     assert normalise(copy) != normalise(text)
-    result = pairs([*BEES, text, copy], [3])
-    assert (result.left.tolist(), result.right.tolist()) == ([3], [4])
+    assert found([*BEES, text, copy], [3]) == {(3, 4)}
+    result = pairs([text], [*BEES, copy])
+    assert (result.left.tolist(), result.right.tolist()) == ([0], [3])
     assert result.similarity[0] == np.float32(jaccard(text, copy))
 
 
@@ -165,9 +190,8 @@ def test_all_pairs_that_brute_force_finds_are_found(words: tuple[int, int], thre
     texts = synthetic(random.Random(words[0]), 40, words)
     sets = [shingles(text) for text in texts]
     positives = list(range(0, len(texts), 6))
-    first = {normalise(text): place for place, text in reversed(list(enumerate(texts)))}
     expected = {
-        (first[normalise(texts[left])], first[normalise(texts[right])])
+        (left, right)
         for left in positives
         for right in range(len(texts))
         if len(sets[left] & sets[right]) / len(sets[left] | sets[right]) >= threshold
@@ -175,15 +199,27 @@ def test_all_pairs_that_brute_force_finds_are_found(words: tuple[int, int], thre
     }
     assert found(texts, positives, threshold) == expected
     assert len(expected) >= 20
+    result = pairs([texts[place] for place in positives], texts, threshold)
+    by_set = zip(result.left.tolist(), result.right.tolist(), strict=True)
+    twins = {
+        (left, right)
+        for left in positives
+        for right in range(len(texts))
+        if normalise(texts[left]) == normalise(texts[right])
+    }
+    assert {(positives[left], right) for left, right in by_set} == expected | twins
 
 
 def test_portions_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = synthetic(random.Random(5), 12, (15, 40))
     whole = found(texts, list(range(len(texts))))
+    all_pairs = pairs(texts, texts)
     assert len(whole) > 20
     for name, value in (
-        ("near_duplicates._INDEXED", 7),
-        ("near_duplicates.CHARACTERS", 500),
+        ("near_duplicate._PLACES", 100),
+        ("near_duplicate.CHARACTERS", 500),
+        ("similar_texts._INDEXED", 7),
+        ("similar_texts.CHARACTERS", 500),
         ("portions.CHARACTERS", 900),
         ("portions._ROWS", 5),
         ("minhash._MOST_PAIRS", 3),
@@ -191,6 +227,9 @@ def test_portions_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     ):
         monkeypatch.setattr(f"hardneg.guard.{name}", value)
     assert found(texts, list(range(len(texts)))) == whole
+    again = pairs(texts, texts)
+    for column in ("left", "right", "similarity"):
+        assert getattr(again, column).tolist() == getattr(all_pairs, column).tolist()
 
 
 def test_boilerplate_does_not_hide_a_copy() -> None:
@@ -203,24 +242,53 @@ def test_boilerplate_does_not_hide_a_copy() -> None:
 
 def test_a_phrase_that_all_share_makes_no_candidates_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four hundred short texts, a quarter of each the same: few of the 160,000 pairs are even sketched."""
+    from hardneg.guard import minhash
+
     rng = random.Random(3)
     letters = [chr(0x4E00 + number) for number in range(2000)]
     texts = ["中华人民共和国法律" + "".join(rng.choices(letters, k=30)) for _ in range(400)]
     compared = []
-    plausible = Bands._plausible
+    plausible = minhash.plausible
 
-    def counting(self: Bands, other: Any, here: Any, there: Any) -> Any:
+    def counting(left: Any, here: Any, right: Any, there: Any, threshold: float) -> Any:
         compared.append(len(here))
-        return plausible(self, other, here, there)
+        return plausible(left, here, right, there, threshold)
 
-    monkeypatch.setattr(Bands, "_plausible", counting)
-    assert found(texts, list(range(400))) == set()
+    monkeypatch.setattr(minhash, "plausible", counting)
+    assert len(pairs(texts, texts).left) == 400
     assert 400 <= sum(compared) < 0.1 * 400 * 400  # every text meets itself
 
 
-def test_a_thousand_twins_are_looked_at_once() -> None:
-    texts = [english(60)] * 1000 + [typo(english(60))] * 1000
-    assert found(texts, list(range(500, 1500))) == {(0, 1000), (1000, 0)}
+def test_the_work_grows_with_the_candidates_not_with_the_texts_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two thousand sheets of one template, each query with its positive and ten of the others."""
+    from hardneg.guard import near_duplicate
+
+    template = (
+        "This article is sold by our shop and sent within three working days of the order. Returns are free "
+        "of charge for thirty days. Its number is {}."
+    )
+    texts = [template.format(1000 + number) for number in range(2000)]
+    queries = np.arange(500, dtype=np.int32)
+    known = Pairs.from_rows(queries, queries, 500)
+    doc = (queries[:, None] + np.arange(11, dtype=np.int32)) % 2000
+    verified = []
+    reaching = near_duplicate.reaching
+
+    def counting(texts: Any, left: Any, right: Any, threshold: float) -> Any:
+        verified.append(len(left))
+        return reaching(texts, left, right, threshold)
+
+    monkeypatch.setattr(near_duplicate, "reaching", counting)
+    excluded = rule(texts, known).exclude(block_of(queries, doc, known))
+    assert excluded[:, 1:].all()
+    assert not excluded[:, 0].any()  # the positive has a rule of its own
+    assert sum(verified) == 500 * 10
+
+
+def test_twins_of_the_copies_are_found_with_them() -> None:
+    texts = [english(60)] * 100 + [typo(english(60))] * 100
+    expected = {(50, doc) for doc in range(100, 200)} | {(150, doc) for doc in range(100)}
+    assert found(texts, [50, 150]) == expected
 
 
 def test_the_order_of_rows_changes_nothing() -> None:
@@ -236,9 +304,16 @@ def test_the_order_of_rows_changes_nothing() -> None:
 
 
 def test_nothing_to_find() -> None:
-    assert found([], []) == set()
     assert found(["a b c d e", ""], []) == set()
     assert found(["", " ", "abc"], [0, 1, 2]) == set()
+    assert found(["a b c d e f g h"], [0]) == set()
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.5, 1.0])
+def test_low_and_high_thresholds(threshold: float) -> None:
+    texts = [english(60), typo(english(60)), english(60).upper(), *BEES]
+    expected = {(0, doc) for doc in range(1, len(texts)) if 1 > jaccard(texts[0], texts[doc]) >= threshold}
+    assert found(texts, [0], threshold) == expected
 
 
 def test_the_chance_to_miss_a_pair_is_as_stated() -> None:
@@ -248,8 +323,18 @@ def test_the_chance_to_miss_a_pair_is_as_stated() -> None:
     assert (1 - 0.85**4) ** 32 < 1e-10
 
 
-def test_pairs_are_stored_and_read_back() -> None:
-    result = pairs([english(60), typo(english(60))], [0])
-    again = SimilarPairs.from_table(result.to_table())
-    assert (again.left.tolist(), again.right.tolist()) == ([0], [1])
-    assert again.similarity.tolist() == result.similarity.tolist()
+def test_sketches_are_stored_and_read_back(tmp_path: Path) -> None:
+    corpus = table([english(60), typo(english(60))]).add_column(
+        0, "title", pa.array(["", "A title"], pa.large_string())
+    )
+    for join_title in (True, False):
+        Sketches.write(corpus, tmp_path, join_title, Silent())
+        assert Sketches.written(tmp_path)
+        again, made = Sketches.open(tmp_path, 2), Sketches.of(corpus, join_title)
+        assert np.array_equal(again.first, made.first)
+        assert np.array_equal(again.whole, made.whole)
+    with pytest.raises(StoreError, match="another corpus"):
+        Sketches.open(tmp_path, 3)
+    (tmp_path / "sketches.npy").write_bytes(b"nothing")
+    with pytest.raises(StoreError, match=r"sketches\.npy: cannot be read"):
+        Sketches.open(tmp_path, 2)

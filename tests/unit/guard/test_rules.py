@@ -14,12 +14,12 @@ from hardneg.config import GuardConfig
 from hardneg.errors import UsageError
 from hardneg.guard import (
     REASONS,
+    Sketches,
     TextClasses,
     apply_rules,
     block_of,
     build_rules,
     codes,
-    near_duplicate_pairs,
 )
 from hardneg.records import NO_DOC, Block, Bool, Collection, Pairs, ReadReport
 from hardneg.texts import normalise
@@ -75,11 +75,9 @@ def judge(
     known = pairs(positives)
     settings = GuardConfig(**config)  # type: ignore[arg-type]
     classes = TextClasses.build(collection.corpus, collection.queries)
-    near = None
-    if settings.near_duplicate:
-        near = near_duplicate_pairs(collection.corpus, known.doc, classes, settings.near_duplicate)
+    sketches = Sketches.of(collection.corpus) if settings.near_duplicate else None
     rules = build_rules(
-        collection, known, classes, near, settings, partly_relevant=pairs(partly) if partly else None
+        collection, known, classes, sketches, settings, partly_relevant=pairs(partly) if partly else None
     )
     query = list(range(len(positives))) if query is None else query
     doc = [list(range(collection.corpus.num_rows))] * len(query) if doc is None else doc
@@ -164,7 +162,7 @@ def test_near_duplicates_among_many_positives(monkeypatch: pytest.MonkeyPatch) -
     ]
     collection = collect(documents, ["q", "r", "s"])
     assert judge(collection, positives, near_duplicate=0.97) == expected
-    monkeypatch.setattr("hardneg.guard.near_duplicate._COMPARED", 40)
+    monkeypatch.setattr("hardneg.guard.near_duplicate._PLACES", 40)
     assert judge(collection, positives, near_duplicate=0.97) == expected
 
 
@@ -230,9 +228,10 @@ def test_every_code_is_explained_in_the_order_of_the_rules(tmp_path: Path) -> No
     collection = collect(["a"], ["q"], group=["x"], lang=["en"], query_lang=["en"])
     config = GuardConfig(exclude_docs=str(listed), min_chars=1, same_lang=True)
     classes = TextClasses.build(collection.corpus, collection.queries)
-    near = near_duplicate_pairs(collection.corpus, np.array([0], np.int32), classes, 0.8)
     known = pairs([[0]])
-    rules = build_rules(collection, known, classes, near, config, partly_relevant=known)
+    rules = build_rules(
+        collection, known, classes, Sketches.of(collection.corpus), config, partly_relevant=known
+    )
     assert codes(rules) == ("", *REASONS)
 
 

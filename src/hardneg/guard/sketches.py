@@ -1,0 +1,107 @@
+"""The sketches of a corpus, kept in files: what says in a moment which documents may be near copies."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from hardneg.errors import StoreError
+from hardneg.files import replacing
+from hardneg.guard.minhash import BUCKETS, DEVIATIONS, UInt16, densified, plausible, sketches
+from hardneg.guard.portions import NormalisedTexts
+from hardneg.progress import Silent
+from hardneg.protocols import Progress
+from hardneg.records import Bool, Int32
+
+GLANCED = 16
+"""Buckets compared at first, 32 bytes a document, empty ones filled from others. At the default threshold
+five must be equal: a copy at the threshold itself has fewer 3 times in a million, and next to no other text
+has so many."""
+_REMEDY = "remove it and run again"
+_FILES = ("sketches-first.npy", "sketches.npy")
+
+
+@dataclass(frozen=True)
+class Sketches:
+    """first  uint16 (documents, GLANCED): the first buckets of each sketch, empty ones filled
+    whole  uint16 (documents, BUCKETS)
+    """
+
+    first: UInt16
+    whole: UInt16
+
+    @classmethod
+    def of(cls, corpus: pa.Table, join_title: bool = True) -> Sketches:
+        """In memory."""
+        first, whole = (np.empty((corpus.num_rows, width), np.uint16) for width in (GLANCED, BUCKETS))
+        _fill(first, whole, corpus, join_title, Silent())
+        return cls(first, whole)
+
+    @staticmethod
+    def write(corpus: pa.Table, folder: Path, join_title: bool, progress: Progress) -> None:
+        """Into files of this folder, some thousand texts in memory at a time."""
+        first_path, whole_path = (folder / name for name in _FILES)
+        with replacing(first_path) as first_file, replacing(whole_path) as whole_file:
+            first, whole = (
+                np.lib.format.open_memmap(path, "w+", np.uint16, (corpus.num_rows, width))
+                for path, width in ((first_file, GLANCED), (whole_file, BUCKETS))
+            )
+            _fill(first, whole, corpus, join_title, progress)
+            first.flush()
+            whole.flush()
+
+    @classmethod
+    def open(cls, folder: Path, documents: int) -> Sketches:
+        """What `write` wrote, mapped. Raises StoreError where it is damaged."""
+        arrays = []
+        for name, width in zip(_FILES, (GLANCED, BUCKETS), strict=True):
+            try:
+                array = np.load(folder / name, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError) as error:
+                raise StoreError(
+                    f"{folder / name}: cannot be read ({error}); remove it and run again"
+                ) from error
+            if array.shape != (documents, width) or array.dtype != np.uint16:
+                raise StoreError(f"{folder / name}: is of another corpus; {_REMEDY}")
+            arrays.append(array)
+        return cls(*arrays)
+
+    @staticmethod
+    def written(folder: Path) -> bool:
+        return all((folder / name).exists() for name in _FILES)
+
+    def glance(self, doc: Int32) -> UInt16:
+        """uint16 (..., GLANCED) of these documents."""
+        # NO_DOC (-1) gives some document's: it is the caller's to leave out.
+        return self.first.take(doc, axis=0, mode="wrap")
+
+    def plausible(self, left: Int32, right: Int32, threshold: float) -> Bool:
+        """Which of these pairs of documents may reach the threshold: bool (pairs,)."""
+        return plausible(self.whole, left, self.whole, right, threshold)
+
+
+def equal_at_first(one: UInt16, other: UInt16) -> NDArray[np.uint8]:
+    """In how many of the first buckets two sketches are equal."""
+    halves = np.bitwise_count((one == other).view(np.uint64))  # a true byte has one bit
+    equal: NDArray[np.uint8] = halves[..., 0] + halves[..., 1]
+    return equal
+
+
+def least_at_first(threshold: float) -> int:
+    """So many of the first buckets are equal at least where the threshold is reached (see `minhash`)."""
+    spread = math.sqrt(GLANCED * threshold * (1 - threshold))
+    return max(math.ceil(GLANCED * threshold - DEVIATIONS * spread - 1e-9), 0)
+
+
+def _fill(first: UInt16, whole: UInt16, corpus: pa.Table, join_title: bool, progress: Progress) -> None:
+    rows = np.arange(corpus.num_rows, dtype=np.int64)
+    with progress.track("near duplicates", len(rows), "documents") as advance:
+        for some, texts in NormalisedTexts(corpus, join_title).portions(rows):
+            sketch = sketches(texts)
+            first[some], whole[some] = densified(sketch)[:, :GLANCED], sketch
+            advance(len(some))

@@ -41,7 +41,7 @@ app = typer.Typer(
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Run = Annotated[Path, typer.Argument(help="A run directory made by `hardneg mine`.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory made by `hardneg mine`.")]
 Recipe = Annotated[str | None, typer.Option(help=recipe_help())]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="YAML or JSON with settings, or a run's manifest.json.")
@@ -75,7 +75,8 @@ def _settings(config: Path | None, recipe: str | None, flags: dict[str, Any]) ->
 @with_options(ReadConfig, EncodeConfig, SearchConfig, RescoreConfig, GuardConfig, SelectConfig)
 def mine(
     source: Annotated[
-        str, typer.Argument(help="A folder, a file or a Hub data set id (hf:ID forces the Hub).")
+        str,
+        typer.Argument(metavar="SOURCE", help="A folder, a file or a Hub data set id (hf:ID forces the Hub)."),
     ],
     run_dir: Annotated[Path, typer.Option(help="Where the run is kept.")] = Path("hardneg-run"),
     name: SelectionName = "default",

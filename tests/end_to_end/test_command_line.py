@@ -143,3 +143,9 @@ def test_dry_run_estimates_and_writes_no_run(hardneg_command: Command, pairs: Pa
 
 def test_version(hardneg_command: Command) -> None:
     assert hardneg_command("--version").stdout.startswith("hardneg 0.")
+
+
+def test_the_module_runs_like_the_command(hardneg_command: Command) -> None:
+    asked = [sys.executable, "-m", "hardneg", "--version"]
+    said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    assert said == hardneg_command("--version").stdout

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from hardneg.config import SelectConfig
@@ -18,6 +19,11 @@ FIVE = {0: 0.9, 1: 0.8, 2: 0.7, 3: 0.6, 4: 0.5}
 
 def outcomes(selection: object) -> list[str]:
     return [OUTCOMES[number] for number in selection.outcome.tolist()]  # type: ignore[attr-defined]
+
+
+def with_ten_documents(select: SimpleNamespace) -> object:
+    ids = pa.chunked_array([pa.array([f"d{number}" for number in range(10)])])
+    return select.corpus(doc_ids=ids, classes=np.arange(10, dtype=np.int32))
 
 
 def with_twins(select: SimpleNamespace, *groups: tuple[int, ...], **more: object) -> object:
@@ -210,6 +216,20 @@ class TestReuse:
         assert [select.reasons(found, query)[50] for query in range(3)] == ["given", "max_reuse", "max_reuse"]
         assert np.bincount(found.negatives.doc).max() == 1
         assert outcomes(found) == ["full"] * 3
+
+    def test_backfill_takes_no_document_that_is_used_up(self, select: SimpleNamespace) -> None:
+        ten = with_ten_documents(select)
+        found = select.choose(
+            [{"dense": FIVE}] * 4,
+            [{9: 1.0}] * 4,
+            corpus=ten,
+            max_reuse=1,
+            num_negatives=3,
+            shortfall="backfill",
+        )
+        # Nine documents are no positives: three queries use each of them once, and none is left for the last.
+        assert [len(select.chosen(found, query)) for query in range(4)] == [3, 3, 3, 0]
+        assert sorted(found.negatives.doc.tolist()) == list(range(9))
 
     def test_quotas_hold_with_it(self, select: SimpleNamespace) -> None:
         two = {"dense": {0: 0.9, 1: 0.8, 2: 0.7}, "bm25": {5: 9.0, 1: 8.0, 2: 7.0}}

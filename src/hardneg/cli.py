@@ -76,7 +76,7 @@ def _settings(config: Path | None, recipe: str | None, flags: dict[str, Any]) ->
 def mine(
     source: Annotated[
         str,
-        typer.Argument(metavar="SOURCE", help="A folder, a file or a Hub data set id (hf:ID forces the Hub)."),
+        typer.Argument(metavar="SOURCE", help="Folder, file or Hub data set id (hf:ID forces the Hub)."),
     ],
     run_dir: Annotated[Path, typer.Option(help="Where the run is kept.")] = Path("hardneg-run"),
     name: SelectionName = "default",

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -14,6 +15,8 @@ import typer
 
 from hardneg.cli_options import with_options
 from hardneg.config import (
+    SELECTING,
+    STAGES,
     Config,
     EncodeConfig,
     Format,
@@ -43,8 +46,25 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory made by `hardneg mine`.")]
 Recipe = Annotated[str | None, typer.Option(help=recipe_help())]
+
+
+def _file_first(context: typer.Context, path: Path | None) -> Path | None:
+    """The file's values for the command's own flags (--run-dir, --to, ...) become their defaults."""
+    if path is not None:
+        values = {key: value for key, value in load_config_file(path).items() if key in OF_COMMANDS}
+        context.default_map = {**(context.default_map or {}), **values}
+    return path
+
+
+OF_COMMANDS = ("run_dir", "name", "recipe", "to", "output")
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="YAML or JSON with settings, or a run's manifest.json.")
+    Path | None,
+    typer.Option(
+        "--config",
+        help="YAML or JSON with settings, or a run's manifest.json.",
+        is_eager=True,
+        callback=_file_first,
+    ),
 ]
 SelectionName = Annotated[str, typer.Option("--name", help="Name of the selection.")]
 To = Annotated[Format | None, typer.Option("--to", help="Format of the training file.")]
@@ -62,10 +82,17 @@ def _show(value: Any, text: str, *, quiet: bool, as_json: bool) -> None:
         print(text)
 
 
-def _settings(config: Path | None, recipe: str | None, flags: dict[str, Any]) -> dict[str, Any]:
-    """Later wins: config file, recipe, flags."""
+def _settings(
+    config: Path | None, recipe: str | None, flags: dict[str, Any], stages: Sequence[str] = tuple(STAGES)
+) -> dict[str, Any]:
+    """Later wins: config file, recipe, flags. A file may hold settings of other stages too."""
+    passed = {
+        *OF_COMMANDS,
+        *(key for name in STAGES if name not in stages for key in STAGES[name].model_fields),
+    }
+    file = load_config_file(config) if config else {}
     return {
-        **(load_config_file(config) if config else {}),
+        **{key: value for key, value in file.items() if key not in passed},
         **(recipe_settings(recipe) if recipe else {}),
         **flags,
     }
@@ -133,7 +160,7 @@ def select(
     from hardneg.report.summary import render_preview, render_summary
 
     mined = hardneg.open_run(run, progress=_progress(quiet))
-    values = _settings(config, recipe, settings)
+    values = _settings(config, recipe, settings, SELECTING)
     if preview:
         rows = mined.preview(**values)
         _show(rows, render_preview(rows), quiet=quiet, as_json=as_json)

@@ -6,12 +6,13 @@ A config file (YAML or JSON) is flat: `depth: 200`. Every key belongs to exactly
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from hardneg.errors import InputError, UsageError
 
@@ -36,7 +37,10 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 def _window(value: Any) -> Any:
     """`10:210` → (10, 210): raw ranks 11 to 210. `5:` has no end."""
     if not isinstance(value, str):
-        return value
+        if isinstance(value, tuple | list) and all(isinstance(end, int | None) for end in value):
+            value = ":".join("" if end is None else str(end) for end in value)
+        else:
+            return value
     start, colon, stop = value.partition(":")
     if not colon or not (start or "0").isdigit() or not (stop or "0").isdigit():
         raise ValueError(f"{value!r} is no window; write START:STOP, e.g. 10:210 for raw ranks 11 to 210")
@@ -189,6 +193,12 @@ class SelectConfig(Stage):
     shortfall: Shortfall = Field("keep", description="What to do for a query with too few negatives.")
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of all random draws.")
 
+    @model_validator(mode="after")
+    def _scores_in_order(self) -> Self:
+        if self.min_score is not None and self.max_score is not None and self.min_score > self.max_score:
+            raise ValueError(f"min_score {self.min_score:g} is above max_score {self.max_score:g}")
+        return self
+
 
 STAGES: Mapping[str, type[Stage]] = {
     "read": ReadConfig,
@@ -198,6 +208,10 @@ STAGES: Mapping[str, type[Stage]] = {
     "guard": GuardConfig,
     "select": SelectConfig,
 }
+
+
+SELECTING = ("guard", "select")
+"""The stages whose settings a finished run can be given anew."""
 
 
 class Config(Stage):
@@ -240,8 +254,10 @@ def build(stage: type[Stage], values: Mapping[str, Any]) -> Any:
         return stage(**values)
     except ValidationError as error:
         first = error.errors()[0]
-        key = str(first["loc"][0]) if first["loc"] else "?"
         wanted = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:
+            raise UsageError(wanted) from error
+        key = str(first["loc"][0])
         raise UsageError(f"{key}: {wanted} (given: {values.get(key)!r})") from error
 
 
@@ -251,17 +267,39 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def _loader() -> type[yaml.SafeLoader]:
+    """YAML 1.1 takes 10:20 for 620, a number of base 60; here it stays a window."""
+
+    class Loader(yaml.SafeLoader):
+        """With numbers as JSON writes them."""
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, _NUMBERS.get(tag, pattern)) for tag, pattern in patterns]
+        for first, patterns in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    return Loader
+
+
+_NUMBERS = {
+    "tag:yaml.org,2002:int": re.compile(r"[-+]?(0|[1-9][0-9]*)$"),
+    "tag:yaml.org,2002:float": re.compile(
+        r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$|[-+]?[0-9]+[eE][-+]?[0-9]+$"
+    ),
+}
+
+
 def load_config_file(path: Path) -> dict[str, Any]:
     """A flat mapping from YAML or JSON; a run's manifest.json is taken too, by its `config`."""
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
+        values = yaml.load(path.read_text("utf-8"), Loader=_loader())  # noqa: S506  # a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read ({error})", file=path) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = None if mark is None else mark.line + 1
         problem = getattr(error, "problem", None) or "not YAML"
-        raise InputError(f"{problem}; write `key: value` lines", file=path, line=line) from error
+        hint = "write `key: value` lines, a value that holds or ends in a colon in quotes"
+        raise InputError(f"{problem}; {hint}", file=path, line=line) from error
     if isinstance(values, dict) and isinstance(values.get("config"), dict):
         values = values["config"]
     if not isinstance(values, dict):

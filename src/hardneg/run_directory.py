@@ -3,7 +3,7 @@
 RUN/
 ├── manifest.json                     configuration, versions, stage fingerprints, counts, times
 ├── corpus.parquet, queries.parquet, qrels.parquet, given.parquet, refused_rows.jsonl
-├── candidates/part-00000.parquet     a block of queries each; deep-00800-00000.parquet: searched deeper
+├── candidates/part-00000.parquet     a block of queries each; deep-DEPTH-HASH.parquet: some, searched deeper
 ├── positives/part-00000.parquet      the positives' own scores, same blocks
 ├── guard/text_classes.parquet, guard/sketches*.npy
 └── selections/NAME/{decisions,positives,negatives,outcomes}.parquet
@@ -33,6 +33,7 @@ LAYOUT = 1
 
 COLLECTION_TABLES = ("corpus", "queries", "qrels", "given")
 SELECTION_TABLES = ("decisions", "positives", "negatives", "outcomes")
+_LOCKS = (".lock", ".holder")
 _VERSIONED = ("hardneg", "numpy", "pyarrow", "faiss-cpu", "bm25s", "sentence-transformers", "torch")
 
 
@@ -141,6 +142,12 @@ class RunDirectory:
                 f"has no selection {name!r}{nearest(name, known)} (there: {', '.join(known) or 'none'})",
                 file=self.path,
             )
+        if self.manifest()["selections"].get(name, {}).get("read") != self.stage("read").get("fingerprint"):
+            raise InputError(
+                f"selection {name!r} was made from other input than what the run holds now; choose again "
+                f"with `hardneg select {self.path} --name {name}`, or mine again",
+                file=self.path,
+            )
         return read_parquet(folder / f"{table}.parquet", columns)
 
     def selections(self) -> list[str]:
@@ -162,12 +169,26 @@ class RunDirectory:
         holder = self.path / ".holder"
         try:
             with FileLock(self.path / ".lock", timeout=0):
+                self._claim()
                 holder.write_text(json.dumps({"pid": os.getpid()}), "utf-8")
                 self._sweep()
                 yield
         except Timeout as error:
             who = holder.read_text("utf-8") if holder.exists() else "unknown"
             raise StoreError(f"{self.path}: another process is at work here ({who}); wait for it") from error
+
+    def _claim(self) -> None:
+        """Mark the folder as a run before anything else is written. Raises InputError where it holds more."""
+        if self.manifest_path.exists():
+            return
+        held = [path.name for path in self.path.iterdir() if path.name not in _LOCKS]
+        others = sorted(name for name in held if not name.startswith(TEMPORARY))
+        if others:
+            raise InputError(
+                f"is no run directory and not empty (it holds {others[0]!r}); choose another --run-dir",
+                file=self.path,
+            )
+        self.update(**self.manifest())
 
     def _sweep(self) -> None:
         """Remove what a killed run left under temporary names."""

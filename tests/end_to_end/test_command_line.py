@@ -149,3 +149,22 @@ def test_the_module_runs_like_the_command(hardneg_command: Command) -> None:
     asked = [sys.executable, "-m", "hardneg", "--version"]
     said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     assert said == hardneg_command("--version").stdout
+
+
+def test_a_config_file_holds_all_flags(hardneg_command: Command, pairs: Path, tmp_path: Path) -> None:
+    run, out = tmp_path / "run", tmp_path / "train.jsonl"
+    lines = [f"run_dir: {run}", "retriever: bm25", "window: 0:20", "relative-margin: none", "name: mine"]
+    lines += ["num_negatives: 3", "seed: 7", "to: flagembedding", f"output: {out}", "sampler: random"]
+    (tmp_path / "config.yaml").write_text("\n".join(lines) + "\n")
+    config = ["--config", tmp_path / "config.yaml"]
+    mined = hardneg_command("mine", pairs, *config, "--num-negatives", 2)
+    assert mined.returncode == 0, mined.stderr
+    found = hardneg.open_run(run, selection="mine")
+    assert (found.config["window"], found.config["seed"]) == ([0, 20], 7)
+    assert found.negatives.num_rows == 56 * 2
+    assert len(out.read_text().splitlines()) == 56
+    # The same file, and a manifest, do for `select`, which takes what is its own.
+    for name, file in (("file", config[1]), ("manifest", run / "manifest.json")):
+        again = hardneg_command("select", run, "--config", file, "--name", name, "--num-negatives", 2)
+        assert again.returncode == 0, again.stderr
+        assert hardneg.open_run(run, selection=name).negatives.equals(found.negatives)

@@ -41,11 +41,12 @@ def a_case(draw: st.DrawFn) -> tuple[list[Query], list[str], list[int], dict[str
     classes = draw(st.lists(st.integers(-1, NUM_DOCS - 3), min_size=NUM_DOCS, max_size=NUM_DOCS))
     maybe = lambda values: st.one_of(st.none(), values)  # noqa: E731
     window = st.tuples(st.integers(0, 3), maybe(st.integers(4, 8)))
+    low, high = draw(st.tuples(SCORE, SCORE).map(sorted))
     config = {
         "num_negatives": draw(st.sampled_from([1, 2, 3, "all"])),
         "window": draw(maybe(window)),
-        "max_score": draw(maybe(SCORE)),
-        "min_score": draw(maybe(SCORE)),
+        "max_score": draw(maybe(st.just(high))),
+        "min_score": draw(maybe(st.just(low))),
         "margin": draw(maybe(st.sampled_from([0.0, 0.25, 1.0]))),
         "relative_margin": draw(maybe(st.sampled_from([0.0, 0.25, 0.5]))),
         "reference": draw(st.sampled_from(["min", "mean", "max", "each"])),

@@ -59,7 +59,8 @@ def _refuse_missing_scores(selection: SelectedTables, to: str, layout: Layout, f
     way_out = (
         "use --to beir, or select without given negatives and backfill"
         if found.needs_scores
-        else "leave --scores off, or mine with --cross-encoder and --score-by cross_encoder"
+        else "leave --scores off, or select with --given-negatives ignore and no backfill, for those have "
+        "none unless a retriever found them"
     )
     raise InputError(
         f"{to} needs a score for each document, {len(bad):,} have none (first: {doc!r}); {way_out}",

@@ -63,6 +63,7 @@ def excluded_queries(queries: pa.Table, path: Path, threshold: float = 0.8) -> E
             if reason[row] is None:
                 reason[row] = way
                 matched[row] = entries[place].name if way == BY_ID else entries[place].texts[0]
+    _take_twins_along(texts, reason, matched)
     return ExcludedQueries(
         queries=np.array([way is not None for way in reason], np.bool_),
         reason=pa.array(reason, pa.string()),
@@ -70,6 +71,14 @@ def excluded_queries(queries: pa.Table, path: Path, threshold: float = 0.8) -> E
         entries=len(entries),
         unmatched=tuple(entry.line for place, entry in enumerate(entries) if place not in used),
     )
+
+
+def _take_twins_along(texts: Sequence[str], reason: list[str | None], matched: list[str | None]) -> None:
+    """A query of the same text as one that is left out goes with it, whatever its id."""
+    known = {text: matched[row] for row, text in enumerate(texts) if reason[row] is not None}
+    for row, text in enumerate(texts):
+        if reason[row] is None and text in known:
+            reason[row], matched[row] = BY_TEXT, known[text]
 
 
 Matches = tuple[dict[int, int], set[int]]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from hardneg.config import Config
-from hardneg.errors import InputError
+from hardneg.config import Config, Stage
+from hardneg.errors import InputError, UsageError
 from hardneg.plan.retrievers import OwnParts, check_path
 from hardneg.retriever_specs import encode_config_of, parse_retrievers
 from hardneg.select import check
@@ -17,12 +18,50 @@ def foresee(config: Config, own: OwnParts) -> None:
     for spec in specs:
         encode_config_of(spec, config.encode, specs)
         check_path(spec)
+    dense = {spec.name for spec in specs if spec.kind == "dense"}
+    for text in config.encode.prompt:
+        name = text.partition("=")[0].rpartition(":")[0]
+        if name not in dense:
+            raise UsageError(f"prompt {text!r}: {name} takes no prompts; only dense retrievers do")
     retrievers = [spec.name for spec in specs] + [retriever.name for retriever in own.retrievers]
     check(config.select, retrievers, _scorers(config, own))
     for key in ("exclude_docs", "exclude_queries"):
         path = getattr(config.guard, key)
         if path is not None and not Path(path).is_file():
             raise InputError(f"is no file; give --{key.replace('_', '-')} an existing one", file=path)
+
+
+def not_used(config: Config, own: OwnParts) -> list[str]:
+    """A line for each setting that was given and changes nothing."""
+    specs = parse_retrievers(config.search.retriever) if config.search.retriever or not own.retrievers else []
+    dense = [spec for spec in specs if spec.kind == "dense"]
+    lines = [
+        f"{_flag(key)} is not used: no retriever is dense" for key in _given(config.encode, _OF_DENSE, dense)
+    ]
+    if dense and all(spec.target for spec in dense):
+        lines += [
+            f"{_flag(key)} is not used: dense retrievers name theirs"
+            for key in _given(config.encode, ("model",))
+        ]
+    scorer = config.rescore.cross_encoder
+    return lines + [
+        f"{_flag(key)} is not used: there is no --cross-encoder"
+        for key in _given(config.rescore, _OF_CROSS_ENCODER, [scorer] if scorer else [])
+    ]
+
+
+def _given(stage: Stage, keys: Sequence[str], users: Sequence[object] = ()) -> list[str]:
+    """Those of the keys that have another value than by default, where nothing uses them."""
+    fields = type(stage).model_fields
+    return [] if users else [key for key in keys if getattr(stage, key) != fields[key].default]
+
+
+_OF_DENSE = ("model", "query_prompt", "document_prompt")
+_OF_CROSS_ENCODER = ("cross_encoder_output", "cross_encoder_batch_size", "cross_encoder_max_length")
+
+
+def _flag(key: str) -> str:
+    return "--" + key.replace("_", "-")
 
 
 def _scorers(config: Config, own: OwnParts) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hardneg.config import Config
+from hardneg.config import Config, GuardConfig
 from hardneg.files import read_parquet, write_parquet
 from hardneg.fingerprints import digest
 from hardneg.guard import (
@@ -69,7 +69,7 @@ def queries_to_leave_out(prepared: Prepared, config: Config) -> tuple[Bool, list
     if config.guard.exclude_queries is None:
         return np.zeros(count, np.bool_), [None] * count
     path = Path(config.guard.exclude_queries)
-    threshold = config.guard.near_duplicate or 1.0
+    threshold = config.guard.near_duplicate or GuardConfig().near_duplicate  # switched off for positives only
     listed = excluded_queries(prepared.collection.queries, path, threshold)
     prepared.progress.say(
         f"{path}: {listed.entries:,} entries leave out {int(listed.queries.sum()):,} queries"

@@ -29,6 +29,12 @@ def inspect_query(run: RunDirectory, selection: str, query_id: str) -> dict[str,
     of_query = pc.field("query_id") == query_id
     folder = run.selection(selection)
     run.selection_table(selection, "outcomes", ["query_id"])  # says which selections there are, if not this
+    if run.manifest()["selections"][selection].get("search") != run.stage("search").get("fingerprint"):
+        raise InputError(
+            f"selection {selection!r} was made from other candidates than the run's; choose again with "
+            f"`hardneg select {run.path} --name {selection}`",
+            file=run.path,
+        )
     outcome = pq.read_table(folder / "outcomes.parquet", filters=of_query).to_pylist()
     decisions = pq.read_table(folder / "decisions.parquet", filters=of_query).to_pylist()
     candidates = _by_document(_rows(run, run.candidates, query_id))
@@ -56,6 +62,7 @@ def inspect_query(run: RunDirectory, selection: str, query_id: str) -> dict[str,
                 "text": text_of[doc_id],
             }
             for doc_id, facts in candidates.items()
+            if doc_id in decided  # others were found when another selection searched deeper
         ],
     }
 

@@ -8,11 +8,11 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from hardneg.config import Config, nearest
+from hardneg.config import SELECTING, Config, nearest
 from hardneg.errors import UsageError
 from hardneg.fingerprints import digest, file_digest
 from hardneg.plan.choose import Choosing, blocks, choose
-from hardneg.plan.foresee import foresee
+from hardneg.plan.foresee import foresee, not_used
 from hardneg.plan.prepare import Prepared, prepare, reopen, timed
 from hardneg.plan.rescoring import open_scorer, rescore
 from hardneg.plan.retrieve import search, search_fingerprint
@@ -24,7 +24,6 @@ from hardneg.run_directory import RunDirectory
 from hardneg.select import deepest_rank, grid_configs
 from hardneg.select import preview as preview_blocks
 
-SELECTING = ("guard", "select")
 GIVEN_AS_OBJECTS = "its models or retrievers were given as Python objects; mine again with them"
 
 
@@ -41,6 +40,8 @@ def mine(
     run.selection(name)  # refuses a name that cannot be
     config = with_scorer_used(config, own, progress)
     foresee(config, own)
+    for line in not_used(config, own):
+        progress.say(line)
     with run.locked():
         prepared = prepare(source, config, run, progress, own.engine)
         found = sources(prepared, config, own)
@@ -77,9 +78,20 @@ def preview(run: RunDirectory, values: Mapping[str, Any], *, progress: Progress)
     """Yield, hardness and shortfall of a grid of rules; nothing is written but what the guard works out."""
     config = changed_config(run, values)
     prepared = reopen(run, config, progress)
-    choosing = Choosing.of(prepared, config, config.search.depth, None)
+    depth = int(run.stage("search")["depth"])
+    if deepest_rank(config.select.window) > depth:
+        raise UsageError(
+            f"the window reaches beyond the run's depth of {depth:,}; `hardneg select` without --preview "
+            "searches that deep, or mine again with a greater --depth"
+        )
+    grid = grid_configs(config.select, depth)
+    beyond = [name for name, one in grid.items() if deepest_rank(one.window) > depth]
+    if beyond:
+        progress.say(f"left out, since the run's depth is {depth:,}: {', '.join(beyond)}")
+    choosing = Choosing.of(prepared, config, depth, None)
     guarded = (choosing.guarded(block) for block in blocks(prepared, choosing.depth))
-    return preview_blocks(guarded, grid_configs(config.select), choosing.selector)
+    kept = {name: one for name, one in grid.items() if name not in beyond}
+    return preview_blocks(guarded, kept, choosing.selector)
 
 
 def changed_config(run: RunDirectory, values: Mapping[str, Any]) -> Config:
@@ -138,7 +150,10 @@ def select_into(
     if stored.get("fingerprint") == mark and run.selection(name).is_dir():
         progress.say(f"select {name}: unchanged")
         return
-    documents = _document_vectors(found()) if config.select.sampler == "diverse" else None
+    documents = None
+    if config.select.sampler == "diverse":
+        _same_retrievers(prepared, config, found())
+        documents = _document_vectors(found())
     opened: list[Retriever] = []
 
     def retrievers() -> Sequence[Retriever]:
@@ -170,8 +185,10 @@ def _note(run: RunDirectory, config: Config, name: str, mark: str, tables: Mappi
         for stage in SELECTING
         for key, value in getattr(config, stage).model_dump(mode="json").items()
     }
-    numbers = summary(tables["outcomes"], tables["negatives"], shown)
-    run.update(selections={name: {"config": own, "fingerprint": mark, "summary": numbers}})
+    numbers = summary(tables["outcomes"], tables["negatives"], shown, config.select.score_by)
+    made_from = {stage: run.stage(stage)["fingerprint"] for stage in ("read", "search")}
+    entry = {"config": own, "fingerprint": mark, **made_from, "summary": numbers}
+    run.update(selections={name: entry})
 
 
 def _selection_fingerprint(run: RunDirectory, config: Config, depth: int) -> str:
@@ -215,8 +232,8 @@ def _same_retrievers(prepared: Prepared, config: Config, found: Sequence[Source]
     stored = prepared.run.stage("search")["fingerprint"]
     if search_fingerprint(prepared, found, config) != stored:
         raise UsageError(
-            f"{prepared.run.path}: cannot search deeper, for its models or files have changed since, or "
-            "were given as objects; mine again with a greater depth"
+            f"{prepared.run.path}: its candidates cannot be searched deeper, nor their vectors be read: the "
+            "models or files have changed since, or were given as objects; mine again"
         )
 
 

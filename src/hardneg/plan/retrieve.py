@@ -35,9 +35,12 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
     """
     run = prepared.run
     found = search_fingerprint(prepared, sources, config)
-    if run.stage("search").get("fingerprint") == found and run.stage("search")["depth"] >= depth:
-        prepared.progress.say("search: unchanged")
-        return
+    done = run.stage("search")
+    if done.get("fingerprint") == found and done["depth"] >= depth:
+        if not _missing(run, _part_names(prepared)):
+            prepared.progress.say("search: unchanged")
+            return
+        depth = done["depth"]
     plan = {"fingerprint": found, "depth": depth, "queries_a_part": QUERIES_A_PART}
     plan_path = run.candidates / "plan.json"
     if not plan_path.exists() or read_json(plan_path) != plan:
@@ -47,15 +50,30 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
     retrievers = [source.open() for source in sources]
     with timed(run, "search"):
         queries = np.arange(prepared.collection.queries.num_rows, dtype=np.int32)
-        starts = range(0, len(queries), QUERIES_A_PART)
-        parts = {f"part-{n:05d}": queries[start : start + QUERIES_A_PART] for n, start in enumerate(starts)}
-        missing = [name for name in parts if not (run.candidates / f"{name}.parquet").exists()]
+        names = _part_names(prepared)
+        parts = {name: queries[n * QUERIES_A_PART : (n + 1) * QUERIES_A_PART] for n, name in enumerate(names)}
 
         def search_part(name: str) -> None:
             save_block(prepared, search_block(prepared, retrievers, parts[name], depth), name)
 
-        prepared.engine.each(search_part, missing)
+        prepared.engine.each(search_part, _missing(run, names))
     run.finish_stage("search", fingerprint=found, depth=depth, retrievers=[r.name for r in retrievers])
+
+
+def _part_names(prepared: Prepared) -> list[str]:
+    """One for each QUERIES_A_PART queries."""
+    count = -(-prepared.collection.queries.num_rows // QUERIES_A_PART)
+    return [f"part-{number:05d}" for number in range(count)]
+
+
+def _missing(run: RunDirectory, names: Sequence[str]) -> list[str]:
+    return [
+        name
+        for name in names
+        if not (
+            (run.candidates / f"{name}.parquet").exists() and (run.positives / f"{name}.parquet").exists()
+        )
+    ]
 
 
 def search_fingerprint(prepared: Prepared, sources: Sequence[Source], config: Config) -> str:
@@ -116,7 +134,8 @@ def candidate_table(run: RunDirectory) -> pa.Table:
         kept.append(table.filter(pa.array(~np.isin(rows, seen))) if len(seen) else table)
         if name.startswith("deep-"):
             seen = np.union1d(seen, rows)
-    return pa.concat_tables(kept[::-1]).replace_schema_metadata(None)
+    # Parts searched deeper for an earlier selection may lack the scores of a scorer that came later.
+    return pa.concat_tables(kept[::-1], promote_options="default").replace_schema_metadata(None)
 
 
 def deepen(prepared: Prepared, retrievers: Sequence[Retriever], queries: Int32, depth: int) -> str:

@@ -51,6 +51,11 @@ class BadRows:
     def refuse_numbered(self, row: RowError, file_number: int, line: int) -> None:
         self.refuse(row, self._files[file_number], line)
 
+    def forget(self, file: str) -> None:
+        """Take back what was refused of a file that is to be read again."""
+        self._places = {place: None for place in self._places if place[0] != file}
+        self.refused = [row for row in self.refused if row["file"] != file]
+
     def write(self, path: Path) -> None:
         """One JSON object a refused row; where there is none, an older list is removed."""
         if not self.refused:

@@ -20,6 +20,7 @@ from hardneg.read.same_text import named_ids
 from hardneg.read.tables import concatenated
 from hardneg.records import CORPUS, Bool, Collection, ReadReport
 from hardneg.records import QUERIES as FINAL_QUERIES
+from hardneg.texts import normalise
 
 
 def canonicalise(parsed: Parsed, source: str, config: ReadConfig, bad: BadRows) -> Collection:
@@ -36,7 +37,7 @@ def canonicalise(parsed: Parsed, source: str, config: ReadConfig, bad: BadRows) 
     if queries.num_rows == 0 or len(labels) == 0:
         raise InputError(_nothing_left(bad, queries.num_rows), file=source)
     _refuse_without_positives(labels, config, source)
-    keep = _kept_queries(labels, queries.num_rows, config, notes)
+    keep = _kept_queries(labels, queries["text"], config, notes)
     labels, given_labels = labels.filter(keep[labels.query]), given_labels.filter(keep[given_labels.query])
     tables = {
         "qrels": labels.table(queries["query_id"], corpus["doc_id"], with_relevance=True),
@@ -118,9 +119,10 @@ def _final(table: pa.Table, schema: pa.Schema, optional: tuple[str, ...]) -> pa.
 # -- which queries, and what there is ---------------------------------------------------------------
 
 
-def _kept_queries(labels: Labels, num_queries: int, config: ReadConfig, notes: list[str]) -> Bool:
-    """bool (queries,): those that have a judgment; under a limit the first of those with a positive."""
-    keep = np.zeros(num_queries, bool)
+def _kept_queries(labels: Labels, texts: pa.ChunkedArray, config: ReadConfig, notes: list[str]) -> Bool:
+    """bool (queries,): those that have a judgment; under a limit the first of those with a positive, and
+    with them all of the same normalised text, for their positives are no negatives."""
+    keep = np.zeros(len(texts), bool)
     keep[labels.query] = True
     if config.limit_queries is not None:
         with_positive = np.unique(labels.query[is_positive(labels.relevance, config.min_relevance)])
@@ -129,6 +131,13 @@ def _kept_queries(labels: Labels, num_queries: int, config: ReadConfig, notes: l
         notes.append(
             f"limit: the first {int(keep.sum()):,} of {len(with_positive):,} queries with a positive"
         )
+        judged = np.unique(labels.query)
+        normalised = [normalise(text) for text in texts.take(pa.array(judged)).to_pylist()]
+        wanted = {text for text, row in zip(normalised, judged, strict=True) if keep[row]}
+        first = int(keep.sum())
+        keep[judged[[text in wanted for text in normalised]]] = True
+        if keep.sum() > first:
+            notes.append(f"  and {int(keep.sum()) - first:,} more that have the text of one of them")
     return keep
 
 

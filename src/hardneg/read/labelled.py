@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,8 +45,17 @@ class LabelledRow:
 
 def read_labelled(rows: Rows, config: ReadConfig, parsed: Parsed, bad: BadRows) -> None:
     """Add queries, documents, judgments and given negatives to `parsed`."""
+    sink = _filled(_Sink(bad.number_of(rows.name)), rows, config, parsed, bad)
+    if sink.ids.conflicts:
+        # Now that all rows are known, the same text stays whatever their order.
+        bad.forget(rows.name)
+        sink = _filled(_Sink(bad.number_of(rows.name), sink.ids.settled()), rows, config, parsed, bad)
+    sink.hand_over(parsed, rows.name)
+
+
+def _filled(sink: _Sink, rows: Rows, config: ReadConfig, parsed: Parsed, bad: BadRows) -> _Sink:
+    """The sink with all rows that can be used; the others are refused."""
     finder = ColumnFinder(rows, lambda columns: find_roles(columns, config), bad)
-    sink = _Sink(bad.number_of(rows.name))
     shown: set[str] = set()
     for line, row in rows.read(bad):
         roles = finder(row, line)
@@ -59,13 +69,13 @@ def read_labelled(rows: Rows, config: ReadConfig, parsed: Parsed, bad: BadRows) 
             continue
         _note_roles(roles, shown, parsed)
         parsed.first_row = parsed.first_row or _for_people(parsed_row)
-    sink.hand_over(parsed, rows.name)
+    return sink
 
 
 def _note_roles(roles: Roles, shown: set[str], parsed: Parsed) -> None:
     """Say once which column was taken for what."""
     line = roles.shown()
-    if line in shown or len(shown) > 3:
+    if line in shown or len(shown) > 3 or f"columns: {line}" in parsed.notes:
         return
     shown.add(line)
     parsed.notes.append(f"columns: {line}")
@@ -165,22 +175,60 @@ def _optional_id(row: Row, column: str | None) -> str | None:
 # -- all rows ---------------------------------------------------------------------------------------
 
 
+class _Ids:
+    """Which text an id stands for: a row's labels speak of its texts, with an id of another they go astray.
+
+    Held as 64-bit digests, for millions of texts would fill the memory. Of two texts the one of the lower
+    digest stays; `settled` holds those of rows read before, `conflicts` says that it is needed.
+    """
+
+    def __init__(self, settled: Mapping[tuple[str, str], int] | None = None) -> None:
+        self._settled = settled
+        self._lowest: dict[tuple[str, str], int] = {}
+        self.conflicts = False
+
+    def settled(self) -> Mapping[tuple[str, str], int]:
+        return self._lowest
+
+    def check(self, row: LabelledRow) -> None:
+        """Raises RowError where an id of the row stands for another text elsewhere, or in the row itself."""
+        named = [("query", row.query_id, row.query)]
+        named += [("document", one.doc_id, one.text) for one in (*row.positives, *row.negatives)]
+        astray: tuple[str, str] | None = None
+        for kind, name, text in named:
+            if name is None:
+                continue
+            key, digest = (kind, name), _digest(text.strip())
+            known = self._settled if self._settled is not None else self._lowest
+            if known.get(key, digest) != digest:
+                astray = astray or key
+            self._lowest[key] = min(self._lowest.get(key, digest), digest)
+        if astray is not None:
+            self.conflicts = True
+            raise RowError(f"this {astray[0]} id stands there with another text too", row_id=astray[1])
+
+
+def _digest(text: str) -> int:
+    data = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+
+
 class _Sink:
     """Gathers rows into tables; a text or query met before with the same labels is not stored again."""
 
-    def __init__(self, file: int) -> None:
+    def __init__(self, file: int, settled: Mapping[tuple[str, str], int] | None = None) -> None:
         self._file = file
+        self.ids = _Ids(settled)
         self._queries = TableBuilder(QUERIES)
         self._named, self._loose = TableBuilder(DOCUMENTS), TableBuilder(DOCUMENTS)
         self._judgments, self._given = TableBuilder(JUDGMENTS), TableBuilder(GIVEN)
         self._seen: set[tuple[str, ...] | str] = set()
-        self._texts: dict[tuple[str, str], int] = {}
         self._hashed_queries = self._hashed_documents = self._numeric = 0
         self._empty_negatives = self._repeated_queries = self._repeated_documents = 0
 
     def add(self, row: LabelledRow, source: Row, roles: Roles, line: int) -> None:
-        """Raises RowError, and adds nothing, where an id of the row stood for another text before."""
-        self._check_ids(row)
+        """Raises RowError, and adds nothing, where an id of the row stands for another text."""
+        self.ids.check(row)
         query_id = self._add_query(row, source, roles, line)
         self._numeric += any(
             column is not None and isinstance(source[column], int | float)
@@ -193,19 +241,6 @@ class _Sink:
             doc_id = self._add_document(passage, None, row.lang, line)
             self._given.add((query_id, doc_id, passage.place, passage.score, self._file, line))
         self._empty_negatives += row.empty_negatives
-
-    def _check_ids(self, row: LabelledRow) -> None:
-        """A row's labels speak of its texts: with an id that means another text they would go astray."""
-        named = [("query", row.query_id, row.query)]
-        named += [("document", one.doc_id, one.text) for one in (*row.positives, *row.negatives)]
-        new: dict[tuple[str, str], int] = {}
-        for kind, name, text in named:
-            if name is None:
-                continue
-            key, digest = (kind, name), hash(text.strip())  # the hash, for millions of texts fill the memory
-            if self._texts.get(key, new.setdefault(key, digest)) != digest or new[key] != digest:
-                raise RowError(f"this {kind} id stands there before with another text", row_id=name)
-        self._texts.update(new)
 
     def _add_query(self, row: LabelledRow, source: Row, roles: Roles, line: int) -> str:
         query_id = row.query_id or text_id(row.query, "q-")

@@ -46,7 +46,7 @@ def merge_same_id(table: pa.Table, id_column: str, bad: BadRows) -> Merged:
         differing += len({_preference(row) for _, row in same}) > 1
         conflicts += [row for _, row in other]
     for row in sorted(conflicts, key=lambda row: (row[FILE], row[LINE])):
-        reason = "this id stands there before with another text; give each its own"
+        reason = "this id stands there with another text too; give each its own"
         bad.refuse_numbered(RowError(reason, row_id=row[id_column]), row[FILE], row[LINE])
     return Merged(reordered(table, kept), repeats, differing)
 
@@ -76,10 +76,10 @@ Numbered = list[tuple[int, dict[str, Any]]]
 
 
 def _by_text(rows: Numbered) -> tuple[Numbered, Numbered]:
-    """Rows whose text is that of the first, and the others."""
-    first = _whole(rows[0][1])
-    same = [pair for pair in rows if _whole(pair[1]) == first]
-    return same, [pair for pair in rows if _whole(pair[1]) != first]
+    """Rows of one text, the lowest, so that the order of rows decides nothing; and the others."""
+    lowest = min(_whole(row) for _, row in rows)
+    same = [pair for pair in rows if _whole(pair[1]) == lowest]
+    return same, [pair for pair in rows if _whole(pair[1]) != lowest]
 
 
 def _whole(row: dict[str, Any]) -> str:

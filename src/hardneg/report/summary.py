@@ -26,12 +26,15 @@ SNIPPET = 60
 DASH = "-"
 
 
-def summary(outcomes: pa.Table, negatives: pa.Table, timings: Mapping[str, float]) -> dict[str, Any]:
+def summary(
+    outcomes: pa.Table, negatives: pa.Table, timings: Mapping[str, float], score_by: str | None = None
+) -> dict[str, Any]:
     """The numbers of a selection as JSON values, None where there is nothing to take a mean of.
 
     outcomes   `query_id`, `outcome` and a whole-number column for each reason
     negatives  records.NEGATIVES
     timings    stage → seconds, in the order in which they are shown
+    score_by   whose scores all are; None: each its retriever's, which are no one scale and stay apart
     """
     by_outcome = _counts(outcomes["outcome"])
     named = {name: by_outcome.pop(name, 0) for name in OUTCOMES}
@@ -43,7 +46,7 @@ def summary(outcomes: pa.Table, negatives: pa.Table, timings: Mapping[str, float
             "mean_per_query": len(negatives) / len(outcomes) if len(outcomes) else None,
             "sources": sources,
         },
-        "hardness": {"mean_score": _mean(negatives["score"]), "mean_rank": _mean(negatives["rank"])},
+        "hardness": _hardness(negatives, score_by),
         "reasons": _reasons(outcomes),
         "seconds": {stage: float(seconds) for stage, seconds in timings.items()},
     }
@@ -54,6 +57,18 @@ def _counts(column: pa.ChunkedArray) -> dict[str, int]:
     values = column.cast(pa.string()).drop_null()
     counts = {row["values"]: row["counts"] for row in pc.value_counts(values).to_pylist()}
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _hardness(negatives: pa.Table, score_by: str | None) -> dict[str, Any]:
+    """Mean score and mean raw rank."""
+    by_retriever = {
+        name: _mean(negatives.filter(pc.equal(negatives["retriever"], name))["score"])
+        for name in sorted(_counts(negatives["retriever"]))
+    }
+    found = {"mean_score": _mean(negatives["score"]), "mean_rank": _mean(negatives["rank"])}
+    if len(by_retriever) < 2 or score_by is not None:
+        return found
+    return {**found, "mean_score": None, "mean_score_by_retriever": by_retriever}
 
 
 def _mean(column: pa.ChunkedArray) -> float | None:
@@ -81,7 +96,9 @@ def render_summary(found: Mapping[str, Any]) -> str:
     dropped = {name: count for name, count in found["reasons"].items() if name not in CHOSEN}
     kinds = ", ".join(f"{count:,} {name}" for name, count in queries.items() if name != "total" and count)
     sources = ", ".join(f"{count:,} {name}" for name, count in negatives["sources"].items())
-    score, rank = _number(hardness["mean_score"]), _number(hardness["mean_rank"], 1)
+    each = hardness.get("mean_score_by_retriever", {"": hardness["mean_score"]})
+    score = ", ".join(f"{_number(value)} {name}".rstrip() for name, value in each.items())
+    rank = _number(hardness["mean_rank"], 1)
     rows = [
         ("queries", f"{queries['total']:,}" + (f": {kinds}" if kinds else "")),
         ("negatives", f"{negatives['total']:,}" + (f": {sources}" if sources else "")),

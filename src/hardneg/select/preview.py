@@ -27,13 +27,13 @@ GRID: Mapping[str, Mapping[str, Any]] = {
     "window 5:": {"window": "5:"},
     "window 10:": {"window": "10:"},
     "window 30:": {"window": "30:"},
-    "window 10:210, random": {"window": "10:210", "sampler": "random"},
+    "window 10:{end}, random": {"window": "10:{end}", "sampler": "random"},
     "relative margin 0": {"relative_margin": 0.0},
     "relative margin 0.05": {"relative_margin": 0.05},
     "relative margin 0.1": {"relative_margin": 0.1},
     "relative margin 0.05, random": {"relative_margin": 0.05, "sampler": "random"},
 }
-"""Rules that the field uses; each stands for itself, all other rules off."""
+"""Rules that the field uses; each for itself, all others off. {end}: 210, or the depth if less."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,17 @@ class GuardedBlock:
     left_out: Bool | None = None
 
 
-def grid_configs(config: SelectConfig) -> dict[str, SelectConfig]:
+def grid_configs(config: SelectConfig, depth: int) -> dict[str, SelectConfig]:
     """The rules in force (`as configured`), then those of GRID with the rest of the configuration.
 
     Nothing is filled up or dropped: a preview shows how many queries a rule leaves short.
     """
     keep = {**config.model_dump(), "shortfall": "keep"}
     configs = {"as configured": build(SelectConfig, keep)}
+    end = max(11, min(210, depth))
     for name, rule in GRID.items():
-        configs[name] = build(SelectConfig, {**keep, **_OFF, **rule})
+        filled = {key: value.format(end=end) if key == "window" else value for key, value in rule.items()}
+        configs[name.format(end=end)] = build(SelectConfig, {**keep, **_OFF, **filled})
     return configs
 
 

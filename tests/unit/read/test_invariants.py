@@ -125,3 +125,28 @@ def test_every_label_is_kept_or_told(rows: list[dict[str, Any]]) -> None:
     assert counts["queries"] + counts["duplicate queries merged"] == len(rows)
     texts = sum(len(row["pos"]) + len(row.get("neg", [])) for row in rows)
     assert counts["documents"] + counts["duplicate documents merged"] == texts
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "query_id": st.sampled_from("ab"),
+                "query": st.sampled_from("xyz"),
+                "positive": st.sampled_from("pqr"),
+            }
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_of_an_ids_two_texts_the_same_one_stays(rows: list[dict[str, str]], draw: random.Random) -> None:
+    mixed = list(rows)
+    draw.shuffle(mixed)
+    one, other = (hardneg.load(order, on_bad_row="skip") for order in (rows, mixed))
+    assert same(one, other)
+    assert len(one.report.refused) == len(other.report.refused)
+    text = dict(zip(one.queries["query_id"].to_pylist(), one.queries["text"].to_pylist(), strict=True))
+    assert len(one.report.refused) == sum(text.get(row["query_id"]) != row["query"] for row in rows)

@@ -50,6 +50,21 @@ def test_counts_add_up() -> None:
     }
 
 
+def test_scores_of_two_retrievers_are_not_averaged() -> None:
+    both = negatives([0.5, 0.25, 8.0], [1, 2, 3])
+    place = both.column_names.index("retriever")
+    field = both.schema.field("retriever")
+    both = both.set_column(place, field, pa.array(["dense", "dense", "bm25"]).cast(field.type))
+    found = summary(outcomes(), both, {})
+    assert found["hardness"] == {
+        "mean_score": None,
+        "mean_rank": 2.0,
+        "mean_score_by_retriever": {"bm25": 8.0, "dense": 0.375},
+    }
+    assert "mean score 8.0000 bm25, 0.3750 dense, mean raw rank 2.0" in render_summary(found)
+    assert summary(outcomes(), both, {}, "dense")["hardness"]["mean_score"] == (0.5 + 0.25 + 8.0) / 3
+
+
 @pytest.mark.parametrize("scores", [[], [None], [float("nan")]])
 def test_no_negatives_are_no_nan(scores: list[float | None]) -> None:
     found = summary(outcomes(), negatives(scores, [None] * len(scores)), {})

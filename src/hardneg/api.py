@@ -180,7 +180,7 @@ class Mined:
         """What each of a grid of rules would give: yield, hardness, shortfall. Writes nothing."""
         from hardneg.plan.mine import preview
 
-        return preview(self._run, settings, progress=self._progress)
+        return preview(self._run, settings, progress=self._progress, own=self._own)
 
     def inspect(self, query_id: str) -> dict[str, Any]:
         """Every candidate of a query with its ranks, scores, decision and reason."""

@@ -22,6 +22,7 @@ OnBadRow = Literal["fail", "skip"]
 Shortfall = Literal["keep", "drop", "deepen", "backfill"]
 Reference = Literal["min", "mean", "max", "each"]
 SamplerName = Literal["top", "random", "softmax", "simans", "stratified", "diverse"]
+GuardMode = Literal["off", "prior", "fit", "auto"]
 Format = Literal[
     "flagembedding", "st-triplet", "st-n-tuple", "st-labeled-pair", "st-labeled-list", "trec", "beir"
 ]
@@ -155,6 +156,20 @@ class GuardConfig(Stage):
     )
     min_chars: int = Field(0, ge=0, description="Shortest document in characters.")
     same_lang: bool = Field(False, description="Only documents in the query's language (column `lang`).")
+    guard: GuardMode = Field(
+        "auto",
+        description="What judges how likely a candidate is an unlabelled positive: shipped weights (prior), "
+        "weights fitted on the run's labels (fit), what its labels allow (auto), or nothing (off).",
+    )
+    max_miss_rate: float | None = Field(
+        None, gt=0, lt=1, description="Drop likely positives, so that at most this share of them passes."
+    )
+    max_p: float | None = Field(
+        None, gt=0, le=1, description="Drop candidates from this probability of being a positive on."
+    )
+    label_completeness: float | None = Field(
+        None, gt=0, le=1, description="Share of the positives that is labelled; default: estimated."
+    )
 
 
 class SelectConfig(Stage):

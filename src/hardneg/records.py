@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
 NO_DOC = -1
@@ -173,6 +174,18 @@ class Block:
     positive: Int32
     positive_scores: Mapping[str, Float32]
     p_false_negative: Float32
+
+    def rows(self, rows: Int64 | slice) -> Block:
+        """Some of the queries, as wide as the block."""
+        return Block(
+            self.query[rows],
+            self.doc[rows],
+            {name: rank[rows] for name, rank in self.ranks.items()},
+            {name: score[rows] for name, score in self.scores.items()},
+            self.positive[rows],
+            {name: score[rows] for name, score in self.positive_scores.items()},
+            self.p_false_negative[rows],
+        )
 
     @property
     def retrievers(self) -> tuple[str, ...]:

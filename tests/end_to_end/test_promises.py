@@ -152,6 +152,8 @@ def test_other_queries_change_no_querys_draws(tmp_path: Path) -> None:
         q for q, t in zip(data.queries["query_id"].to_pylist(), texts, strict=True) if texts.count(t) == 1
     }
     rows = [[row for row in part if row["query_id"] in alone] for part in rows]
+    for row in (*rows[0], *rows[1]):
+        del row["p_false_negative"]  # fitted on all labels: that is said
     assert rows[0] and rows[0] == rows[1]
 
 

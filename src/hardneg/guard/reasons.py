@@ -19,4 +19,5 @@ REASONS: Mapping[str, str] = {
     "empty": "It has no text.",
     "too_short": "Its text is shorter than the shortest allowed.",
     "other_language": "It is in another language than the query.",
+    "likely_positive": "It is too likely a positive that nobody labelled (--max-miss-rate, --max-p).",
 }

@@ -10,14 +10,17 @@ import numpy as np
 
 from hardneg.config import Config, SelectConfig
 from hardneg.guard import apply_rules, block_of, codes
+from hardneg.guard.fitted import LikelyPositive
 from hardneg.plan.guarding import queries_to_leave_out, rules, text_classes
+from hardneg.plan.judging import Judged, judged
 from hardneg.plan.prepare import Prepared
 from hardneg.plan.retrieve import QUERIES_A_PART, deepen, parts_in_order, read_block
+from hardneg.plan.retrievers import Source
 from hardneg.protocols import Retriever, Rule, Vectors
 from hardneg.read import given_pairs
 from hardneg.records import NO_DOC, Block, Bool, Int32, Pairs
 from hardneg.run_directory import RunDirectory
-from hardneg.select import Corpus, GuardedBlock, Selection, Selector
+from hardneg.select import Corpus, GuardedBlock, Selection, Selector, Tally
 
 DEEPEN_BY = 4
 """A short query is searched to this many times the depth before, until it is full or has seen all."""
@@ -39,10 +42,21 @@ class Choosing:
     left_out: Bool
     left_out_messages: Sequence[str | None]
     documents: Vectors | None
+    judged: Judged | None
 
     @classmethod
-    def of(cls, prepared: Prepared, config: Config, depth: int, documents: Vectors | None) -> Choosing:
+    def of(
+        cls,
+        prepared: Prepared,
+        config: Config,
+        depth: int,
+        found: Callable[[], Sequence[Source]],
+        documents: Vectors | None,
+    ) -> Choosing:
+        """found: the run's retrievers, looked at where the guard judges by their vectors."""
         classes = text_classes(prepared, config)
+        hard = rules(prepared, config, classes)
+        judge = judged(prepared, config, hard, found, depth)
         left_out, messages = queries_to_leave_out(prepared, config)
         count = prepared.collection.queries.num_rows
         nothing = Pairs.from_rows(np.zeros(0, np.int32), np.zeros(0, np.int32), count)
@@ -50,12 +64,13 @@ class Choosing:
             prepared=prepared,
             config=config,
             depth=depth,
-            rules=rules(prepared, config, classes),
+            rules=[*hard, *(judge.rules_of(config.guard) if judge is not None else ())],
             classes=classes.document,
             given=given_pairs(prepared.collection) if config.select.given_negatives == "keep" else nothing,
             left_out=left_out,
             left_out_messages=messages,
             documents=documents,
+            judged=judge,
         )
 
     def selector(self, config: SelectConfig | None = None) -> Selector:
@@ -82,30 +97,40 @@ class Choosing:
             left_out=self.left_out[block.query],
         )
 
-    def select(self, selector: Selector, block: Block) -> Selection:
+    def select(self, selector: Selector, block: Block, with_likely_positives: bool = False) -> Selection:
         one = self.guarded(block)
+        excluded = one.excluded
+        if with_likely_positives:
+            excluded = np.where(excluded == codes(self.rules).index(LikelyPositive.code), 0, excluded)
         return selector.select(
-            block, one.excluded, given=one.given, given_excluded=one.given_excluded, left_out=one.left_out
+            block, excluded, given=one.given, given_excluded=one.given_excluded, left_out=one.left_out
         )
 
 
 def choose(
     choosing: Choosing, retrievers: Searching, rescored: Rescoring, keep: Callable[[Selection], None]
-) -> None:
+) -> dict[str, float | None] | None:
     """Select for all queries, in the order of their rows, giving each block's selection to `keep`.
 
     Under shortfall `deepen` the short ones are searched deeper first, by `retrievers()`, and the new part
     gets its scorer's scores from `rescored(part)`.
+
+    Where likely positives are dropped, returns the hardness of what would have been chosen with them.
     """
     deeper: list[str] = []
     if choosing.config.select.shortfall == "deepen":
         deeper = _deepened(choosing, retrievers, rescored)
     selector = choosing.selector()
+    dropping = LikelyPositive.code in codes(choosing.rules)
+    beside, tally = choosing.selector(), Tally(choosing.config.select)
     progress = choosing.prepared.progress
     with progress.track("select", choosing.prepared.collection.queries.num_rows, "queries") as advance:
-        for block in blocks(choosing.prepared, choosing.depth, deeper):
+        for block in blocks(choosing, deeper):
             keep(choosing.select(selector, block))
+            if dropping:
+                tally.add(choosing.select(beside, block, with_likely_positives=True))
             advance(len(block.query))
+    return tally.hardness() if dropping else None
 
 
 def _deepened(choosing: Choosing, retrievers: Searching, rescored: Rescoring) -> list[str]:
@@ -134,7 +159,7 @@ def _short(choosing: Choosing, deeper: Sequence[str], found: Any) -> Int32:
     found  int64 (queries,): candidates of each query so far; brought up to date
     """
     selector, short = choosing.selector(), []
-    for block in blocks(choosing.prepared, choosing.depth, deeper):
+    for block in blocks(choosing, deeper):
         count = block.present.sum(axis=1)
         grown = count > found[block.query]
         found[block.query] = count
@@ -145,15 +170,21 @@ def _short(choosing: Choosing, deeper: Sequence[str], found: Any) -> Int32:
 # -- blocks -----------------------------------------------------------------------------------------------
 
 
-def blocks(prepared: Prepared, depth: int, deeper: Sequence[str] = ()) -> Iterator[Block]:
-    """The stored parts cut at this depth, by query row; queries searched deeper with all that was found."""
-    deep = [read_block(prepared, name) for name in deeper]
+def blocks(choosing: Choosing, deeper: Sequence[str] = ()) -> Iterator[Block]:
+    """The stored parts cut at the depth, by query row; queries searched deeper with all that was found."""
+    prepared, judge = choosing.prepared, choosing.judged
+    deep = [_judged(judge, read_block(prepared, name), name) for name in deeper]
     for name in parts_in_order(prepared.run):
         if name.startswith("part-"):
-            block = read_block(prepared, name, depth)
+            block = read_block(prepared, name, choosing.depth)
+            block = _judged(judge, block, f"{name}-{choosing.depth}")
             for over in deep:
                 block = overlaid(block, over)
             yield block
+
+
+def _judged(judge: Judged | None, block: Block, name: str) -> Block:
+    return block if judge is None else judge.block(block, name)
 
 
 def overlaid(block: Block, over: Block) -> Block:

@@ -9,7 +9,7 @@ import numpy as np
 
 from hardneg.config import Config, GuardConfig
 from hardneg.files import read_parquet, write_parquet
-from hardneg.fingerprints import digest
+from hardneg.fingerprints import digest, file_digest
 from hardneg.guard import (
     Sketches,
     TextClasses,
@@ -80,3 +80,12 @@ def queries_to_leave_out(prepared: Prepared, config: Config) -> tuple[Bool, list
         for way, matched in zip(listed.reason.to_pylist(), listed.matched.to_pylist(), strict=True)
     ]
     return listed.queries, reasons
+
+
+def list_digests(config: Config) -> dict[str, str]:
+    """What the lists of excluded documents and queries hold."""
+    return {
+        key: file_digest(Path(path))
+        for key in ("exclude_docs", "exclude_queries")
+        if (path := getattr(config.guard, key)) and Path(path).is_file()
+    }

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 from hardneg.config import SELECTING, Config, nearest
 from hardneg.errors import UsageError
-from hardneg.fingerprints import digest, file_digest
+from hardneg.fingerprints import digest
 from hardneg.plan.choose import Choosing, blocks, choose
 from hardneg.plan.foresee import foresee, not_used
+from hardneg.plan.guarding import list_digests
+from hardneg.plan.judging import guard_summary
 from hardneg.plan.prepare import Prepared, prepare, reopen, timed
 from hardneg.plan.rescoring import open_scorer, rescore
-from hardneg.plan.retrieve import search, search_fingerprint
+from hardneg.plan.retrieve import base_parts, search, search_fingerprint
 from hardneg.plan.retrievers import NOTHING_OWN, OwnParts, Source, is_object, sources
 from hardneg.plan.selections import SelectionWriter, replacing_selection
 from hardneg.protocols import Progress, Retriever, Scorer, Vectors
@@ -74,7 +75,9 @@ def select_again(
         select_into(prepared, config, name, found, cache(partial(open_scorer, config, own)))
 
 
-def preview(run: RunDirectory, values: Mapping[str, Any], *, progress: Progress) -> list[dict[str, Any]]:
+def preview(
+    run: RunDirectory, values: Mapping[str, Any], *, progress: Progress, own: OwnParts = NOTHING_OWN
+) -> list[dict[str, Any]]:
     """Yield, hardness and shortfall of a grid of rules; nothing is written but what the guard works out."""
     config = changed_config(run, values)
     prepared = reopen(run, config, progress)
@@ -88,8 +91,9 @@ def preview(run: RunDirectory, values: Mapping[str, Any], *, progress: Progress)
     beyond = [name for name, one in grid.items() if deepest_rank(one.window) > depth]
     if beyond:
         progress.say(f"left out, since the run's depth is {depth:,}: {', '.join(beyond)}")
-    choosing = Choosing.of(prepared, config, depth, None)
-    guarded = (choosing.guarded(block) for block in blocks(prepared, choosing.depth))
+    found = cache(partial(_sources_again, prepared, config, own))
+    choosing = Choosing.of(prepared, config, depth, found, None)
+    guarded = (choosing.guarded(block) for block in blocks(choosing))
     kept = {name: one for name, one in grid.items() if name not in beyond}
     return preview_blocks(guarded, kept, choosing.selector)
 
@@ -119,10 +123,6 @@ def with_scorer_used(config: Config, own: OwnParts, progress: Progress) -> Confi
 def needed_depth(config: Config) -> int:
     """The depth asked for, or as far as the window reaches."""
     return max(config.search.depth, deepest_rank(config.select.window))
-
-
-def base_parts(run: RunDirectory) -> list[str]:
-    return [name for name in run.parts() if name.startswith("part-")]
 
 
 # -- selection --------------------------------------------------------------------------------------------
@@ -167,17 +167,25 @@ def select_into(
             rescore(prepared, ready, config, [part])
 
     with timed(run, f"select {name}"), replacing_selection(run, name) as folder:
-        choosing = Choosing.of(prepared, config, depth, documents)
+        choosing = Choosing.of(prepared, config, depth, found, documents)
         messages = {row: text for row, text in enumerate(choosing.left_out_messages) if text is not None}
         collection = prepared.collection
         query_ids, doc_ids = collection.queries["query_id"], collection.corpus["doc_id"]
         with closing(SelectionWriter(folder, query_ids, doc_ids, messages)) as writer:
-            choose(choosing, retrievers, rescored, writer.add)
+            without = choose(choosing, retrievers, rescored, writer.add)
             tables = writer.finish()
-    _note(run, config, name, mark, tables)
+    guard = guard_summary(choosing.judged, config, tables["negatives"], without)
+    _note(run, config, name, mark, tables, guard)
 
 
-def _note(run: RunDirectory, config: Config, name: str, mark: str, tables: Mapping[str, Any]) -> None:
+def _note(
+    run: RunDirectory,
+    config: Config,
+    name: str,
+    mark: str,
+    tables: Mapping[str, Any],
+    guard: Mapping[str, Any] | None,
+) -> None:
     timings = run.manifest().get("timings", {})
     shown = {k: v for k, v in timings.items() if not k.startswith("select ") or k == f"select {name}"}
     own = {
@@ -186,17 +194,14 @@ def _note(run: RunDirectory, config: Config, name: str, mark: str, tables: Mappi
         for key, value in getattr(config, stage).model_dump(mode="json").items()
     }
     numbers = summary(tables["outcomes"], tables["negatives"], shown, config.select.score_by)
+    if guard is not None:
+        numbers["guard"] = guard
     made_from = {stage: run.stage(stage)["fingerprint"] for stage in ("read", "search")}
     entry = {"config": own, "fingerprint": mark, **made_from, "summary": numbers}
     run.update(selections={name: entry})
 
 
 def _selection_fingerprint(run: RunDirectory, config: Config, depth: int) -> str:
-    lists = {
-        key: file_digest(Path(path))
-        for key in ("exclude_docs", "exclude_queries")
-        if (path := getattr(config.guard, key)) and Path(path).is_file()
-    }
     return digest(
         {
             "search": run.stage("search")["fingerprint"],
@@ -205,14 +210,14 @@ def _selection_fingerprint(run: RunDirectory, config: Config, depth: int) -> str
             "guard": config.guard.model_dump(mode="json"),
             "select": config.select.model_dump(mode="json"),
             "join_title": config.encode.join_title,
-            "lists": lists,
+            "lists": list_digests(config),
         }
     )
 
 
 def _document_vectors(found: Sequence[Source]) -> Vectors | None:
     """The document vectors of the first retriever that has any."""
-    return next((source.documents() for source in found if source.documents is not None), None)
+    return next((source.vectors("document") for source in found if source.vectors is not None), None)
 
 
 # -- going back to the retrievers -------------------------------------------------------------------------

@@ -82,7 +82,7 @@ def _scored(prepared: Prepared, block: Block, scorer: Scorer, texts: pa.ChunkedA
     queries = prepared.collection.queries["text"]
     with prepared.progress.track(f"rescore with {scorer.name}", len(block.query), "queries") as advance:
         for start, path in zip(starts, paths, strict=True):
-            part = _queries(block, start, start + QUERIES_A_SLICE)
+            part = block.rows(slice(start, start + QUERIES_A_SLICE))
             if not path.exists():
                 done = rescore_block(part, scorer, queries, texts, Silent())
                 _save([done.scores[scorer.name], done.positive_scores[scorer.name]], path)
@@ -100,18 +100,3 @@ def _scored(prepared: Prepared, block: Block, scorer: Scorer, texts: pa.ChunkedA
 def _save(scores: list[Float32], path: Path) -> None:
     with replacing(path) as temporary, temporary.open("wb") as handle:
         np.save(handle, np.concatenate(scores, axis=1), allow_pickle=False)
-
-
-def _queries(block: Block, start: int, stop: int) -> Block:
-    """Some of the block's queries, as wide as the block."""
-    part = slice(start, stop)
-    return replace(
-        block,
-        query=block.query[part],
-        doc=block.doc[part],
-        ranks={name: rank[part] for name, rank in block.ranks.items()},
-        scores={name: score[part] for name, score in block.scores.items()},
-        positive=block.positive[part],
-        positive_scores={name: score[part] for name, score in block.positive_scores.items()},
-        p_false_negative=block.p_false_negative[part],
-    )

@@ -46,6 +46,8 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
     if not plan_path.exists() or read_json(plan_path) != plan:
         run.forget_stage("search")
         run.clear(run.candidates, run.positives)
+        if done.get("fingerprint") != found:
+            run.clear(run.guard / "judged")
         write_json(plan, plan_path)
     retrievers = [source.open() for source in sources]
     with timed(run, "search"):
@@ -117,6 +119,11 @@ def read_block(prepared: Prepared, name: str, depth: int = NO_LIMIT) -> Block:
         retrievers=run.stage("search")["retrievers"],
         depth=depth,
     )
+
+
+def base_parts(run: RunDirectory) -> list[str]:
+    """The parts that hold every query once."""
+    return [name for name in run.parts() if name.startswith("part-")]
 
 
 def parts_in_order(run: RunDirectory) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ from hardneg.retriever_specs import RetrieverSpec, encode_config_of, parse_retri
 from hardneg.search.bm25 import K1, B, Bm25Retriever
 from hardneg.search.exact import DenseRetriever
 from hardneg.search.run_file import RunRetriever
-from hardneg.search.tokenize import VERSION as TOKENIZER
 from hardneg.texts import document_texts
+from hardneg.words import VERSION as TOKENIZER
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ class Source:
 
     identity   what decides its candidates besides the tables that were read
     open       makes it; for a dense one this encodes what the store lacks
-    documents  its document vectors, where it has any
+    vectors    its vectors of queries or documents, where it has any
     """
 
     name: str
     identity: Any
     open: Callable[[], Retriever]
-    documents: Callable[[], Vectors] | None = None
+    vectors: Callable[[Kind], Vectors] | None = None
 
 
 def sources(prepared: Prepared, config: Config, own: OwnParts) -> list[Source]:
@@ -111,12 +111,12 @@ def _source(
             {"name": spec.name, "run": file_digest(path)},
             partial(_open_run, prepared, spec.name, path, whole.read.on_bad_row),
         )
-    vectors = partial(_own_vectors, prepared, path, config)
+    vectors = cache(partial(_own_vectors, prepared, path, config))
     return Source(
         spec.name,
         {"name": spec.name, "vectors": own_vectors_fingerprint(path, config.vectors_similarity)},
         lambda: DenseRetriever(spec.name, vectors("query"), vectors("document")),
-        lambda: vectors("document"),
+        vectors,
     )
 
 
@@ -166,12 +166,12 @@ def _dense(prepared: Prepared, spec: RetrieverSpec, config: EncodeConfig, own: O
         "store_dtype": config.store_dtype,
         "join_title": config.join_title,
     }
-    encoded = partial(_encoded, prepared, spec.name, encoder, config)
+    encoded = cache(partial(_encoded, prepared, spec.name, encoder, config))
     return Source(
         spec.name,
         identity,
         lambda: DenseRetriever(spec.name, encoded("query"), encoded("document")),
-        lambda: encoded("document"),
+        encoded,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,6 +104,7 @@ def render_summary(found: Mapping[str, Any]) -> str:
         ("negatives", f"{negatives['total']:,}" + (f": {sources}" if sources else "")),
         ("negatives a query", _number(negatives["mean_per_query"], 2)),
         ("hardness", f"mean score {score}, mean raw rank {rank}"),
+        *_first_labelled("guard", _guard_lines(found.get("guard"))),
         *_first_labelled("not chosen", (f"{count:,} {name}" for name, count in dropped.items())),
         *(
             _first_labelled(
@@ -120,6 +121,23 @@ def render_summary(found: Mapping[str, Any]) -> str:
     for label, value in rows:
         table.add_row(_cell(label), _cell(value))
     return _string(table)
+
+
+def _guard_lines(guard: Mapping[str, Any] | None) -> Iterator[str]:
+    """What the fitted guard says, a line each."""
+    if guard is None:
+        return
+    if (left := guard["false_negatives"]) is not None:
+        by = "the run's own labels" if guard["judged_by"] == "fit" else "shipped weights"
+        yield (
+            f"about {left['share']:.1%} of the mined negatives are false ones ({left['low']:.1%} to "
+            f"{left['high']:.1%}), judged by {by}"
+        )
+    if guard["label_completeness"] is not None:
+        yield f"about {guard['label_completeness']:.0%} of the positives among the candidates are labelled"
+    if (without := guard.get("hardness_without")) is not None:
+        score, rank = _number(without["mean_score"]), _number(without["mean_rank"], 1)
+        yield f"without it the hardness would be: mean score {score}, mean raw rank {rank}"
 
 
 def _first_labelled(label: str, lines: Iterable[str]) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from hardneg.protocols import Progress
 from hardneg.records import NO_DOC, Float32, Int32, Ranking
 from hardneg.search.ordering import sort_keys, unpack
-from hardneg.search.tokenize import words
+from hardneg.words import words
 
 Texts = Sequence[str] | Any
 """A sequence of str, or an Arrow array of strings."""

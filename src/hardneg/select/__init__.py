@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hardneg.select.checks import check
 from hardneg.select.draws import stream_keys, uniforms
-from hardneg.select.preview import GuardedBlock, grid_configs, hardness, preview
+from hardneg.select.preview import GuardedBlock, Tally, grid_configs, preview
 from hardneg.select.reasons import DECISIONS, REASONS, Codes
 from hardneg.select.select import Corpus, Selector
 from hardneg.select.selection import OUTCOMES, SOURCES, Negatives, Positives, Selection
@@ -29,11 +29,11 @@ __all__ = [
     "Positives",
     "Selection",
     "Selector",
+    "Tally",
     "check",
     "decision_table",
     "deepest_rank",
     "grid_configs",
-    "hardness",
     "negative_table",
     "outcome_schema",
     "outcome_table",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,7 @@ def preview(
     `negatives_a_query`, `full_share`; `missing`, how many negatives they lack (None for `all`); hardness
     as `mean_score` and `mean_rank` over the negatives that have them, None where none has.
     """
-    sums = {name: _Sums(config) for name, config in configs.items()}
+    sums = {name: Tally(config) for name, config in configs.items()}
     selectors = {name: selector(config) for name, config in configs.items()}
     for guarded in blocks:
         for name, one in selectors.items():
@@ -90,16 +90,7 @@ def preview(
     return [{"rule": name, **one.row()} for name, one in sums.items()]
 
 
-def hardness(selections: Sequence[Selection]) -> dict[str, float | None]:
-    """Mean score and mean raw rank of the negatives that have one, backfill not counted."""
-    total = _Sums(SelectConfig())
-    for selection in selections:
-        total.add(selection)
-    row = total.row()
-    return {key: row[key] for key in ("mean_score", "mean_rank")}
-
-
-class _Sums:
+class Tally:
     """Adds up selections of one configuration."""
 
     def __init__(self, config: SelectConfig) -> None:
@@ -120,6 +111,10 @@ class _Sums:
         self._score += float(chosen.score[scored].sum(dtype=np.float64))
         self._rank += float(chosen.rank[ranked].sum(dtype=np.float64))
         self._missing += int(selection.missing[selection.outcome != DROPPED].sum())
+
+    def hardness(self) -> dict[str, float | None]:
+        """Mean score and mean raw rank of the negatives that have one, backfill not counted."""
+        return {key: self.row()[key] for key in ("mean_score", "mean_rank")}
 
     def row(self) -> dict[str, Any]:
         count = self._outcomes.tolist()

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from hardneg.config import SelectConfig
-from hardneg.select import GuardedBlock, Selector, grid_configs, hardness, preview
+from hardneg.select import GuardedBlock, Selector, Tally, grid_configs, preview
 
 FOUND = [{"dense": {0: 1.0, 1: 0.75, 2: 0.5}}, {"dense": {3: 0.5}}]
 POSITIVES = [{9: 0.875}, {9: 0.25}]
@@ -52,4 +52,6 @@ def test_the_default_grid_runs_and_starts_with_the_rules_in_force(select: Simple
 
 def test_hardness_leaves_backfill_out(select: SimpleNamespace) -> None:
     found = select.choose(FOUND, POSITIVES, num_negatives=2, shortfall="backfill")
-    assert hardness([found]) == {"mean_score": pytest.approx(0.75), "mean_rank": (1 + 2 + 1) / 3}
+    tally = Tally(SelectConfig())
+    tally.add(found)
+    assert tally.hardness() == {"mean_score": pytest.approx(0.75), "mean_rank": (1 + 2 + 1) / 3}

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from hardneg.search.tokenize import words
+from hardneg.words import words
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,31 @@
+"""The fitted guard: how likely a candidate is a positive without a label."""
+
+from hardneg.guard.fitted.estimate import contamination
+from hardneg.guard.fitted.features import Sight
+from hardneg.guard.fitted.grid import Space
+from hardneg.guard.fitted.judge import Judge, learn, prior_model
+from hardneg.guard.fitted.lexical import Lexical
+from hardneg.guard.fitted.likely_positive import LikelyPositive
+from hardneg.guard.fitted.model import FOLDS, Model
+from hardneg.guard.fitted.others import NEIGHBOURS, Company, Others, near_weights
+from hardneg.guard.fitted.prior import shipped_weights
+from hardneg.guard.fitted.regression import Weights
+
+__all__ = [
+    "FOLDS",
+    "NEIGHBOURS",
+    "Company",
+    "Judge",
+    "Lexical",
+    "LikelyPositive",
+    "Model",
+    "Others",
+    "Sight",
+    "Space",
+    "Weights",
+    "contamination",
+    "learn",
+    "near_weights",
+    "prior_model",
+    "shipped_weights",
+]

@@ -1,0 +1,250 @@
+"""What a candidate looks like beside its query's known positives and its rivals, as numbers without a scale.
+
+Everything is relative to the other candidates of the query (standard deviations from their mean, ranks), so
+that weights fitted with one model mean the same with another. Retrievers are averaged; so are vector spaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hardneg.guard.fitted.grid import GRID, Space, cosines, standardised
+from hardneg.guard.fitted.others import Company
+from hardneg.guard.fitted.regression import Weights
+from hardneg.records import NO_DOC, Block, Bool, Float32, Float64, Int64
+
+FIRST = {
+    "score": "score, in standard deviations of the query's candidates",
+    "below positives": "score less the mean score of the known positives, in the same",
+    "log rank": "logarithm of the rank among candidates that are not known positives",
+    "agreement": "share of the retrievers that found it",
+    "nearest positive": "highest cosine to a known positive, standardised",
+    "mean positive": "mean cosine to the known positives, standardised",
+    "nearest positive, words": "the same of the lexical vectors",
+    "mean positive, words": "the same of the lexical vectors",
+    "query, words": "lexical cosine to the query, standardised",
+    "near queries": "logarithm of 1 + 10 × the weights of near queries that have it as a positive",
+    "nearest query": "the highest of those weights",
+    "popularity": "logarithm of 1 + other queries that have it as a positive",
+    "company": "highest cosine of its labels to those of a known positive",
+    "company, sum": "logarithm of 1 + the sum of those cosines",
+    "known": "logarithm of the number of known positives",
+    "depth of positives": "mean logarithm of 1 + candidates that score above a known positive",
+    "positives in reach": "share of the known positives that score above the last candidate",
+}
+SECOND = {
+    "likely rivals": "mean cosine to the candidates that look like positives at first sight, standardised",
+    "nearest rivals": "mean of the three highest such cosines, each times how likely they look, standardised",
+    "likely rivals, words": "the same of the lexical vectors",
+    "nearest rivals, words": "the same of the lexical vectors",
+}
+COLUMNS = (*FIRST, *SECOND)
+LIKELY = 10
+"""The candidate at this place of the first opinion counts half as a rival."""
+STEPS = 65536
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What features are taken from.
+
+    spaces   vector spaces of the retrievers that have one
+    lexical  the lexical space
+    company  other queries' labels
+    first    weights of the first opinion, over FIRST
+    """
+
+    spaces: Sequence[Space]
+    lexical: Space
+    company: Company
+    first: Weights
+
+
+def features(block: Block, sight: Sight) -> Float32:
+    """float32 (queries, width, FIRST + SECOND): what is known of each candidate, 0 where there is none.
+
+    block.doc holds the candidates that are asked about, block.positive the positives that may be looked at:
+    neither may be among the other.
+    """
+    present = block.doc != NO_DOC
+    order = np.argsort(~present, axis=1, kind="stable")[:, : int(present.sum(axis=1).max(initial=0))]
+    found = _dense_features(_taken(block, order), sight)
+    out = np.zeros((*block.doc.shape, len(COLUMNS)), np.float32)
+    np.put_along_axis(out, order[:, :, None], found, axis=1)
+    return out
+
+
+def _taken(block: Block, order: Int64) -> Block:
+    """The block with its columns in another order, each row its own."""
+    row = np.arange(len(order))[:, None]
+    return replace(
+        block,
+        doc=block.doc[row, order],
+        ranks={name: rank[row, order] for name, rank in block.ranks.items()},
+        scores={name: score[row, order] for name, score in block.scores.items()},
+        p_false_negative=block.p_false_negative[row, order],
+    )
+
+
+def _dense_features(block: Block, sight: Sight) -> Float32:
+    """The same where candidates stand before places without one."""
+    present = block.doc != NO_DOC
+    columns = [*_from_scores(block, present), *_from_others(block, sight.company)]
+    spaces = [*(sight.spaces or [sight.lexical]), sight.lexical]
+    documents = [space.documents(block.doc) for space in spaces]
+    to_positives = [
+        _to_positives(found, space, block) for found, space in zip(documents, spaces, strict=True)
+    ]
+    named = dict(zip(("nearest positive", "mean positive"), _mean_of(to_positives[:-1]), strict=True))
+    named["nearest positive, words"], named["mean positive, words"] = to_positives[-1]
+    query = sight.lexical.queries(block.query)[:, None, :]
+    named["query, words"] = standardised(cosines(documents[-1], query)[..., 0].astype(np.float64), present)
+    values = {**dict(columns), **named}
+    first = np.stack([np.where(present, values[name], 0.0) for name in FIRST], axis=2).astype(np.float32)
+    likely = _likely(sight.first.log_odds(first), present)
+    rivals = [_rivals(found, likely, present) for found in documents]
+    second = [*_mean_of(rivals[:-1]), *rivals[-1]]
+    return np.concatenate([first, np.stack(second, axis=2).astype(np.float32)], axis=2)
+
+
+def _mean_of(pairs: Sequence[tuple[Float64, Float64]]) -> tuple[Float64, Float64]:
+    """The mean over spaces, in their order."""
+    one, two = (sum(values[1:], start=values[0]) / len(values) for values in zip(*pairs, strict=True))
+    return one, two
+
+
+# -- scores and ranks -------------------------------------------------------------------------------------
+
+
+def _from_scores(block: Block, present: Bool) -> list[tuple[str, Float64]]:
+    parts = [_one_retriever(block, name, present) for name in block.retrievers]
+    means = {
+        key: sum((part[key] for part in parts[1:]), start=parts[0][key]) / len(parts) for key in parts[0]
+    }
+    shape = block.doc.shape
+    known = (block.positive != NO_DOC).sum(axis=1)
+    means["known"] = np.broadcast_to(np.log(np.maximum(known, 1))[:, None], shape)
+    for key in ("depth of positives", "positives in reach"):
+        means[key] = np.broadcast_to(means[key], shape)
+    return list(means.items())
+
+
+def _one_retriever(block: Block, name: str, present: Bool) -> dict[str, Float64]:
+    found = present & (block.ranks[name] > 0)
+    score, positive = _stepped(block, name, found)
+    known = (block.positive != NO_DOC) & np.isfinite(positive)
+    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    held = np.where(found, score, np.nan)
+    mean, deviation = _moments(score, found)
+    lowest = np.where(found, score, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    highest = np.where(found, score, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+    filled = np.where(found, score, np.where(np.isfinite(lowest), lowest, 0.0))
+    reference = np.where(known, positive, 0.0).sum(axis=1, keepdims=True) / count
+    reference = np.where(
+        known.any(axis=1, keepdims=True), reference, np.where(np.isfinite(highest), highest, 0.0)
+    )
+    rank = _ranks(block.ranks[name], found)
+    above = (held[:, None, :] > positive[:, :, None]).sum(axis=2)
+    number = found.sum(axis=1, keepdims=True)
+    depth = np.rint(np.log1p(above) * STEPS)
+    return {
+        "score": (filled - mean) / deviation,
+        "below positives": (filled - reference) / deviation,
+        "log rank": np.log(np.where(found, rank, number + 1)),
+        "agreement": found.astype(np.float64),
+        "depth of positives": np.where(known, depth, 0.0).sum(axis=1, keepdims=True) / count / STEPS,
+        "positives in reach": (known & (above < number)).sum(axis=1, keepdims=True) / count,
+    }
+
+
+def _stepped(block: Block, name: str, found: Bool) -> tuple[Float64, Float64]:
+    """Scores of candidates and positives as whole steps of the range of the query's candidates, so that sums
+    of them are exact."""
+    score = np.where(found, block.scores[name], np.nan).astype(np.float64)
+    lowest = np.where(found, score, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    highest = np.where(found, score, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+    lowest = np.where(np.isfinite(lowest), lowest, 0.0)
+    width = np.where(np.isfinite(highest), highest, 0.0) - lowest
+    scale = STEPS / np.where(width > 0, width, 1.0)
+    positive = block.positive_scores[name].astype(np.float64)
+    return np.where(found, _steps((score - lowest) * scale), 0.0), _steps((positive - lowest) * scale)
+
+
+def _steps(values: Float64) -> Float64:
+    out: Float64 = np.rint(np.clip(values, -16.0 * STEPS, 16.0 * STEPS))
+    return out
+
+
+def _moments(values: Float64, present: Bool) -> tuple[Float64, Float64]:
+    """Mean and standard deviation of whole numbers; 1 where all are equal."""
+    count = np.maximum(present.sum(axis=1, keepdims=True), 1)
+    kept = np.where(present, values, 0.0)
+    mean = kept.sum(axis=1, keepdims=True) / count
+    variance = (kept * kept).sum(axis=1, keepdims=True) / count - mean * mean
+    return mean, np.sqrt(np.where(variance > 0, variance, 1.0))
+
+
+def _ranks(rank: np.ndarray[tuple[int, ...], np.dtype[np.int32]], found: Bool) -> Float64:
+    """Ranks counted among those found alone, from 1."""
+    order = np.argsort(np.where(found, rank, np.iinfo(np.int32).max), axis=1, kind="stable")
+    out = np.empty(rank.shape, np.float64)
+    np.put_along_axis(out, order, np.arange(1.0, rank.shape[1] + 1)[None, :], axis=1)
+    return out
+
+
+# -- other queries, positives, rivals ---------------------------------------------------------------------
+
+
+def _from_others(block: Block, company: Company) -> list[tuple[str, Float64]]:
+    total, most = company.near(block)
+    highest, together = company.company(block)
+    return [
+        ("near queries", np.log1p(10 * total)),
+        ("nearest query", most),
+        ("popularity", np.log1p(company.popularity(block))),
+        ("company", highest),
+        ("company, sum", np.log1p(together)),
+    ]
+
+
+def _to_positives(documents: Float32, space: Space, block: Block) -> tuple[Float64, Float64]:
+    """Standardised highest and mean cosine of the candidates to the known positives."""
+    present, known = block.doc != NO_DOC, (block.positive != NO_DOC)[:, None, :]
+    cosine = cosines(documents, space.documents(block.positive)).astype(np.float64)
+    highest = np.where(known, cosine, -np.inf).max(axis=2, initial=-float(GRID * GRID))
+    count = np.maximum(known.sum(axis=2), 1)
+    mean = np.rint(np.where(known, cosine, 0.0).sum(axis=2) / count)
+    return standardised(highest, present), standardised(mean, present)
+
+
+def _likely(opinion: Float64, present: Bool) -> Float64:
+    """How likely each candidate looks beside the one at place LIKELY, in 1/1024: whole numbers."""
+    held = np.where(present, opinion, -np.inf)
+    place = min(LIKELY, held.shape[1])
+    if place == 0:
+        return np.zeros(held.shape)
+    bar = -np.sort(-held, axis=1)[:, place - 1 : place]
+    bar = np.where(np.isfinite(bar), bar, 0.0)
+    return np.where(present, np.rint(1024 / (1 + np.exp(-np.clip(held - bar, -30, 30)))), 0.0)
+
+
+def _rivals(documents: Float32, likely: Float64, present: Bool) -> tuple[Float64, Float64]:
+    """Standardised: the mean cosine to likely candidates, and to the three most likely and nearest."""
+    cosine = cosines(documents, documents).astype(np.float64)
+    width = cosine.shape[1]
+    cosine[:, np.arange(width), np.arange(width)] = 0.0
+    weighted = cosine * likely[:, None, :]
+    total = likely.sum(axis=1, keepdims=True) - likely
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(total > 0, np.rint(weighted.sum(axis=2) / total), 0.0)
+    top = min(3, width)
+    nearest = np.partition(weighted, width - top, axis=2)[:, :, width - top :].sum(axis=2) if top else mean
+    return standardised(mean, present), standardised(np.rint(nearest / 1024), present)
+
+
+def only(block: Block, keep: Bool) -> Block:
+    """The block with NO_DOC where `keep` is false."""
+    return replace(block, doc=np.where(keep, block.doc, np.int32(NO_DOC)))

@@ -1,0 +1,145 @@
+"""Lexical vectors: BM25-weighted words, thrown onto 512 dimensions by random signs.
+
+A cosine of the projections estimates that of the word vectors with a standard error of about 1/√512
+(Johnson-Lindenstrauss; signs as in Achlioptas 2003). A word's signs are the bits of its hash, so that they
+depend on nothing else. Documents and queries have the same weights: saturated term frequency × idf.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from hardneg.files import replacing
+from hardneg.protocols import Progress
+from hardneg.records import Float32, Int32
+from hardneg.words import words
+
+DIMENSION = 512
+SATURATION = 1.2
+"""BM25's k1, without its length normalisation: a cosine sees to that."""
+STEP = 4096
+DOCUMENTS, QUERIES = "lexical-documents.npy", "lexical-queries.npy"
+
+Int8 = npt.NDArray[np.int8]
+
+
+class Lexical:
+    """Vectors as int8, memory-mapped: int8 (documents, DIMENSION) and (queries, DIMENSION)."""
+
+    def __init__(self, documents: Int8, queries: Int8) -> None:
+        self._documents, self._queries = documents, queries
+
+    @classmethod
+    def write(
+        cls, documents: pa.ChunkedArray, queries: pa.ChunkedArray, folder: Path, progress: Progress
+    ) -> None:
+        """Work out the vectors and keep them in the folder."""
+        counted = _document_frequencies(documents)
+        signs = _Signs(counted, len(documents))
+        with progress.track("lexical vectors", len(documents) + len(queries), "texts") as advance:
+            for texts, name in ((documents, DOCUMENTS), (queries, QUERIES)):
+                folder.mkdir(parents=True, exist_ok=True)
+                with replacing(folder / name) as temporary:
+                    out = _on_disk(temporary, len(texts))
+                    for start, part in _parts(texts):
+                        out[start : start + len(part)] = signs.project(part)
+                        advance(len(part))
+                    del out  # written to the file
+
+    @classmethod
+    def open(cls, folder: Path) -> Lexical:
+        documents, queries = (
+            np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in (DOCUMENTS, QUERIES)
+        )
+        return cls(documents, queries)
+
+    @staticmethod
+    def written(folder: Path) -> bool:
+        return (folder / DOCUMENTS).exists() and (folder / QUERIES).exists()
+
+    def document(self, rows: Int32) -> Float32:
+        return np.asarray(self._documents[rows], np.float32)
+
+    def query(self, rows: Int32) -> Float32:
+        return np.asarray(self._queries[rows], np.float32)
+
+
+def _on_disk(path: Path, count: int) -> Int8:
+    open_memmap: Any = np.lib.format.open_memmap
+    created: Int8 = open_memmap(path, "w+", np.int8, (count, DIMENSION))
+    return created
+
+
+def project_all(documents: pa.ChunkedArray, queries: pa.ChunkedArray) -> tuple[Int8, Int8]:
+    """Both in memory."""
+    signs = _Signs(_document_frequencies(documents), len(documents))
+    one, other = (
+        np.concatenate([signs.project(part) for _, part in _parts(texts)]) for texts in (documents, queries)
+    )
+    return one, other
+
+
+def _document_frequencies(documents: pa.ChunkedArray) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for _, part in _parts(documents):
+        for text in part:
+            found.update(set(words(text)))
+    return found
+
+
+def _parts(texts: pa.ChunkedArray) -> Iterator[tuple[int, list[str]]]:
+    for start in range(0, len(texts), STEP):
+        yield start, texts.slice(start, STEP).to_pylist()
+
+
+class _Signs:
+    """Words with their idf and signs. Words are in their own order, so that sums are too."""
+
+    def __init__(self, frequency: Counter[str], num_documents: int) -> None:
+        self._number = {word: number for number, word in enumerate(sorted(frequency))}
+        counts = np.array([frequency[word] for word in self._number], np.float64)
+        self._idf = np.log1p((num_documents - counts + 0.5) / (counts + 0.5))
+        self._bits = _bits(self._number)
+
+    def project(self, texts: list[str]) -> Int8:
+        """int8 (texts, DIMENSION): the direction alone, the longest coordinate well within int8."""
+        from scipy.sparse import csr_matrix
+
+        start, column, value = [0], [], []
+        for text in texts:
+            counted = Counter(words(text))
+            known = sorted(
+                (self._number[word], count) for word, count in counted.items() if word in self._number
+            )
+            column += [number for number, _ in known]
+            value += [count * (SATURATION + 1) / (count + SATURATION) for _, count in known]
+            start.append(len(column))
+        weights = np.array(value, np.float64) * self._idf[np.array(column, np.int64)]
+        shape = (len(texts), len(self._number))
+        matrix = csr_matrix((weights, np.array(column, np.int64), np.array(start, np.int64)), shape=shape)
+        used, place = np.unique(matrix.indices, return_inverse=True)
+        matrix = csr_matrix((weights, place, matrix.indptr), shape=(len(texts), len(used)))
+        signs = np.unpackbits(self._bits[used], axis=1).astype(np.float64) * 2 - 1
+        out = np.asarray(matrix @ signs) if len(used) else np.zeros((len(texts), DIMENSION))
+        norm = np.sqrt((out * out).sum(axis=1, keepdims=True))
+        unit = out / np.maximum(norm, 1e-12) * (127 / 4.5 * np.sqrt(DIMENSION))
+        directions: Int8 = np.clip(np.rint(unit), -127, 127).astype(np.int8)
+        return directions
+
+
+def _bits(vocabulary: Iterable[str]) -> npt.NDArray[np.uint8]:
+    """uint8 (words, DIMENSION / 8)."""
+    size = DIMENSION // 8
+    digests = [
+        hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=size).digest()
+        for word in vocabulary
+    ]
+    return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, size)

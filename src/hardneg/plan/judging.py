@@ -1,0 +1,306 @@
+"""guard: how likely each candidate is a positive that nobody labelled, learned from the run's own labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hardneg.config import Config, GuardConfig
+from hardneg.errors import UsageError
+from hardneg.files import replacing
+from hardneg.fingerprints import digest
+from hardneg.guard import apply_rules
+from hardneg.guard.fitted import (
+    FOLDS,
+    NEIGHBOURS,
+    Company,
+    Judge,
+    Lexical,
+    LikelyPositive,
+    Model,
+    Others,
+    Sight,
+    Space,
+    Weights,
+    contamination,
+    learn,
+    near_weights,
+    prior_model,
+    shipped_weights,
+)
+from hardneg.plan.guarding import list_digests
+from hardneg.plan.prepare import Prepared, timed
+from hardneg.plan.retrieve import base_parts, read_block
+from hardneg.plan.retrievers import Source
+from hardneg.protocols import Kind, Rule, Vectors
+from hardneg.records import NO_DOC, Block, Bool, Float32, Int32
+from hardneg.texts import document_texts, normalise
+
+MOST_QUERIES = 4000
+"""Queries that a run is fitted on, at most; they are chosen by the hash of their text."""
+QUERIES_AT_ONCE = 2048
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Judges the run's blocks and keeps what it said, part by part.
+
+    sight  what the model looks at; opened only for a part that was not judged before
+    rules  the hard exclusions
+    mark   of everything that decides it
+    """
+
+    prepared: Prepared
+    model: Model
+    fold: Int32
+    sight: Callable[[], Sight]
+    rules: Sequence[Rule]
+    mark: str
+
+    def block(self, block: Block, name: str) -> Block:
+        """The block with `p_false_negative`; `name` is the part's, under which log-odds are kept."""
+        path = _folder(self.prepared, self.mark) / f"{name}.npy"
+        if path.exists():
+            log_odds: Float32 = np.load(path, allow_pickle=False)
+        else:
+            judge = Judge(self.sight(), self.model, self.fold)
+            log_odds = judge.log_odds(block, askable(block, self.rules)).astype(np.float32)
+            with replacing(path) as temporary, temporary.open("wb") as handle:
+                np.save(handle, log_odds, allow_pickle=False)
+        chance = self.model.probability(log_odds.astype(np.float64))
+        return replace(block, p_false_negative=chance.astype(np.float32))
+
+    def rules_of(self, config: GuardConfig) -> list[Rule]:
+        """What drops likely positives, where that is asked for.
+
+        Raises UsageError where the labels cannot say which cut keeps to a miss rate.
+        """
+        cut = np.full(len(self.fold), np.inf if config.max_p is None else config.max_p, np.float32)
+        if config.max_miss_rate is not None:
+            model = self.model
+            if not model.held:
+                raise UsageError(
+                    "--max-miss-rate needs labels to keep to it: too few queries here have several "
+                    "positives, one of them found; use --max-p, or --guard fit"
+                )
+            of_fold = model.probability(model.cuts(config.max_miss_rate)).astype(np.float32)
+            cut = np.minimum(cut, of_fold[self.fold])
+        return [LikelyPositive(cut)] if np.isfinite(cut).any() else []
+
+
+def _folder(prepared: Prepared, mark: str) -> Path:
+    return prepared.run.guard / "judged" / mark
+
+
+def askable(block: Block, rules: Sequence[Rule]) -> Bool:
+    """bool (queries, width): candidates that no hard exclusion speaks of."""
+    found: Bool = block.present & (apply_rules(block, rules) == 0)
+    return found
+
+
+def judged(
+    prepared: Prepared,
+    config: Config,
+    rules: Sequence[Rule],
+    found: Callable[[], Sequence[Source]],
+    depth: int,
+) -> Judged | None:
+    """The run's judge, learned where it was not before; None where the guard is off.
+
+    rules  the hard exclusions
+    found  the run's retrievers: their vectors are what similarities are taken in
+    """
+    if config.guard.guard == "off":
+        return None
+    run = prepared.run
+    first, whole = shipped_weights()
+    asked = config.guard.model_dump(mode="json", exclude={"max_miss_rate", "max_p"})
+    mark = digest(
+        {
+            "search": run.stage("search")["fingerprint"],
+            "rescore": run.stage("rescore").get("fingerprint"),
+            "depth": depth,
+            "rules": [asked, list_digests(config)],
+            "join_title": config.encode.join_title,
+            "weights": [first.as_dict(), whole.as_dict()],
+        }
+    )[:20]
+    fold = folds_of(prepared)
+    sight = cache(partial(_sight, prepared, config, found, first))
+    path = _folder(prepared, mark) / "model.npz"
+    if path.exists():
+        model = Model.load(path)
+    else:
+        with timed(run, "guard fit"):
+            model = _learned(prepared, config, sight(), rules, fold, whole, depth)
+        with replacing(path) as temporary, temporary.open("wb") as handle:
+            model.save(handle)
+    return Judged(prepared, model, fold, sight, rules, mark)
+
+
+def _learned(
+    prepared: Prepared,
+    config: Config,
+    sight: Sight,
+    rules: Sequence[Rule],
+    fold: Int32,
+    prior: Weights,
+    depth: int,
+) -> Model:
+    mode = config.guard.guard
+    if mode == "prior":
+        return prior_model(prior)
+    chosen = _sample(fold, prepared)
+    blocks = _sampled(prepared, rules, chosen, depth)
+    return learn(
+        blocks,
+        sight,
+        prior,
+        fold,
+        queries=int(chosen.sum()),
+        must_fit=mode == "fit",
+        completeness=config.guard.label_completeness,
+    )
+
+
+def _sampled(
+    prepared: Prepared, rules: Sequence[Rule], chosen: Bool, depth: int
+) -> Iterator[tuple[Block, Bool]]:
+    for name in base_parts(prepared.run):
+        block = read_block(prepared, name, depth)
+        part = block.rows(np.flatnonzero(chosen[block.query]))
+        if len(part.query):
+            yield part, askable(part, rules)
+
+
+def folds_of(prepared: Prepared) -> Int32:
+    """int32 (queries,): by the hash of the normalised text, so that queries of one text share a fold."""
+    return (_hashes(prepared) % FOLDS).astype(np.int32)
+
+
+def _hashes(prepared: Prepared) -> np.ndarray[tuple[int, ...], np.dtype[np.uint64]]:
+    texts = prepared.collection.queries["text"].to_pylist()
+    digests = (
+        hashlib.blake2b(normalise(text).encode("utf-8", "surrogatepass"), digest_size=8) for text in texts
+    )
+    return np.array([int.from_bytes(one.digest(), "big") for one in digests], np.uint64)
+
+
+def _sample(fold: Int32, prepared: Prepared) -> Bool:
+    """bool (queries,): those with several positives, the MOST_QUERIES of the lowest hashes."""
+    several = np.flatnonzero(prepared.positives.counts >= 2)
+    chosen = np.zeros(len(fold), np.bool_)
+    order = np.argsort(_hashes(prepared)[several] // FOLDS, kind="stable")
+    chosen[several[order[:MOST_QUERIES]]] = True
+    return chosen
+
+
+# -- what it looks at -------------------------------------------------------------------------------------
+
+
+def _sight(
+    prepared: Prepared, config: Config, found: Callable[[], Sequence[Source]], first: Weights
+) -> Sight:
+    lexical = _lexical(prepared, config)
+    words = Space("words", lexical.query, lexical.document)
+    spaces = [_space(source.name, source.vectors) for source in found() if source.vectors is not None]
+    positives = prepared.positives
+    near, weight = _near(prepared, spaces[0] if spaces else words)
+    company = Company(Others(positives, near, weight, prepared.collection.corpus.num_rows))
+    return Sight(tuple(spaces), words, company, first)
+
+
+def _space(name: str, vectors: Callable[[Kind], Vectors]) -> Space:
+    return Space(name, vectors("query").take, vectors("document").take)
+
+
+def _lexical(prepared: Prepared, config: Config) -> Lexical:
+    run = prepared.run
+    mark = digest({"read": prepared.fingerprint, "join_title": config.encode.join_title})
+    if run.stage("lexical vectors").get("fingerprint") != mark or not Lexical.written(run.guard):
+        with timed(run, "lexical vectors"):
+            texts = document_texts(prepared.collection.corpus, config.encode.join_title)
+            Lexical.write(texts, prepared.collection.queries["text"], run.guard, prepared.progress)
+        run.finish_stage("lexical vectors", fingerprint=mark)
+    return Lexical.open(run.guard)
+
+
+def _near(prepared: Prepared, space: Space) -> tuple[Int32, Float32]:
+    """Each query's nearest other queries and their weights: int32 and float32 (queries, NEIGHBOURS)."""
+    run, count = prepared.run, prepared.collection.queries.num_rows
+    mark = digest({"search": run.stage("search")["fingerprint"], "space": space.name})
+    path = run.guard / "near-queries.npz"
+    if run.stage("near queries").get("fingerprint") == mark and path.exists():
+        with np.load(path, allow_pickle=False) as stored:
+            return stored["near"], stored["weight"]
+    with timed(run, "near queries"):
+        near, similarity = _nearest(space, count, prepared)
+        weight = near_weights(similarity)
+        with replacing(path) as temporary, temporary.open("wb") as handle:
+            np.savez(handle, near=near, weight=weight)
+    run.finish_stage("near queries", fingerprint=mark)
+    return near, weight
+
+
+def _nearest(space: Space, count: int, prepared: Prepared) -> tuple[Int32, Float32]:
+    """Rows and cosines of each query's nearest others, the nearest first."""
+    width = min(NEIGHBOURS, max(count - 1, 0))
+    near = np.full((count, width), NO_DOC, np.int32)
+    similarity = np.zeros((count, width), np.float32)
+    with prepared.progress.track("near queries", count, "queries") as advance:
+        for start in range(0, count if width else 0, QUERIES_AT_ONCE):
+            rows = np.arange(start, min(start + QUERIES_AT_ONCE, count), dtype=np.int32)
+            best, row = _nearest_of(space, rows, count, width)
+            near[rows], similarity[rows] = row, best
+            advance(len(rows))
+    return near, similarity
+
+
+def _nearest_of(space: Space, rows: Int32, count: int, width: int) -> tuple[Float32, Int32]:
+    own = space.queries(rows)
+    best = np.full((len(rows), width), -np.inf, np.float32)
+    row = np.full((len(rows), width), NO_DOC, np.int32)
+    for start in range(0, count, QUERIES_AT_ONCE):
+        others = np.arange(start, min(start + QUERIES_AT_ONCE, count), dtype=np.int32)
+        product = own @ space.queries(others).T
+        product[rows[:, None] == others[None, :]] = -np.inf
+        both = np.concatenate([best, product], axis=1)
+        both_row = np.concatenate([row, np.broadcast_to(others, product.shape)], axis=1)
+        top = np.argpartition(-both, width - 1, axis=1)[:, :width]
+        best, row = np.take_along_axis(both, top, axis=1), np.take_along_axis(both_row, top, axis=1)
+    order = np.lexsort((row, -best), axis=1)
+    return np.take_along_axis(best, order, axis=1), np.take_along_axis(row, order, axis=1)
+
+
+# -- what it came to --------------------------------------------------------------------------------------
+
+
+def guard_summary(
+    judge: Judged | None, config: Config, negatives: pa.Table, without: Mapping[str, float | None] | None
+) -> dict[str, Any] | None:
+    """How the guard judged, what is left among the mined negatives by its estimate, and what it cost.
+
+    without  hardness of what would have been chosen had the guard dropped nothing; None where it dropped none
+    """
+    if judge is None:
+        return None
+    mined = negatives.filter(pc.equal(negatives["source"].cast(pa.string()), "mined"))
+    mined = mined.filter(pc.is_valid(mined["p_false_negative"]))
+    ids = mined["query_id"].combine_chunks().cast(pa.string()).dictionary_encode().indices.to_numpy()
+    chance = mined["p_false_negative"].to_numpy().astype(np.float64)
+    model = judge.model
+    left = contamination(chance, ids.astype(np.int64), model.spread)
+    found: dict[str, Any] = {
+        "judged_by": "fit" if model.fitted else "prior",
+        "label_completeness": 1 / (1 + model.ratio) if model.fitted else None,
+        "false_negatives": None if left is None else asdict(left),
+    }
+    return found if without is None else {**found, "hardness_without": dict(without)}

@@ -1,0 +1,174 @@
+"""The fitted guard in a run: it finds hidden positives, keeps to its promises, and says what it did."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hardneg
+from hardneg.errors import UsageError
+
+BM25: dict[str, Any] = {"retriever": "bm25", "relative_margin": None, "depth": 60}
+
+
+def collection(
+    seed: int = 0, known: int = 3, topics: int = 60, order: int = 0
+) -> tuple[dict[str, Any], set[Any]]:
+    """Tables, and the pairs that are positives without a label.
+
+    Topics of seven answers each, of which `known` are labelled, and seven texts that share the query's words
+    but not the answers'.
+    """
+    draw = np.random.default_rng(seed)
+    words = [f"word{number}" for number in range(1500)]
+    common = [f"common{number}" for number in range(40)]
+    corpus, queries, qrels, hidden = [], [], [], set()
+    for topic in range(topics):
+        asked, own = draw.choice(words, 4, replace=False), draw.choice(words, 12, replace=False)
+        queries.append({"query_id": f"q{topic}", "text": " ".join(asked)})
+        for number in range(14):
+            answer = number < 7
+            of_topic = draw.choice(own, 7, replace=False) if answer else draw.choice(words, 7)
+            text = [*draw.choice(asked, 2, replace=False), *of_topic, *draw.choice(common, 4)]
+            name = f"d{topic:02d}-{number:02d}"
+            corpus.append({"doc_id": name, "title": None, "text": " ".join(text)})
+            if number < known:
+                qrels.append({"query_id": f"q{topic}", "doc_id": name, "relevance": 1.0})
+            elif answer:
+                hidden.add((f"q{topic}", name))
+    turn = np.random.default_rng(order)
+    tables = {
+        name: [rows[place] for place in (turn.permutation(len(rows)) if order else range(len(rows)))]
+        for name, rows in (("corpus", corpus), ("queries", queries), ("qrels", qrels))
+    }
+    return tables, hidden
+
+
+def share_hidden(mined: hardneg.Mined, hidden: set[Any]) -> float:
+    rows = mined.negatives.select(["query_id", "doc_id"]).to_pylist()
+    return sum((row["query_id"], row["doc_id"]) in hidden for row in rows) / len(rows)
+
+
+def test_it_finds_what_the_margin_lets_pass(tmp_path: Path) -> None:
+    tables, hidden = collection()
+    mined = hardneg.mine(tables, run_dir=tmp_path / "run", **BM25)
+    before = share_hidden(mined, hidden)
+    margin = share_hidden(mined.select(name="margin", relative_margin=0.05), hidden)
+    guarded = mined.select(name="guarded", max_miss_rate=0.1)
+    assert before > 0.3 and margin > 0.1
+    assert share_hidden(guarded, hidden) < 0.3 * margin
+    summary = guarded.summary
+    assert summary["reasons"]["likely_positive"] > 100
+    assert summary["guard"]["judged_by"] == "fit"
+    assert summary["guard"]["hardness_without"]["mean_score"] > summary["hardness"]["mean_score"]
+
+
+def test_at_most_the_asked_share_of_hidden_positives_passes(tmp_path: Path) -> None:
+    passed, there = 0, 0
+    for seed in range(3):
+        tables, hidden = collection(seed)
+        mined = hardneg.mine(tables, max_miss_rate=0.2, **BM25)
+        for row in mined.decisions.to_pylist():
+            if (row["query_id"], row["doc_id"]) in hidden:
+                there += 1
+                passed += row["reason"] != "likely_positive"
+    assert there > 500 and passed / there <= 0.22
+
+
+def test_the_estimate_is_near_the_truth(tmp_path: Path) -> None:
+    tables, hidden = collection()
+    mined = hardneg.mine(tables, **BM25)
+    said, true = mined.summary["guard"]["false_negatives"], share_hidden(mined, hidden)
+    assert said["low"] <= true <= said["high"]
+    assert abs(said["share"] - true) <= true / 3
+
+
+def test_every_candidate_has_its_probability(tmp_path: Path) -> None:
+    tables, hidden = collection()
+    mined = hardneg.mine(tables, **BM25)
+    rows = mined.decisions.to_pylist()
+    judged = [row for row in rows if row["reason"] not in ("positive", "near_duplicate")]
+    assert all(0 <= row["p_false_negative"] <= 1 for row in judged)
+    assert all(row["p_false_negative"] is None for row in rows if row["reason"] == "positive")
+    chance = np.array([row["p_false_negative"] for row in judged])
+    truth = np.array([(row["query_id"], row["doc_id"]) in hidden for row in judged])
+    assert chance[truth].mean() > 3 * chance[~truth].mean()
+    inspected = mined.inspect("q0")["candidates"]
+    assert any(row["p_false_negative"] is not None for row in inspected)
+
+
+def test_max_p_drops_from_there_on(tmp_path: Path) -> None:
+    tables, _ = collection()
+    mined = hardneg.mine(tables, run_dir=tmp_path / "run", max_p=0.25, **BM25)
+    for row in mined.decisions.to_pylist():
+        if row["p_false_negative"] is not None:
+            assert (row["reason"] == "likely_positive") == (row["p_false_negative"] >= np.float32(0.25))
+
+
+def test_single_positives_are_judged_by_the_shipped_weights(tmp_path: Path) -> None:
+    tables, hidden = collection(known=1)
+    mined = hardneg.mine(tables, run_dir=tmp_path / "run", **BM25)
+    assert mined.summary["guard"]["judged_by"] == "prior"
+    guarded = mined.select(name="guarded", max_p=0.03)
+    assert share_hidden(guarded, hidden) < 0.6 * share_hidden(mined, hidden)
+    with pytest.raises(UsageError, match="--max-miss-rate needs labels"):
+        mined.select(name="none", max_miss_rate=0.1)
+
+
+def test_off_is_off(tmp_path: Path) -> None:
+    tables, _ = collection()
+    mined = hardneg.mine(tables, run_dir=tmp_path / "run", guard="off", **BM25)
+    assert mined.decisions["p_false_negative"].null_count == mined.decisions.num_rows
+    assert "guard" not in mined.summary
+    assert not (tmp_path / "run" / "guard" / "judged").exists()
+
+
+def selection(run: Path, name: str = "default") -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((run / "selections" / name).iterdir())}
+
+
+def test_order_parts_and_blocks_change_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {**BM25, "max_miss_rate": 0.2}
+    hardneg.mine(collection()[0], run_dir=tmp_path / "one", **settings)
+    monkeypatch.setattr("hardneg.guard.fitted.judge.AT_ONCE", 3)
+    monkeypatch.setattr("hardneg.plan.judging.QUERIES_AT_ONCE", 11)
+    two = hardneg.mine(collection(order=5)[0], run_dir=tmp_path / "two", **settings)
+    assert selection(tmp_path / "one") == selection(tmp_path / "two")
+    monkeypatch.setattr("hardneg.plan.retrieve.QUERIES_A_PART", 7)
+    parts = hardneg.mine(collection()[0], run_dir=tmp_path / "parts", **settings)
+    assert parts.decisions.to_pylist() == two.decisions.to_pylist()
+
+
+def test_choosing_again_judges_nothing_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mined = hardneg.mine(collection()[0], run_dir=tmp_path / "run", **BM25)
+
+    def no_more(*_: object, **__: object) -> None:
+        raise AssertionError("judged again")
+
+    monkeypatch.setattr("hardneg.plan.judging.learn", no_more)
+    monkeypatch.setattr("hardneg.plan.judging.Judge", no_more)
+    again = mined.select(name="again", max_p=0.3, num_negatives=2)
+    assert again.summary["guard"]["judged_by"] == "fit"
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["selections"]["again"]["config"]["max_p"] == 0.3
+
+
+def test_a_text_of_two_queries_is_judged_by_weights_that_saw_neither(tmp_path: Path) -> None:
+    from hardneg.config import Config
+    from hardneg.plan.judging import folds_of
+    from hardneg.plan.prepare import reopen
+    from hardneg.progress import Silent
+    from hardneg.run_directory import RunDirectory
+
+    rows = [
+        {"query_id": str(n), "query": text, "positive": f"answer {n}"}
+        for n, text in enumerate(["Same Text", "same  text", "another", "ＳＡＭＥ text"])
+    ]
+    mined = hardneg.mine(rows, run_dir=tmp_path / "run", **BM25)
+    prepared = reopen(RunDirectory(mined.run_dir), Config(), Silent())
+    fold = folds_of(prepared)
+    assert fold[0] == fold[1] == fold[3]

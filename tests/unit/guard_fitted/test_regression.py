@@ -1,0 +1,55 @@
+"""The regression: the likeliest weights, as scikit-learn finds them, and the pull of what is believed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hardneg.guard.fitted.regression import Weights, fit
+
+
+def rows(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    draws = np.random.default_rng(seed)
+    values = draws.normal(size=(count, 3)).astype(np.float32) * [1.0, 3.0, 0.5] + [0.0, 5.0, 0.0]
+    odds = values[:, 0] * 2 - (values[:, 1] - 5) / 3 - 1
+    label = (draws.random(count) < 1 / (1 + np.exp(-odds))).astype(np.float64)
+    return values.astype(np.float32), label, draws.integers(1, 4, count).astype(np.float64)
+
+
+def test_as_scikit_learn_finds_them() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    values, label, share = rows(4000)
+    found = fit(values, label, share, "abc", strength=2.0)
+    scaled = (values - found.mean) / found.scale
+    theirs = LogisticRegression(C=1 / 2.0, tol=1e-10, max_iter=1000).fit(scaled, label, sample_weight=share)
+    assert found.weight == pytest.approx(theirs.coef_[0], abs=1e-5)
+    assert found.intercept == pytest.approx(theirs.intercept_[0], abs=1e-5)
+    assert found.log_odds(values) == pytest.approx(theirs.decision_function(scaled), abs=1e-4)
+
+
+def test_few_rows_stay_at_what_is_believed_and_many_leave_it() -> None:
+    believed = Weights(("a", "b", "c"), np.zeros(3), np.ones(3), np.array([-1.0, 0.0, 0.5]), 0.0)
+    few = fit(*rows(6), "abc", prior=believed, strength=50.0)
+    many = fit(*rows(20_000), "abc", prior=believed, strength=50.0)
+    assert few.weight == pytest.approx(believed.weight, abs=0.3)
+    assert many.weight == pytest.approx([2.0, -1 / 3, 0.0], abs=0.1)
+
+
+def test_a_column_that_never_changes_does_no_harm() -> None:
+    values, label, share = rows(500)
+    values[:, 2] = 7.0
+    assert np.isfinite(fit(values, label, share, "abc").log_odds(values)).all()
+
+
+def test_stored_and_read_again() -> None:
+    found = fit(*rows(500), "abc")
+    again = Weights.from_dict(found.as_dict())
+    assert again.weight == pytest.approx(found.weight, rel=1e-5) and again.columns == ("a", "b", "c")
+
+
+def test_no_shape_changes_a_bit() -> None:
+    found = fit(*rows(500), "abc")
+    values = rows(60, seed=3)[0]
+    assert (found.log_odds(values.reshape(4, 15, 3)).ravel() == found.log_odds(values)).all()
+    assert found.log_odds(values[7]) == found.log_odds(values)[7]

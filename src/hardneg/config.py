@@ -167,6 +167,12 @@ class GuardConfig(Stage):
     max_p: float | None = Field(
         None, gt=0, le=1, description="Drop candidates from this probability of being a positive on."
     )
+    promote: float | None = Field(
+        None, gt=0, le=1, description="Make candidates from this probability on positives, marked `promoted`."
+    )
+    promote_precision: float | None = Field(
+        None, gt=0, le=1, description="The same, from the probability on where this share of them is right."
+    )
     label_completeness: float | None = Field(
         None, gt=0, le=1, description="Share of the positives that is labelled; default: estimated."
     )

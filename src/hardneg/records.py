@@ -57,7 +57,15 @@ DECISIONS = pa.schema(
         ("reason", ID),
     ]
 )
-SELECTED_POSITIVES = pa.schema([("query_id", ID), ("doc_id", ID), ("source", ID), ("score", pa.float32())])
+SELECTED_POSITIVES = pa.schema(
+    [
+        ("query_id", ID),
+        ("doc_id", ID),
+        ("source", ID),
+        ("score", pa.float32()),
+        ("p_false_negative", pa.float32()),  # of promoted ones: how likely they are positives
+    ]
+)
 NEGATIVES = pa.schema(
     [
         ("query_id", ID),

@@ -172,3 +172,29 @@ def test_a_text_of_two_queries_is_judged_by_weights_that_saw_neither(tmp_path: P
     prepared = reopen(RunDirectory(mined.run_dir), Config(), Silent())
     fold = folds_of(prepared)
     assert fold[0] == fold[1] == fold[3]
+
+
+def test_promoted_candidates_become_positives_marked_as_such(tmp_path: Path) -> None:
+    tables, hidden = collection()
+    mined = hardneg.mine(tables, run_dir=tmp_path / "run", **BM25)
+    chosen = mined.select(name="more", promote_precision=0.8, max_p=0.3)
+    promoted = [row for row in chosen.positives.to_pylist() if row["source"] == "promoted"]
+    right = [(row["query_id"], row["doc_id"]) in hidden for row in promoted]
+    assert len(promoted) > 100 and np.mean(right) > 0.7
+    said = chosen.summary["guard"]["promoted"]
+    assert said["total"] == len(promoted) and said["precision"] == pytest.approx(np.mean(right), abs=0.15)
+    reasons = {(row["query_id"], row["doc_id"]): row for row in chosen.decisions.to_pylist()}
+    for row in promoted:
+        decision = reasons[row["query_id"], row["doc_id"]]
+        assert decision["reason"] == "promoted"
+        assert decision["p_false_negative"] == row["p_false_negative"]
+    labelled = [row for row in chosen.positives.to_pylist() if row["source"] == "labelled"]
+    assert {(row["query_id"], row["doc_id"]) for row in labelled} <= {
+        (row["query_id"], row["doc_id"]) for row in tables["qrels"]
+    }
+    assert all(row["p_false_negative"] is None for row in labelled)
+    chosen.to("flagembedding", tmp_path / "train.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    assert sum(len(line["pos"]) for line in lines) == len(promoted) + len(labelled)
+    # Another selection of the run knows nothing of it.
+    assert mined.positives["p_false_negative"].null_count == mined.positives.num_rows

@@ -19,5 +19,6 @@ REASONS: Mapping[str, str] = {
     "empty": "It has no text.",
     "too_short": "Its text is shorter than the shortest allowed.",
     "other_language": "It is in another language than the query.",
+    "promoted": "It is so likely a positive that it was made one (--promote, --promote-precision).",
     "likely_positive": "It is too likely a positive that nobody labelled (--max-miss-rate, --max-p).",
 }

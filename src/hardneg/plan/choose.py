@@ -10,7 +10,7 @@ import numpy as np
 
 from hardneg.config import Config, SelectConfig
 from hardneg.guard import apply_rules, block_of, codes
-from hardneg.guard.fitted import LikelyPositive
+from hardneg.guard.fitted import LIKELY, PROMOTED
 from hardneg.plan.guarding import queries_to_leave_out, rules, text_classes
 from hardneg.plan.judging import Judged, judged
 from hardneg.plan.prepare import Prepared
@@ -101,10 +101,19 @@ class Choosing:
         one = self.guarded(block)
         excluded = one.excluded
         if with_likely_positives:
-            excluded = np.where(excluded == codes(self.rules).index(LikelyPositive.code), 0, excluded)
+            excluded = np.where(excluded == codes(self.rules).index(LIKELY), 0, excluded)
         return selector.select(
             block, excluded, given=one.given, given_excluded=one.given_excluded, left_out=one.left_out
         )
+
+    def with_promoted(self, selection: Selection, block: Block) -> Selection:
+        """The selection with promoted candidates among its positives."""
+        rule = next((rule for rule in self.rules if rule.code == PROMOTED), None)
+        if rule is None:
+            return selection
+        promoted = rule.exclude(block) & block.present
+        score_by = self.config.select.score_by
+        return replace(selection, positives=selection.positives.and_promoted(block, promoted, score_by))
 
 
 def choose(
@@ -121,12 +130,12 @@ def choose(
     if choosing.config.select.shortfall == "deepen":
         deeper = _deepened(choosing, retrievers, rescored)
     selector = choosing.selector()
-    dropping = LikelyPositive.code in codes(choosing.rules)
+    dropping = LIKELY in codes(choosing.rules)
     beside, tally = choosing.selector(), Tally(choosing.config.select)
     progress = choosing.prepared.progress
     with progress.track("select", choosing.prepared.collection.queries.num_rows, "queries") as advance:
         for block in blocks(choosing, deeper):
-            keep(choosing.select(selector, block))
+            keep(choosing.with_promoted(choosing.select(selector, block), block))
             if dropping:
                 tally.add(choosing.select(beside, block, with_likely_positives=True))
             advance(len(block.query))

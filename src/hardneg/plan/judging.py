@@ -20,7 +20,9 @@ from hardneg.fingerprints import digest
 from hardneg.guard import apply_rules
 from hardneg.guard.fitted import (
     FOLDS,
+    LIKELY,
     NEIGHBOURS,
+    PROMOTED,
     Company,
     Judge,
     Lexical,
@@ -64,6 +66,7 @@ class Judged:
     sight: Callable[[], Sight]
     rules: Sequence[Rule]
     mark: str
+    depth: int
 
     def block(self, block: Block, name: str) -> Block:
         """The block with `p_false_negative`; `name` is the part's, under which log-odds are kept."""
@@ -93,7 +96,24 @@ class Judged:
                 )
             of_fold = model.probability(model.cuts(config.max_miss_rate)).astype(np.float32)
             cut = np.minimum(cut, of_fold[self.fold])
-        return [LikelyPositive(cut)] if np.isfinite(cut).any() else []
+        found: list[Rule] = []
+        if (promoted := self.promoted_from(config)) is not None:
+            found.append(LikelyPositive(PROMOTED, np.full(len(self.fold), promoted, np.float32)))
+        return [*found, LikelyPositive(LIKELY, cut)] if np.isfinite(cut).any() else found
+
+    def promoted_from(self, config: GuardConfig) -> float | None:
+        """The probability from which candidates become positives; None where none does."""
+        if config.promote_precision is None:
+            return config.promote
+        chances = [
+            self.block(read_block(self.prepared, name, self.depth), f"{name}-{self.depth}").p_false_negative
+            for name in base_parts(self.prepared.run)
+        ]
+        every = np.sort(np.concatenate([chance[np.isfinite(chance)] for chance in chances]))[::-1]
+        right = np.flatnonzero(
+            np.cumsum(every, dtype=np.float64) >= config.promote_precision * np.arange(1, len(every) + 1)
+        )
+        return float(every[right[-1]]) if len(right) else float(np.inf)
 
 
 def _folder(prepared: Prepared, mark: str) -> Path:
@@ -122,7 +142,9 @@ def judged(
         return None
     run = prepared.run
     first, whole = shipped_weights()
-    asked = config.guard.model_dump(mode="json", exclude={"max_miss_rate", "max_p"})
+    asked = config.guard.model_dump(
+        mode="json", exclude={"max_miss_rate", "max_p", "promote", "promote_precision"}
+    )
     mark = digest(
         {
             "search": run.stage("search")["fingerprint"],
@@ -143,7 +165,7 @@ def judged(
             model = _learned(prepared, config, sight(), rules, fold, whole, depth)
         with replacing(path) as temporary, temporary.open("wb") as handle:
             model.save(handle)
-    return Judged(prepared, model, fold, sight, rules, mark)
+    return Judged(prepared, model, fold, sight, rules, mark, depth)
 
 
 def _learned(
@@ -284,7 +306,7 @@ def _nearest_of(space: Space, rows: Int32, count: int, width: int) -> tuple[Floa
 
 
 def guard_summary(
-    judge: Judged | None, config: Config, negatives: pa.Table, without: Mapping[str, float | None] | None
+    judge: Judged | None, tables: Mapping[str, pa.Table], without: Mapping[str, float | None] | None
 ) -> dict[str, Any] | None:
     """How the guard judged, what is left among the mined negatives by its estimate, and what it cost.
 
@@ -292,6 +314,7 @@ def guard_summary(
     """
     if judge is None:
         return None
+    negatives, positives = tables["negatives"], tables["positives"]
     mined = negatives.filter(pc.equal(negatives["source"].cast(pa.string()), "mined"))
     mined = mined.filter(pc.is_valid(mined["p_false_negative"]))
     ids = mined["query_id"].combine_chunks().cast(pa.string()).dictionary_encode().indices.to_numpy()
@@ -303,4 +326,7 @@ def guard_summary(
         "label_completeness": 1 / (1 + model.ratio) if model.fitted else None,
         "false_negatives": None if left is None else asdict(left),
     }
+    promoted = positives["p_false_negative"].drop_null().to_numpy().astype(np.float64)
+    if len(promoted):
+        found["promoted"] = {"total": len(promoted), "precision": float(promoted.mean())}
     return found if without is None else {**found, "hardness_without": dict(without)}

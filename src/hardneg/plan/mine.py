@@ -174,7 +174,7 @@ def select_into(
         with closing(SelectionWriter(folder, query_ids, doc_ids, messages)) as writer:
             without = choose(choosing, retrievers, rescored, writer.add)
             tables = writer.finish()
-    guard = guard_summary(choosing.judged, config, tables["negatives"], without)
+    guard = guard_summary(choosing.judged, tables, without)
     _note(run, config, name, mark, tables, guard)
 
 

@@ -113,7 +113,7 @@ def _nothing(block: Block, given: Int32, codes: Codes) -> Selection:
         short=np.zeros(0, np.bool_),
         missing=ints,
         negatives=Negatives(ints, ints, ints, small, ints, floats, floats, floats, floats, small),
-        positives=Positives(ints, ints, floats),
+        positives=Positives(ints, ints, floats, floats),
     )
 
 
@@ -176,7 +176,8 @@ def _positives(block: Block, negatives: Negatives, config: SelectConfig) -> Posi
     name = config.score_by or next(iter(block.ranks), None)
     scores = block.positive_scores.get(name) if name is not None else None
     score = np.full(len(row), np.nan, np.float32) if scores is None else scores[row, place]
-    return Positives(query[keep], doc[keep], score[keep])
+    own = np.full(int(np.count_nonzero(keep)), np.nan, np.float32)
+    return Positives(query[keep], doc[keep], score[keep], own)
 
 
 def _messages(

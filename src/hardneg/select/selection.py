@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hardneg.records import Bool, Float32, Int32
+from hardneg.records import Block, Bool, Float32, Int32
 from hardneg.select.reasons import Codes
 
 UInt8 = NDArray[np.uint8]
@@ -54,11 +54,24 @@ class Positives:
 
     query  int32, doc  int32: rows
     score  float32, of `score_by`, without it of the first retriever; NaN where there is none
+    chance float32, of promoted ones how likely they are positives; NaN: the user's own label
     """
 
     query: Int32
     doc: Int32
     score: Float32
+    chance: Float32
+
+    def and_promoted(self, block: Block, promoted: Bool, score_by: str | None) -> Positives:
+        """With these candidates of the block, for the queries that are there; after the user's own."""
+        row, place = np.nonzero(promoted & np.isin(block.query, self.query)[:, None])
+        name = score_by or next(iter(block.ranks))
+        query = np.concatenate([self.query, block.query[row]])
+        order = np.argsort(query, kind="stable")
+        doc = np.concatenate([self.doc, block.doc[row, place]])
+        score = np.concatenate([self.score, block.scores[name][row, place]])
+        chance = np.concatenate([self.chance, block.p_false_negative[row, place]])
+        return Positives(query[order], doc[order], score[order], chance[order])
 
 
 @dataclass(frozen=True)

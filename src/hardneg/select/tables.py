@@ -43,14 +43,15 @@ def decision_table(selection: Selection, query_ids: pa.ChunkedArray, doc_ids: pa
 
 
 def positive_table(selection: Selection, query_ids: pa.ChunkedArray, doc_ids: pa.ChunkedArray) -> pa.Table:
-    """SELECTED_POSITIVES: those that negatives were chosen for, all of source `labelled`."""
+    """SELECTED_POSITIVES: those that negatives were chosen for, and promoted candidates."""
     positives = selection.positives
     return _table(
         SELECTED_POSITIVES,
         query_id=ids(query_ids, positives.query),
         doc_id=ids(doc_ids, positives.doc),
-        source=_named(np.zeros(len(positives.doc), np.int32), ("labelled",)),
+        source=_named(np.isfinite(positives.chance).astype(np.int32), ("labelled", "promoted")),
         score=floats(positives.score),
+        p_false_negative=floats(positives.chance),
     )
 
 

@@ -31,8 +31,9 @@ def queries(rows: dict[str, str]) -> pa.Table:
 def positives(*rows: tuple[Any, ...]) -> pa.Table:
     """(query, document, score[, source])"""
     full = [(q, d, rest[1] if len(rest) > 1 else "labelled", rest[0]) for q, d, *rest in rows]
-    names = SELECTED_POSITIVES.names
-    return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in full], SELECTED_POSITIVES)
+    names = SELECTED_POSITIVES.names[:4]
+    rows = [{**dict(zip(names, row, strict=True)), "p_false_negative": None} for row in full]
+    return pa.Table.from_pylist(rows, SELECTED_POSITIVES)
 
 
 def negatives(*rows: tuple[Any, ...]) -> pa.Table:

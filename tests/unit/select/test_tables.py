@@ -47,8 +47,8 @@ def test_ids_reasons_and_nulls(select: SimpleNamespace) -> None:
     positives = positive_table(found, QUERY_IDS, DOC_IDS)
     assert positives.schema == SELECTED_POSITIVES
     assert positives.to_pylist() == [
-        {"query_id": "qa", "doc_id": "d9", "source": "labelled", "score": 0.375},
-        {"query_id": "qc", "doc_id": "d8", "source": "labelled", "score": 0.75},
+        {"query_id": "qa", "doc_id": "d9", "source": "labelled", "score": 0.375, "p_false_negative": None},
+        {"query_id": "qc", "doc_id": "d8", "source": "labelled", "score": 0.75, "p_false_negative": None},
     ]
     outcomes = outcome_table(found, QUERY_IDS)
     assert outcomes.schema == outcome_schema(found.codes)

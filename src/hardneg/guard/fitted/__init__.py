@@ -5,7 +5,7 @@ from hardneg.guard.fitted.features import Sight
 from hardneg.guard.fitted.grid import Space
 from hardneg.guard.fitted.judge import Judge, learn, prior_model
 from hardneg.guard.fitted.lexical import Lexical
-from hardneg.guard.fitted.likely_positive import LikelyPositive
+from hardneg.guard.fitted.likely_positive import LIKELY, PROMOTED, LikelyPositive
 from hardneg.guard.fitted.model import FOLDS, Model
 from hardneg.guard.fitted.others import NEIGHBOURS, Company, Others, near_weights
 from hardneg.guard.fitted.prior import shipped_weights
@@ -13,7 +13,9 @@ from hardneg.guard.fitted.regression import Weights
 
 __all__ = [
     "FOLDS",
+    "LIKELY",
     "NEIGHBOURS",
+    "PROMOTED",
     "Company",
     "Judge",
     "Lexical",

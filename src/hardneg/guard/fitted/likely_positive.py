@@ -6,15 +6,15 @@ import numpy as np
 
 from hardneg.records import Block, Bool, Float32
 
+LIKELY, PROMOTED = "likely_positive", "promoted"
+
 
 class LikelyPositive:
     """The candidate's probability of being a positive is too high."""
 
-    code = "likely_positive"
-
-    def __init__(self, cut: Float32) -> None:
+    def __init__(self, code: str, cut: Float32) -> None:
         """`cut` is float32 (queries of the run,): the probability from which candidates are left out."""
-        self._cut = cut
+        self.code, self._cut = code, cut
 
     def exclude(self, block: Block) -> Bool:
         with np.errstate(invalid="ignore"):  # NaN: not judged, so not excluded here

@@ -5,7 +5,7 @@ RUN/
 ├── corpus.parquet, queries.parquet, qrels.parquet, given.parquet, refused_rows.jsonl
 ├── candidates/part-00000.parquet     a block of queries each; deep-DEPTH-HASH.parquet: some, searched deeper
 ├── positives/part-00000.parquet      the positives' own scores, same blocks
-├── guard/text_classes.parquet, guard/sketches*.npy
+├── guard/                            text classes, sketches, lexical vectors, near queries, judged/
 └── selections/NAME/{decisions,positives,negatives,outcomes}.parquet
 """
 

@@ -42,13 +42,15 @@ from hardneg.plan.guarding import list_digests
 from hardneg.plan.prepare import Prepared, timed
 from hardneg.plan.retrieve import base_parts, read_block
 from hardneg.plan.retrievers import Source
-from hardneg.protocols import Kind, Rule, Vectors
+from hardneg.protocols import Kind, Progress, Rule, Vectors
 from hardneg.records import NO_DOC, Block, Bool, Float32, Int32
 from hardneg.texts import document_texts, normalise
 
 MOST_QUERIES = 4000
 """Queries that a run is fitted on, at most; they are chosen by the hash of their text."""
 QUERIES_AT_ONCE = 2048
+SHOWN = 6
+"""Weights that are said; all are in the summary."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,19 @@ def judged(
             model = _learned(prepared, config, sight(), rules, fold, whole, depth)
         with replacing(path) as temporary, temporary.open("wb") as handle:
             model.save(handle)
+        _say(model, prepared.progress)
     return Judged(prepared, model, fold, sight, rules, mark, depth)
+
+
+def _say(model: Model, progress: Progress) -> None:
+    """By what likely positives are told, the weightiest first."""
+    if not model.fitted:
+        progress.say("guard: shipped weights, for too few labels here can be left out and looked at")
+        return
+    weighty = sorted(model.mean_weights().items(), key=lambda item: -abs(item[1]))[:SHOWN]
+    progress.say(
+        "guard: fitted on the labels; " + ", ".join(f"{name} {weight:+.2f}" for name, weight in weighty)
+    )
 
 
 def _learned(
@@ -326,6 +340,8 @@ def guard_summary(
         "label_completeness": 1 / (1 + model.ratio) if model.fitted else None,
         "false_negatives": None if left is None else asdict(left),
     }
+    if model.fitted:
+        found["weights"] = {name: round(weight, 4) for name, weight in model.mean_weights().items()}
     promoted = positives["p_false_negative"].drop_null().to_numpy().astype(np.float64)
     if len(promoted):
         found["promoted"] = {"total": len(promoted), "precision": float(promoted.mean())}

@@ -14,7 +14,7 @@ import numpy as np
 from hardneg.guard.fitted.grid import GRID, Space, cosines, standardised
 from hardneg.guard.fitted.others import Company
 from hardneg.guard.fitted.regression import Weights
-from hardneg.records import NO_DOC, Block, Bool, Float32, Float64, Int64
+from hardneg.records import NO_DOC, Block, Bool, Float32, Float64, Int32, Int64
 
 FIRST = {
     "score": "score, in standard deviations of the query's candidates",
@@ -120,11 +120,14 @@ def _mean_of(pairs: Sequence[tuple[Float64, Float64]]) -> tuple[Float64, Float64
 
 
 def _from_scores(block: Block, present: Bool) -> list[tuple[str, Float64]]:
-    parts = [_one_retriever(block, name, present) for name in block.retrievers]
+    """Means over retrievers and scorers; agreement is the retrievers' alone."""
+    parts = [_one_scale(block, name, present) for name in (*block.retrievers, *block.scorers)]
     means = {
         key: sum((part[key] for part in parts[1:]), start=parts[0][key]) / len(parts) for key in parts[0]
     }
     shape = block.doc.shape
+    found = [(block.ranks[name] > 0) for name in block.retrievers]
+    means["agreement"] = np.mean(found, axis=0, dtype=np.float64)
     known = (block.positive != NO_DOC).sum(axis=1)
     means["known"] = np.broadcast_to(np.log(np.maximum(known, 1))[:, None], shape)
     for key in ("depth of positives", "positives in reach"):
@@ -132,8 +135,13 @@ def _from_scores(block: Block, present: Bool) -> list[tuple[str, Float64]]:
     return list(means.items())
 
 
-def _one_retriever(block: Block, name: str, present: Bool) -> dict[str, Float64]:
-    found = present & (block.ranks[name] > 0)
+def _one_scale(block: Block, name: str, present: Bool) -> dict[str, Float64]:
+    """What one retriever's or scorer's scores say; a scorer ranks by its scores."""
+    if name in block.ranks:
+        found, rank = present & (block.ranks[name] > 0), block.ranks[name]
+    else:
+        found = present & np.isfinite(block.scores[name])
+        rank = _by_falling(np.where(found, block.scores[name], -np.inf))
     score, positive = _stepped(block, name, found)
     known = (block.positive != NO_DOC) & np.isfinite(positive)
     count = np.maximum(known.sum(axis=1, keepdims=True), 1)
@@ -146,15 +154,14 @@ def _one_retriever(block: Block, name: str, present: Bool) -> dict[str, Float64]
     reference = np.where(
         known.any(axis=1, keepdims=True), reference, np.where(np.isfinite(highest), highest, 0.0)
     )
-    rank = _ranks(block.ranks[name], found)
+    among = _ranks(rank, found)
     above = (held[:, None, :] > positive[:, :, None]).sum(axis=2)
     number = found.sum(axis=1, keepdims=True)
     depth = np.rint(np.log1p(above) * STEPS)
     return {
         "score": (filled - mean) / deviation,
         "below positives": (filled - reference) / deviation,
-        "log rank": np.log(np.where(found, rank, number + 1)),
-        "agreement": found.astype(np.float64),
+        "log rank": np.log(np.where(found, among, number + 1)),
         "depth of positives": np.where(known, depth, 0.0).sum(axis=1, keepdims=True) / count / STEPS,
         "positives in reach": (known & (above < number)).sum(axis=1, keepdims=True) / count,
     }
@@ -185,6 +192,14 @@ def _moments(values: Float64, present: Bool) -> tuple[Float64, Float64]:
     mean = kept.sum(axis=1, keepdims=True) / count
     variance = (kept * kept).sum(axis=1, keepdims=True) / count - mean * mean
     return mean, np.sqrt(np.where(variance > 0, variance, 1.0))
+
+
+def _by_falling(score: Float32) -> Int32:
+    """Place of each in falling order, from 1; equal ones in the order of the block."""
+    order = np.argsort(-score, axis=1, kind="stable")
+    out = np.empty(score.shape, np.int32)
+    np.put_along_axis(out, order, np.arange(1, score.shape[1] + 1, dtype=np.int32)[None, :], axis=1)
+    return out
 
 
 def _ranks(rank: np.ndarray[tuple[int, ...], np.dtype[np.int32]], found: Bool) -> Float64:

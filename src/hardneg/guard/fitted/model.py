@@ -72,6 +72,11 @@ class Model:
             shift, ratio, spread = stored["numbers"].tolist()
         return cls(folds, shift, ratio, spread, held)
 
+    def mean_weights(self) -> dict[str, float]:
+        """What a column counts, in log-odds for one standard deviation of it; the mean over folds."""
+        mean = np.mean([weights.weight for weights in self.folds], axis=0)
+        return dict(zip(COLUMNS, mean.tolist(), strict=True))
+
     def log_odds(self, values: Float32, fold: Int32) -> Float64:
         """float32 (queries, width, columns), int32 (queries,) → float64 (queries, width)."""
         if not self.fitted:

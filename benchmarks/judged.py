@@ -86,7 +86,7 @@ class Setting:
     def sight(self, first: Weights, dense: bool = True) -> Sight:
         own = self.judged
         space = Space("dense", lambda rows: own.queries[rows], lambda rows: own.documents[rows])
-        lexical = Space("words", own.lexical.query, own.lexical.document)
+        lexical = Space("words", own.lexical.query, own.lexical.document, whole=True)
         company = Company(Others(self.positives, *self.near, len(own.documents)))
         return Sight((space,) if dense else (), lexical, company, first)
 

@@ -125,7 +125,7 @@ def whole_command(found: dict[str, pa.Table], retriever: Any, depth: int, repeat
     with tempfile.TemporaryDirectory() as scratch:
         run = str(Path(scratch) / "run")
         data = hardneg.load(found)
-        hardneg.mine(data, retriever=retriever, run_dir=run, depth=depth, relative_margin=0.05)
+        hardneg.mine(data, retriever=retriever, run_dir=run, depth=depth, relative_margin=0.05, guard="off")
         command = [str(Path(sys.executable).with_name("hardneg")), "select", run, "--sampler", "random"]
         return [
             run_process([*command, "--seed", str(seed), "--name", f"s{seed}", "--quiet"], {})["seconds"]

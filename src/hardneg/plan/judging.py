@@ -46,7 +46,7 @@ from hardneg.protocols import Kind, Progress, Rule, Vectors
 from hardneg.records import NO_DOC, Block, Bool, Float32, Int32
 from hardneg.texts import document_texts, normalise
 
-MOST_QUERIES = 4000
+MOST_QUERIES = 3000
 """Queries that a run is fitted on, at most; they are chosen by the hash of their text."""
 QUERIES_AT_ONCE = 2048
 SHOWN = 6
@@ -246,7 +246,7 @@ def _sight(
     prepared: Prepared, config: Config, found: Callable[[], Sequence[Source]], first: Weights
 ) -> Sight:
     lexical = _lexical(prepared, config)
-    words = Space("words", lexical.query, lexical.document)
+    words = Space("words", lexical.query, lexical.document, whole=True)
     spaces = [_space(source.name, source.vectors) for source in found() if source.vectors is not None]
     positives = prepared.positives
     near, weight = _near(prepared, spaces[0] if spaces else words)

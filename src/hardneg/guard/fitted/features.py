@@ -44,6 +44,8 @@ SECOND = {
 COLUMNS = (*FIRST, *SECOND)
 LIKELY = 10
 """The candidate at this place of the first opinion counts half as a rival."""
+RIVALS = 24
+"""Candidates that likeness is taken to."""
 STEPS = 65536
 
 
@@ -104,8 +106,8 @@ def _dense_features(block: Block, sight: Sight) -> Float32:
     named["query, words"] = standardised(cosines(documents[-1], query)[..., 0].astype(np.float64), present)
     values = {**dict(columns), **named}
     first = np.stack([np.where(present, values[name], 0.0) for name in FIRST], axis=2).astype(np.float32)
-    likely = _likely(sight.first.log_odds(first), present)
-    rivals = [_rivals(found, likely, present) for found in documents]
+    place, likely = _likeliest(sight.first.log_odds(first), present)
+    rivals = [_rivals(found, place, likely, present) for found in documents]
     second = [*_mean_of(rivals[:-1]), *rivals[-1]]
     return np.concatenate([first, np.stack(second, axis=2).astype(np.float32)], axis=2)
 
@@ -235,28 +237,33 @@ def _to_positives(documents: Float32, space: Space, block: Block) -> tuple[Float
     return standardised(highest, present), standardised(mean, present)
 
 
-def _likely(opinion: Float64, present: Bool) -> Float64:
-    """How likely each candidate looks beside the one at place LIKELY, in 1/1024: whole numbers."""
+def _likeliest(opinion: Float64, present: Bool) -> tuple[Int64, Float64]:
+    """Places of the RIVALS likeliest candidates, and how likely each looks beside the one at LIKELY.
+
+    The latter in 1/1024, whole numbers float64 (queries, rivals), 0 where there is none.
+    """
     held = np.where(present, opinion, -np.inf)
-    place = min(LIKELY, held.shape[1])
-    if place == 0:
-        return np.zeros(held.shape)
-    bar = -np.sort(-held, axis=1)[:, place - 1 : place]
+    place = np.argsort(-held, axis=1, kind="stable")[:, :RIVALS]
+    ordered = np.take_along_axis(held, place, axis=1)
+    bar = ordered[:, min(LIKELY, ordered.shape[1]) - 1, None] if ordered.shape[1] else ordered
     bar = np.where(np.isfinite(bar), bar, 0.0)
-    return np.where(present, np.rint(1024 / (1 + np.exp(-np.clip(held - bar, -30, 30)))), 0.0)
+    chance = np.rint(1024 / (1 + np.exp(-np.clip(ordered - bar, -30, 30))))
+    return place, np.where(np.isfinite(ordered), chance, 0.0)
 
 
-def _rivals(documents: Float32, likely: Float64, present: Bool) -> tuple[Float64, Float64]:
+def _rivals(documents: Float32, place: Int64, likely: Float64, present: Bool) -> tuple[Float64, Float64]:
     """Standardised: the mean cosine to likely candidates, and to the three most likely and nearest."""
-    cosine = cosines(documents, documents).astype(np.float64)
-    width = cosine.shape[1]
-    cosine[:, np.arange(width), np.arange(width)] = 0.0
-    weighted = cosine * likely[:, None, :]
-    total = likely.sum(axis=1, keepdims=True) - likely
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(total > 0, np.rint(weighted.sum(axis=2) / total), 0.0)
+    row = np.arange(len(documents))[:, None]
+    cosine = cosines(documents, documents[row, place]).astype(np.float64)
+    cosine[row, place, np.arange(place.shape[1])[None, :]] = 0.0
+    cosine *= likely[:, None, :]
+    own = np.zeros(present.shape)
+    np.put_along_axis(own, place, likely, axis=1)
+    total = likely.sum(axis=1, keepdims=True) - own
+    mean = np.rint(cosine.sum(axis=2) / np.maximum(total, 1.0))
+    width = cosine.shape[2]
     top = min(3, width)
-    nearest = np.partition(weighted, width - top, axis=2)[:, :, width - top :].sum(axis=2) if top else mean
+    nearest = np.partition(cosine, width - top, axis=2)[:, :, width - top :].sum(axis=2) if top else mean
     return standardised(mean, present), standardised(np.rint(nearest / 1024), present)
 
 

@@ -19,30 +19,37 @@ GRID = 1024
 
 def on_grid(vectors: Float32) -> Float32:
     """float32 (..., dimension) → the same directions with length GRID, whole numbers; zero stays zero."""
-    norm = np.sqrt(np.einsum("...j,...j->...", vectors, vectors, dtype=np.float64))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        scaled = vectors * (GRID / norm)[..., None]
-    whole: Float32 = np.rint(np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0)).astype(np.float32)
-    return whole
+    norm = np.sqrt((vectors * vectors).sum(axis=-1, keepdims=True, dtype=np.float32))
+    scale = np.divide(np.float32(GRID), norm, out=np.zeros_like(norm), where=norm > 0)
+    whole: Float32 = vectors * scale
+    return np.rint(whole, out=whole)
 
 
 class Space:
     """Vectors of one kind, for queries and documents: what similarities are taken in.
 
     query, document  int32 rows (n,) → float32 (n, dimension), any length
+    whole            they are whole numbers of one length already, no longer than GRID
     """
 
-    def __init__(self, name: str, query: Callable[[Int32], Float32], document: Callable[[Int32], Float32]):
+    def __init__(
+        self,
+        name: str,
+        query: Callable[[Int32], Float32],
+        document: Callable[[Int32], Float32],
+        whole: bool = False,
+    ) -> None:
         self.name, self._query, self._document = name, query, document
+        self._on_grid: Callable[[Float32], Float32] = (lambda vectors: vectors) if whole else on_grid
 
     def queries(self, rows: Int32) -> Float32:
-        return on_grid(self._query(rows))
+        return self._on_grid(self._query(rows))
 
     def documents(self, rows: Int32) -> Float32:
         """int32 (...) → float32 (..., dimension) on the grid; NO_DOC gives zeros."""
         distinct, place = np.unique(rows, return_inverse=True)
         found = distinct != NO_DOC
-        vectors = on_grid(self._document(distinct[found]))
+        vectors = self._on_grid(self._document(distinct[found]))
         if not found.all():
             vectors = np.concatenate([np.zeros((1, vectors.shape[1]), np.float32), vectors])
         taken: Float32 = vectors[place.reshape(rows.shape)]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -18,9 +22,9 @@ from hardneg.guard.fitted.model import (
     out_of_fold,
 )
 from hardneg.guard.fitted.regression import Weights
-from hardneg.records import Block, Bool, Float32, Float64, Int32
+from hardneg.records import NO_DOC, Block, Bool, Float32, Float64, Int32
 
-EPISODES = 6000
+EPISODES = 4000
 """Of a fit, about: more make it slower and no better."""
 AT_ONCE = 64
 """Queries whose features are worked out at once."""
@@ -37,10 +41,14 @@ class Judge:
     def log_odds(self, block: Block, candidate: Bool) -> Float64:
         """float64 (queries, width), NaN where `candidate` is false."""
         out = np.full(block.doc.shape, np.nan)
-        for part in _parts(len(block.query)):
+
+        def judge(part: slice) -> None:
             one = only(block.rows(part), candidate[part])
             found = self.model.log_odds(features(one, self.sight), self.fold[one.query])
             out[part] = np.where(candidate[part], found, np.nan)
+
+        with _threads() as threads:
+            list(threads.map(judge, _parts(len(block.query))))
         return out
 
 
@@ -70,19 +78,30 @@ def learn(
     """
     per_query = int(np.clip(EPISODES // max(queries, 1), 1, MOST_EPISODES))
     see: Callable[[Block], Float32] = lambda block: features(block, sight)  # noqa: E731
-    rows_of, values_of, number_of, labels = [], [], [], 0.0
-    for block, candidate in blocks:
-        for part in _parts(len(block.query)):
-            one, there = block.rows(part), candidate[part]
-            rows = training_rows(one, there, per_query, see)
-            rows_of.append(rows)
-            several = (one.positive >= 0).sum(axis=1) >= 2
-            values_of.append(see(only(one, there))[there & several[:, None]])
-            number_of.append(np.repeat(one.query[several], there[several].sum(axis=1)))
-            labels += float(rows.share[rows.label > 0].sum())
+    rows_of, values_of, number_of = [], [], []
+
+    def look(block: Block, candidate: Bool, part: slice) -> tuple[Rows, Float32, Int32]:
+        one, there = block.rows(part), candidate[part]
+        several = (one.positive != NO_DOC).sum(axis=1) >= 2
+        rows = training_rows(one, there, per_query, see)
+        return (
+            rows,
+            see(only(one, there))[there & several[:, None]],
+            np.repeat(one.query, (there & several[:, None]).sum(axis=1)),
+        )
+
+    with _threads() as threads:
+        for block, candidate in blocks:
+            for rows, values, number in threads.map(
+                partial(look, block, candidate), _parts(len(block.query))
+            ):
+                rows_of.append(rows)
+                values_of.append(values)
+                number_of.append(number)
     if not rows_of:
         return prior_model(prior)
     rows = Rows.joined(rows_of)
+    labels = float(rows.share[rows.label > 0].sum())
     held = np.unique(rows.query[rows.label > 0])
     if not len(held) or (len(held) < ENOUGH and not must_fit):
         return prior_model(prior)
@@ -90,13 +109,22 @@ def learn(
     unlabelled = np.concatenate(values_of)
     of_fold = fold[np.concatenate(number_of)]
     odds = np.empty(len(unlabelled))
-    for number, weights in enumerate(folds):
-        odds[of_fold == number] = weights.log_odds(unlabelled[of_fold == number])
+    for place, weights in enumerate(folds):
+        odds[of_fold == place] = weights.log_odds(unlabelled[of_fold == place])
     if completeness is None:
         ratio, spread = bound_of_ratio(rows, out_of_fold(rows, fold, folds))
     else:
         ratio, spread = (1 - completeness) / completeness, 1.1
     return Model(folds, matching_shift(odds, ratio, labels), ratio, spread, calibration)
+
+
+@contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    """A thread a core, each with a matrix product of its own: the products here are small."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as threads:
+        yield threads
 
 
 def _parts(count: int) -> list[slice]:

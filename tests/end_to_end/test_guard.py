@@ -198,3 +198,19 @@ def test_promoted_candidates_become_positives_marked_as_such(tmp_path: Path) -> 
     assert sum(len(line["pos"]) for line in lines) == len(promoted) + len(labelled)
     # Another selection of the run knows nothing of it.
     assert mined.positives["p_false_negative"].null_count == mined.positives.num_rows
+
+
+def test_a_rate_that_the_labels_cannot_keep_to_is_refused(tmp_path: Path) -> None:
+    tables, _ = collection(topics=25)
+    mined = hardneg.mine(tables, guard="fit", **BM25)
+    with pytest.raises(UsageError, match="--max-miss-rate 0.01: the labels of too few queries"):
+        mined.select(name="none", max_miss_rate=0.01)
+
+
+def test_a_run_of_two_queries_is_judged(tmp_path: Path) -> None:
+    rows = [
+        {"query": "a river", "positive": ["the river", "a mill"]},
+        {"query": "a mill", "positive": "a river mill"},
+    ]
+    for mode in ("auto", "fit", "prior"):
+        assert hardneg.mine(rows, guard=mode, **BM25).summary["guard"] is not None

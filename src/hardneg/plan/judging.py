@@ -96,7 +96,13 @@ class Judged:
                     "--max-miss-rate needs labels to keep to it: too few queries here have several "
                     "positives, one of them found; use --max-p, or --guard fit"
                 )
-            of_fold = model.probability(model.cuts(config.max_miss_rate)).astype(np.float32)
+            cuts = model.cuts(config.max_miss_rate)
+            if np.isneginf(cuts).any():
+                raise UsageError(
+                    f"--max-miss-rate {config.max_miss_rate:g}: the labels of too few queries can be left out "
+                    "to keep to so low a rate; ask for a higher one, or use --max-p"
+                )
+            of_fold = model.probability(cuts).astype(np.float32)
             cut = np.minimum(cut, of_fold[self.fold])
         found: list[Rule] = []
         if (promoted := self.promoted_from(config)) is not None:

@@ -128,6 +128,9 @@ def fit_model(
 
 
 def fit_rows(rows: Rows, prior: Weights, strength: float = STRENGTH) -> Weights:
+    """The weights; those believed beforehand where there is no held-out positive, or nothing beside one."""
+    if len(np.unique(rows.label)) < 2:
+        return prior
     return fit(rows.values, rows.label, rows.share, COLUMNS, prior=prior, strength=strength)
 
 

@@ -99,8 +99,8 @@ class Judged:
             cuts = model.cuts(config.max_miss_rate)
             if np.isneginf(cuts).any():
                 raise UsageError(
-                    f"--max-miss-rate {config.max_miss_rate:g}: the labels of too few queries can be left out "
-                    "to keep to so low a rate; ask for a higher one, or use --max-p"
+                    f"--max-miss-rate {config.max_miss_rate:g}: the labels of too few queries can be left "
+                    "out to keep to so low a rate; ask for a higher one, or use --max-p"
                 )
             of_fold = model.probability(cuts).astype(np.float32)
             cut = np.minimum(cut, of_fold[self.fold])

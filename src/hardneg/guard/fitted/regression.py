@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,9 @@ import numpy as np
 from hardneg.records import Float32, Float64
 
 ROUNDS = 25
+HALVINGS = 12
+SMALLEST = 0.25
+"""Standard deviation that a column counts as having at least: one that hardly varies gets no great weight."""
 CHUNK = 8192
 
 
@@ -56,40 +59,67 @@ def fit(
     values    float32 (rows, columns)
     label     float64 (rows,), 0 or 1
     share     float64 (rows,), how much each row counts
-    prior     centre of the prior; without one, 0. Its mean and scale are used for standardising
-    strength  precision of the prior on standardised columns: about as many rows as it is worth
+    prior     centre of the prior; without one, 0
+    strength  precision of the prior, on columns standardised by these rows
     """
-    if prior is None:
-        total = share.sum()
-        mean = (share @ values) / total
-        scale = np.sqrt((share @ (values - mean) ** 2) / total)
-        prior = Weights(tuple(columns), mean, np.where(scale > 1e-6, scale, 1.0), np.zeros(len(columns)), 0.0)
-    centre = np.append(prior.weight, 0.0)
+    total = share.sum()
+    mean = (share @ values) / total
+    scale = np.sqrt((share @ (values - mean) ** 2) / total)
+    scale = np.maximum(scale, SMALLEST)
+    own = Weights(tuple(columns), mean, scale, np.zeros(len(columns)), 0.0)
+    weight, centre = np.zeros(len(columns) + 1), np.zeros(len(columns) + 1)
+    if prior is not None:
+        centre[:-1] = prior.weight / prior.scale * scale
     pull = np.append(np.full(len(columns), strength), 0.0)
-    weight = centre.copy()
-    rate = float((share @ label) / share.sum())
+    rate = float((share @ label) / total)
     weight[-1] = np.log(max(rate, 1e-9) / max(1 - rate, 1e-9))
+    rows = _Rows(values, label, share, own)
+    height = rows.height(weight, centre, pull)
     for _ in range(ROUNDS):
-        gradient, curvature = _derivatives(values, label, share, weight, prior)
+        gradient, curvature = rows.derivatives(weight)
         gradient -= pull * (weight - centre)
         step = np.linalg.solve(curvature + np.diag(pull + 1e-9), gradient)
-        weight += step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))
+        for _ in range(HALVINGS):
+            higher = rows.height(weight + step, centre, pull)
+            if higher >= height - 1e-9 * abs(height):
+                break
+            step = step / 2
+        weight, height = weight + step, higher
         if np.abs(step).max() < 1e-9:
             break
-    return Weights(tuple(columns), prior.mean, prior.scale, weight[:-1], float(weight[-1]))
+    return Weights(tuple(columns), mean, scale, weight[:-1], float(weight[-1]))
 
 
-def _derivatives(
-    values: Float32, label: Float64, share: Float64, weight: Float64, prior: Weights
-) -> tuple[Float64, Float64]:
-    """Gradient and negative Hessian of the log-likelihood, a chunk of rows at a time."""
-    size = len(weight)
-    gradient, curvature = np.zeros(size), np.zeros((size, size))
-    for start in range(0, len(label), CHUNK):
-        part = slice(start, start + CHUNK)
-        rows = np.ones((len(label[part]), size))
-        rows[:, :-1] = (values[part] - prior.mean) / prior.scale
-        chance = 1 / (1 + np.exp(-np.clip(rows @ weight, -40, 40)))
-        gradient += rows.T @ (share[part] * (label[part] - chance))
-        curvature += rows.T @ (rows * (share[part] * chance * (1 - chance))[:, None])
-    return gradient, curvature
+@dataclass(frozen=True)
+class _Rows:
+    """Labelled rows, looked at a chunk at a time, standardised by `own`."""
+
+    values: Float32
+    label: Float64
+    share: Float64
+    own: Weights
+
+    def _chunks(self) -> Iterator[tuple[slice, Float64]]:
+        for start in range(0, len(self.label), CHUNK):
+            part = slice(start, start + CHUNK)
+            rows = np.ones((len(self.label[part]), len(self.own.columns) + 1))
+            rows[:, :-1] = (self.values[part] - self.own.mean) / self.own.scale
+            yield part, rows
+
+    def height(self, weight: Float64, centre: Float64, pull: Float64) -> float:
+        """The logarithm of the posterior, but for a constant."""
+        total = 0.0
+        for part, rows in self._chunks():
+            odds = rows @ weight
+            total += float(self.share[part] @ (self.label[part] * odds - np.logaddexp(0.0, odds)))
+        return total - float(pull @ (weight - centre) ** 2) / 2
+
+    def derivatives(self, weight: Float64) -> tuple[Float64, Float64]:
+        """Gradient and negative Hessian of the log-likelihood."""
+        size = len(weight)
+        gradient, curvature = np.zeros(size), np.zeros((size, size))
+        for part, rows in self._chunks():
+            chance = 1 / (1 + np.exp(-np.clip(rows @ weight, -40, 40)))
+            gradient += rows.T @ (self.share[part] * (self.label[part] - chance))
+            curvature += rows.T @ (rows * (self.share[part] * chance * (1 - chance))[:, None])
+        return gradient, curvature

@@ -32,6 +32,13 @@ def text_id(text: str, prefix: str) -> str:
     return prefix + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
 
 
+def text_number(text: str) -> int:
+    """A text as a number of 64 bits: the same text, the same number, in every process."""
+    return int.from_bytes(
+        hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
+    )
+
+
 def take(texts: pa.ChunkedArray, rows: npt.NDArray[np.integer[Any]]) -> pa.Array:
     """The texts of these rows, in their order, without the copy of the whole column that Arrow's makes."""
     order = np.argsort(rows, kind="stable")

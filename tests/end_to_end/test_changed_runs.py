@@ -131,6 +131,8 @@ def test_vectors_that_changed_are_not_used_with_the_old_candidates(tmp_path: Pat
     np.save(folder / "documents.npy", np.load(folder / "documents.npy")[::-1])
     with pytest.raises(UsageError, match="changed since"):
         mined.select(name="after", sampler="diverse")
+    with pytest.raises(UsageError, match="changed since"):
+        mined.select(name="judged", near_duplicate=0.9)
 
 
 def test_a_preview_says_what_it_cannot_show(tmp_path: Path) -> None:

@@ -97,13 +97,12 @@ class Choosing:
             left_out=self.left_out[block.query],
         )
 
-    def select(self, selector: Selector, block: Block, with_likely_positives: bool = False) -> Selection:
-        one = self.guarded(block)
+    def select(self, selector: Selector, one: GuardedBlock, with_likely_positives: bool = False) -> Selection:
         excluded = one.excluded
         if with_likely_positives:
             excluded = np.where(excluded == codes(self.rules).index(LIKELY), 0, excluded)
         return selector.select(
-            block, excluded, given=one.given, given_excluded=one.given_excluded, left_out=one.left_out
+            one.block, excluded, given=one.given, given_excluded=one.given_excluded, left_out=one.left_out
         )
 
     def with_promoted(self, selection: Selection, block: Block) -> Selection:
@@ -135,9 +134,10 @@ def choose(
     progress = choosing.prepared.progress
     with progress.track("select", choosing.prepared.collection.queries.num_rows, "queries") as advance:
         for block in blocks(choosing, deeper):
-            keep(choosing.with_promoted(choosing.select(selector, block), block))
+            one = choosing.guarded(block)
+            keep(choosing.with_promoted(choosing.select(selector, one), block))
             if dropping:
-                tally.add(choosing.select(beside, block, with_likely_positives=True))
+                tally.add(choosing.select(beside, one, with_likely_positives=True))
             advance(len(block.query))
     return tally.hardness() if dropping else None
 
@@ -172,7 +172,7 @@ def _short(choosing: Choosing, deeper: Sequence[str], found: Any) -> Int32:
         count = block.present.sum(axis=1)
         grown = count > found[block.query]
         found[block.query] = count
-        short.append(block.query[choosing.select(selector, block).short & grown])
+        short.append(block.query[choosing.select(selector, choosing.guarded(block)).short & grown])
     return np.concatenate(short) if short else np.zeros(0, np.int32)
 
 

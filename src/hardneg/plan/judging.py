@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
@@ -43,8 +42,8 @@ from hardneg.plan.prepare import Prepared, timed
 from hardneg.plan.retrieve import base_parts, read_block
 from hardneg.plan.retrievers import Source
 from hardneg.protocols import Kind, Progress, Rule, Vectors
-from hardneg.records import NO_DOC, Block, Bool, Float32, Int32
-from hardneg.texts import document_texts, normalise
+from hardneg.records import NO_DOC, Block, Bool, Float32, Int32, Int64
+from hardneg.texts import document_texts, normalise, take, text_number
 
 MOST_QUERIES = 3000
 """Queries that a run is fitted on, at most; they are chosen by the hash of their text."""
@@ -200,7 +199,7 @@ def _learned(
     mode = config.guard.guard
     if mode == "prior":
         return prior_model(prior)
-    chosen = _sample(fold, prepared)
+    chosen = _sample(prepared)
     blocks = _sampled(prepared, rules, chosen, depth)
     return learn(
         blocks,
@@ -225,23 +224,22 @@ def _sampled(
 
 def folds_of(prepared: Prepared) -> Int32:
     """int32 (queries,): by the hash of the normalised text, so that queries of one text share a fold."""
-    return (_hashes(prepared) % FOLDS).astype(np.int32)
+    return (_hashes(prepared, np.arange(prepared.collection.queries.num_rows)) % FOLDS).astype(np.int32)
 
 
-def _hashes(prepared: Prepared) -> np.ndarray[tuple[int, ...], np.dtype[np.uint64]]:
-    texts = prepared.collection.queries["text"].to_pylist()
-    digests = (
-        hashlib.blake2b(normalise(text).encode("utf-8", "surrogatepass"), digest_size=8) for text in texts
-    )
-    return np.array([int.from_bytes(one.digest(), "big") for one in digests], np.uint64)
+def _hashes(prepared: Prepared, rows: Int64) -> np.ndarray[tuple[int, ...], np.dtype[np.uint64]]:
+    texts = take(prepared.collection.queries["text"], rows).to_pylist()
+    return np.array([text_number(normalise(text)) for text in texts], np.uint64)
 
 
-def _sample(fold: Int32, prepared: Prepared) -> Bool:
+def _sample(prepared: Prepared) -> Bool:
     """bool (queries,): those with several positives, the MOST_QUERIES of the lowest hashes."""
-    several = np.flatnonzero(prepared.positives.counts >= 2)
-    chosen = np.zeros(len(fold), np.bool_)
-    order = np.argsort(_hashes(prepared)[several] // FOLDS, kind="stable")
-    chosen[several[order[:MOST_QUERIES]]] = True
+    counts = prepared.positives.counts
+    chosen = counts >= 2
+    several = np.flatnonzero(chosen)
+    if len(several) > MOST_QUERIES:
+        order = np.argsort(_hashes(prepared, several) // FOLDS, kind="stable")
+        chosen[several[order[MOST_QUERIES:]]] = False
     return chosen
 
 

@@ -152,12 +152,10 @@ def select_into(
         return
     documents = None
     if config.select.sampler == "diverse":
-        _same_retrievers(prepared, config, found())
         documents = _document_vectors(found())
     opened: list[Retriever] = []
 
     def retrievers() -> Sequence[Retriever]:
-        _same_retrievers(prepared, config, found())
         opened[:] = opened or [source.open() for source in found()]
         return opened
 
@@ -224,12 +222,17 @@ def _document_vectors(found: Sequence[Source]) -> Vectors | None:
 
 
 def _sources_again(prepared: Prepared, config: Config, own: OwnParts) -> list[Source]:
-    """The retrievers of a finished run. Raises UsageError where they were objects that are not at hand."""
+    """The retrievers of a finished run.
+
+    Raises UsageError where they were objects that are not at hand, or are not those of the candidates.
+    """
     named = (config.encode.model, config.rescore.cross_encoder)
     gone = [name for name in named if name is not None and is_object(name) and name not in own.models]
     if gone or not (config.search.retriever or own.retrievers):
         raise UsageError(f"{prepared.run.path}: {GIVEN_AS_OBJECTS}")
-    return sources(prepared, config, own)
+    found = sources(prepared, config, own)
+    _same_retrievers(prepared, config, found)
+    return found
 
 
 def _same_retrievers(prepared: Prepared, config: Config, found: Sequence[Source]) -> None:
@@ -249,7 +252,6 @@ def _search_deeper(
     scorer: Callable[[], Scorer | None],
     depth: int,
 ) -> None:
-    _same_retrievers(prepared, config, found)
     search(prepared, found, depth, config)
     ready = scorer()
     if ready is not None:

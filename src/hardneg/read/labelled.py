@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from hardneg.read.roles import Roles, find_roles
 from hardneg.read.rows import Row, Rows
 from hardneg.read.tables import TableBuilder, json_text
 from hardneg.read.values import as_id, as_number, as_text, describe, is_blank
-from hardneg.texts import text_id
+from hardneg.texts import text_id, text_number
 
 
 @dataclass(frozen=True)
@@ -198,7 +197,7 @@ class _Ids:
         for kind, name, text in named:
             if name is None:
                 continue
-            key, digest = (kind, name), _digest(text.strip())
+            key, digest = (kind, name), text_number(text.strip())
             known = self._settled if self._settled is not None else self._lowest
             if known.get(key, digest) != digest:
                 astray = astray or key
@@ -206,11 +205,6 @@ class _Ids:
         if astray is not None:
             self.conflicts = True
             raise RowError(f"this {astray[0]} id stands there with another text too", row_id=astray[1])
-
-
-def _digest(text: str) -> int:
-    data = text.encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
 class _Sink:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hardneg.guard.fitted.grid import GRID, Space, cosines, standardised
+from hardneg.guard.fitted.grid import GRID, Space, cosines, moments, standardised
 from hardneg.guard.fitted.others import Company
 from hardneg.guard.fitted.regression import Weights
 from hardneg.records import NO_DOC, Block, Bool, Float32, Float64, Int32, Int64
@@ -148,7 +148,7 @@ def _one_scale(block: Block, name: str, present: Bool) -> dict[str, Float64]:
     known = (block.positive != NO_DOC) & np.isfinite(positive)
     count = np.maximum(known.sum(axis=1, keepdims=True), 1)
     held = np.where(found, score, np.nan)
-    mean, deviation = _moments(score, found)
+    mean, deviation = moments(score, found)
     lowest = np.where(found, score, np.inf).min(axis=1, keepdims=True, initial=np.inf)
     highest = np.where(found, score, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
     filled = np.where(found, score, np.where(np.isfinite(lowest), lowest, 0.0))
@@ -185,15 +185,6 @@ def _stepped(block: Block, name: str, found: Bool) -> tuple[Float64, Float64]:
 def _steps(values: Float64) -> Float64:
     out: Float64 = np.rint(np.clip(values, -16.0 * STEPS, 16.0 * STEPS))
     return out
-
-
-def _moments(values: Float64, present: Bool) -> tuple[Float64, Float64]:
-    """Mean and standard deviation of whole numbers; 1 where all are equal."""
-    count = np.maximum(present.sum(axis=1, keepdims=True), 1)
-    kept = np.where(present, values, 0.0)
-    mean = kept.sum(axis=1, keepdims=True) / count
-    variance = (kept * kept).sum(axis=1, keepdims=True) / count - mean * mean
-    return mean, np.sqrt(np.where(variance > 0, variance, 1.0))
 
 
 def _by_falling(score: Float32) -> Int32:

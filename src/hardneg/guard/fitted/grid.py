@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hardneg.records import NO_DOC, Float32, Float64, Int32
+from hardneg.records import NO_DOC, Bool, Float32, Float64, Int32
 
 GRID = 1024
 
@@ -63,17 +63,21 @@ def cosines(left: Float32, right: Float32) -> Float32:
     return product
 
 
-def standardised(values: Float64, present: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Float64:
+def standardised(values: Float64, present: Bool) -> Float64:
     """Values of whole numbers (queries, width) less their row's mean, over its standard deviation.
 
     Sums of whole numbers are exact in float64, so the width of the block changes nothing. 0 where nothing is
     present or all are equal.
     """
+    mean, deviation = moments(values, present)
+    out: Float64 = np.where(present, (values - mean) / deviation, 0.0)
+    return out
+
+
+def moments(values: Float64, present: Bool) -> tuple[Float64, Float64]:
+    """Mean and standard deviation of the whole numbers of each row; 1 where all are equal."""
     count = np.maximum(present.sum(axis=1, keepdims=True), 1)
     kept = np.where(present, values, 0.0)
     mean = kept.sum(axis=1, keepdims=True) / count
-    square = (kept * kept).sum(axis=1, keepdims=True) / count
-    deviation = np.sqrt(np.maximum(square - mean * mean, 0.0))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        out: Float64 = np.where(deviation > 0, (kept - mean) / deviation, 0.0)
-    return np.where(present, out, 0.0)
+    variance = (kept * kept).sum(axis=1, keepdims=True) / count - mean * mean
+    return mean, np.sqrt(np.where(variance > 0, variance, 1.0))

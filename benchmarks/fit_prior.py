@@ -44,9 +44,8 @@ def _fitted(every: Sequence[Setting], first: Weights, columns: Sequence[str]) ->
         labels.append(one.hidden[there].astype(np.float64))
         alike = sum(other.judged.name == one.judged.name for other in every)
         shares.append(np.full(len(found), 20000.0 / len(found) / alike))
-    return fit(
-        np.concatenate(values), np.concatenate(labels), np.concatenate(shares), columns, strength=STRENGTH
-    )
+    rows = np.concatenate(values), np.concatenate(labels), np.concatenate(shares)
+    return fit(*rows, columns, strength=STRENGTH)[0]
 
 
 def main() -> None:

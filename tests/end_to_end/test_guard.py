@@ -182,7 +182,12 @@ def test_promoted_candidates_become_positives_marked_as_such(tmp_path: Path) -> 
     right = [(row["query_id"], row["doc_id"]) in hidden for row in promoted]
     assert len(promoted) > 100 and np.mean(right) > 0.7
     said = chosen.summary["guard"]["promoted"]
-    assert said["total"] == len(promoted) and said["precision"] == pytest.approx(np.mean(right), abs=0.15)
+    assert said["total"] == len(promoted)
+    # Asked for 0.8 and cut there; what is really right may be more, hardly less.
+    assert (
+        said["precision"] == pytest.approx(0.8, abs=0.02)
+        and -0.05 < np.mean(right) - said["precision"] < 0.25
+    )
     reasons = {(row["query_id"], row["doc_id"]): row for row in chosen.decisions.to_pylist()}
     for row in promoted:
         decision = reasons[row["query_id"], row["doc_id"]]

@@ -42,7 +42,7 @@ def model(folds: int = 2) -> Model:
     count = len(COLUMNS)
     one = lambda: Weights(COLUMNS, draws.normal(size=count), np.ones(count), draws.normal(size=count), 0.5)  # noqa: E731
     held = tuple((np.sort(draws.normal(size=4)), np.ones(4)) for _ in range(folds))
-    return Model(tuple(one() for _ in range(folds)), 0.25, 2.0, 1.5, held)
+    return Model(tuple(one() for _ in range(folds)), 0.75, 0.25, 2.0, 1.5, held)
 
 
 def test_saved_and_loaded(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     fold = np.array([0, 1, 1, 0, 1, 0], np.int32)
     assert (again.log_odds(values, fold) == one.log_odds(values, fold)).all()
     assert (again.cuts(0.5) == one.cuts(0.5)).all()
-    assert (again.shift, again.ratio, again.spread) == (0.25, 2.0, 1.5)
+    assert (again.slope, again.shift, again.ratio, again.spread) == (0.75, 0.25, 2.0, 1.5)
 
 
 def test_each_query_is_judged_by_its_folds_weights() -> None:
@@ -67,8 +67,8 @@ def test_each_query_is_judged_by_its_folds_weights() -> None:
 
 def test_probabilities_rise_with_the_odds_and_add_up() -> None:
     odds = np.linspace(-8, 3, 500)
-    shift = matching_shift(odds, ratio=2.0, labels=30.0)
-    chance = Model((), shift, 2.0, 1.0, ()).probability(odds)
+    shift = matching_shift(0.5 * odds, ratio=2.0, labels=30.0)
+    chance = Model((), 0.5, shift, 2.0, 1.0, ()).probability(odds)
     assert (np.diff(chance) > 0).all() and chance[0] > 0 and chance[-1] < 1
     assert chance.sum() == pytest.approx(60.0, rel=1e-6)
 

@@ -57,25 +57,29 @@ def known_places(block: Block) -> Bool:
 
 def episodes(block: Block, candidate: Bool, per_query: int) -> tuple[Block, Bool, Float64]:
     """(block, held, share): a row an episode; where its held-out positive stands; how many of the query's
-    known positives each episode stands for.
+    known positives among its candidates each episode stands for.
+
+    A query none of whose positives is among its candidates has an episode that holds none: what is hidden
+    there counts too where hidden positives are set against known ones.
 
     candidate  bool (queries, width): candidates that are asked about
     """
-    known = known_places(block)
-    enough = (block.positive != NO_DOC).sum(axis=1) >= 2
-    reach = known & enough[:, None]
+    several = (block.positive != NO_DOC).sum(axis=1) >= 2
+    known = known_places(block) & several[:, None]
     draw = _mixed(block.query.astype(np.int64)[:, None] << 32 | np.maximum(block.doc, 0).astype(np.int64))
-    order = np.argsort(np.where(reach, draw, np.uint64(2**64 - 1)), axis=1, kind="stable")[:, :per_query]
-    chosen = np.take_along_axis(reach, order, axis=1)
+    order = np.argsort(np.where(known, draw, np.uint64(2**64 - 1)), axis=1, kind="stable")[:, :per_query]
+    chosen = np.take_along_axis(known, order, axis=1)
+    chosen[several & ~chosen.any(axis=1), :1] = True
     row, number = np.nonzero(chosen)
     place = order[row, number]
     held = np.zeros((len(row), block.doc.shape[1]), np.bool_)
-    held[np.arange(len(row)), place] = True
+    held[np.arange(len(row)), place] = known[row, place]
     part = block.rows(row)
     doc = np.where(candidate[row] | held, part.doc, np.int32(NO_DOC))
-    kept = part.positive != block.doc[row, place][:, None]
+    out = np.where(known[row, place], block.doc[row, place], block.positive[row, 0])
+    kept = part.positive != out[:, None]
     positive = np.where(kept, part.positive, np.int32(NO_DOC))
-    share = reach.sum(axis=1)[row] / np.maximum(chosen.sum(axis=1)[row], 1)
+    share = known.sum(axis=1)[row] / np.maximum(chosen.sum(axis=1)[row], 1)
     return replace(part, doc=doc, positive=positive), held, share
 
 

@@ -15,11 +15,11 @@ from hardneg.guard.fitted.episodes import MOST_EPISODES, Rows, training_rows
 from hardneg.guard.fitted.features import Sight, features, only
 from hardneg.guard.fitted.model import (
     ENOUGH,
+    SLOPE,
     Model,
-    bound_of_ratio,
     fit_model,
     matching_shift,
-    out_of_fold,
+    ratio_of,
 )
 from hardneg.guard.fitted.regression import Weights
 from hardneg.records import NO_DOC, Block, Bool, Float32, Float64, Int32
@@ -54,7 +54,7 @@ class Judge:
 
 def prior_model(prior: Weights) -> Model:
     """The shipped weights alone. They were fitted on judged collections, so their odds stand as they are."""
-    return Model((prior,), shift=0.0, ratio=1.0, spread=2.0, held=())
+    return Model((prior,), slope=1.0, shift=0.0, ratio=1.0, spread=2.0, held=())
 
 
 def learn(
@@ -105,17 +105,18 @@ def learn(
     held = np.unique(rows.query[rows.label > 0])
     if not len(held) or (len(held) < ENOUGH and not must_fit):
         return prior_model(prior)
-    folds, calibration = fit_model(rows, fold, prior)
+    if completeness is None:
+        ratio, spread = ratio_of(rows, prior)
+    else:
+        ratio, spread = (1 - completeness) / completeness, 1.1
+    folds, calibration = fit_model(rows, fold, prior, ratio)
     unlabelled = np.concatenate(values_of)
     of_fold = fold[np.concatenate(number_of)]
     odds = np.empty(len(unlabelled))
     for place, weights in enumerate(folds):
         odds[of_fold == place] = weights.log_odds(unlabelled[of_fold == place])
-    if completeness is None:
-        ratio, spread = bound_of_ratio(rows, out_of_fold(rows, fold, folds))
-    else:
-        ratio, spread = (1 - completeness) / completeness, 1.1
-    return Model(folds, matching_shift(odds, ratio, labels), ratio, spread, calibration)
+    shift = matching_shift(SLOPE * odds, ratio, labels)
+    return Model(folds, SLOPE, shift, ratio, spread, calibration)
 
 
 @contextmanager

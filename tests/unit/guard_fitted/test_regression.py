@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hardneg.guard.fitted.regression import Weights, fit
+from hardneg.guard.fitted.regression import Likelihood, Weights
 
 
 def rows(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -20,7 +20,7 @@ def test_as_scikit_learn_finds_them() -> None:
     from sklearn.linear_model import LogisticRegression
 
     values, label, share = rows(4000)
-    found, _ = fit(values, label, share, "abc", strength=2.0)
+    found, _ = Likelihood(values, label, share, "abc").likeliest(strength=2.0)
     scaled = (values - found.mean) / found.scale
     theirs = LogisticRegression(C=1 / 2.0, tol=1e-10, max_iter=1000).fit(scaled, label, sample_weight=share)
     assert found.weight == pytest.approx(theirs.coef_[0], abs=1e-5)
@@ -30,8 +30,8 @@ def test_as_scikit_learn_finds_them() -> None:
 
 def test_few_rows_stay_at_what_is_believed_and_many_leave_it() -> None:
     believed = Weights(("a", "b", "c"), np.zeros(3), np.ones(3), np.array([-1.0, 0.0, 0.5]), 0.0)
-    few, _ = fit(*rows(6), "abc", prior=believed, strength=50.0)
-    many, _ = fit(*rows(20_000), "abc", prior=believed, strength=50.0)
+    few, _ = Likelihood(*rows(6), "abc").likeliest(prior=believed, strength=50.0)
+    many, _ = Likelihood(*rows(20_000), "abc").likeliest(prior=believed, strength=50.0)
     assert few.weight / few.scale == pytest.approx(believed.weight, abs=0.3)
     assert many.weight / many.scale == pytest.approx([2.0, -1 / 3, 0.0], abs=0.1)
 
@@ -39,25 +39,27 @@ def test_few_rows_stay_at_what_is_believed_and_many_leave_it() -> None:
 def test_it_ends_at_the_top_from_anywhere() -> None:
     values, label, share = rows(3000)
     far = Weights(("a", "b", "c"), np.zeros(3), np.ones(3) / 100, np.array([30.0, -30.0, 30.0]), 0.0)
-    assert fit(values, label, share, "abc", prior=far, strength=1e-6)[0].weight == pytest.approx(
-        fit(values, label, share, "abc", strength=1e-6)[0].weight, abs=1e-4
+    assert Likelihood(values, label, share, "abc").likeliest(prior=far, strength=1e-6)[
+        0
+    ].weight == pytest.approx(
+        Likelihood(values, label, share, "abc").likeliest(strength=1e-6)[0].weight, abs=1e-4
     )
 
 
 def test_a_column_that_never_changes_does_no_harm() -> None:
     values, label, share = rows(500)
     values[:, 2] = 7.0
-    assert np.isfinite(fit(values, label, share, "abc")[0].log_odds(values)).all()
+    assert np.isfinite(Likelihood(values, label, share, "abc").likeliest()[0].log_odds(values)).all()
 
 
 def test_stored_and_read_again() -> None:
-    found = fit(*rows(500), "abc")[0]
+    found = Likelihood(*rows(500), "abc").likeliest()[0]
     again = Weights.from_dict(found.as_dict())
     assert again.weight == pytest.approx(found.weight, rel=1e-5) and again.columns == ("a", "b", "c")
 
 
 def test_no_shape_changes_a_bit() -> None:
-    found = fit(*rows(500), "abc")[0]
+    found = Likelihood(*rows(500), "abc").likeliest()[0]
     values = rows(60, seed=3)[0]
     assert (found.log_odds(values.reshape(4, 15, 3)).ravel() == found.log_odds(values)).all()
     assert found.log_odds(values[7]) == found.log_odds(values)[7]

@@ -36,9 +36,8 @@ FIRST = {
     "positives in reach": "share of the known positives that score above the last candidate",
 }
 SECOND = {
-    "likely rivals": "mean cosine to the candidates that look like positives at first sight, standardised",
-    "nearest rivals": "mean of the three highest such cosines, each times how likely they look, standardised",
-    "likely rivals, words": "the same of the lexical vectors",
+    "nearest rivals": "mean of the three highest cosines to others, each times how likely that one looks",
+    "neighbours": "mean of how likely the five nearest candidates look, standardised",
     "nearest rivals, words": "the same of the lexical vectors",
 }
 COLUMNS = (*FIRST, *SECOND)
@@ -46,6 +45,8 @@ LIKELY = 10
 """The candidate at this place of the first opinion counts half as a rival."""
 RIVALS = 24
 """Candidates that likeness is taken to."""
+NEIGHBOURS = 5
+"""Nearest candidates whose likeliness is looked at."""
 STEPS = 65536
 
 
@@ -106,16 +107,15 @@ def _dense_features(block: Block, sight: Sight) -> Float32:
     named["query, words"] = standardised(cosines(documents[-1], query)[..., 0].astype(np.float64), present)
     values = {**dict(columns), **named}
     first = np.stack([np.where(present, values[name], 0.0) for name in FIRST], axis=2).astype(np.float32)
-    place, likely = _likeliest(sight.first.log_odds(first), present)
-    rivals = [_rivals(found, place, likely, present) for found in documents]
-    second = [*_mean_of(rivals[:-1]), *rivals[-1]]
+    chance = _chances(sight.first.log_odds(first), present)
+    second = [*_mean_of([_among(found, chance, present) for found in documents[:-1]])]
+    second.append(_rivals(*_to_likeliest(documents[-1], chance), chance, present))
     return np.concatenate([first, np.stack(second, axis=2).astype(np.float32)], axis=2)
 
 
-def _mean_of(pairs: Sequence[tuple[Float64, Float64]]) -> tuple[Float64, Float64]:
-    """The mean over spaces, in their order."""
-    one, two = (sum(values[1:], start=values[0]) / len(values) for values in zip(*pairs, strict=True))
-    return one, two
+def _mean_of(values: Sequence[Sequence[Float64]]) -> tuple[Float64, ...]:
+    """The mean over spaces, in their order, of each of several values."""
+    return tuple(sum(one[1:], start=one[0]) / len(one) for one in zip(*values, strict=True))
 
 
 # -- scores and ranks -------------------------------------------------------------------------------------
@@ -228,34 +228,68 @@ def _to_positives(documents: Float32, space: Space, block: Block) -> tuple[Float
     return standardised(highest, present), standardised(mean, present)
 
 
-def _likeliest(opinion: Float64, present: Bool) -> tuple[Int64, Float64]:
-    """Places of the RIVALS likeliest candidates, and how likely each looks beside the one at LIKELY.
-
-    The latter in 1/1024, whole numbers float64 (queries, rivals), 0 where there is none.
-    """
+def _chances(opinion: Float64, present: Bool) -> Float64:
+    """How likely each candidate looks beside the one at LIKELY, in 1/1024: whole numbers float64 (queries,
+    width), 0 where there is none."""
     held = np.where(present, opinion, -np.inf)
-    place = np.argsort(-held, axis=1, kind="stable")[:, :RIVALS]
-    ordered = np.take_along_axis(held, place, axis=1)
-    bar = ordered[:, min(LIKELY, ordered.shape[1]) - 1, None] if ordered.shape[1] else ordered
+    width = held.shape[1]
+    at = width - min(LIKELY, width)
+    bar = np.partition(held, at, axis=1)[:, at, None] if width else held
     bar = np.where(np.isfinite(bar), bar, 0.0)
-    chance = np.rint(1024 / (1 + np.exp(-np.clip(ordered - bar, -30, 30))))
-    return place, np.where(np.isfinite(ordered), chance, 0.0)
+    chance = np.rint(1024 / (1 + np.exp(-np.clip(held - bar, -30, 30))))
+    return np.where(present, chance, 0.0)
 
 
-def _rivals(documents: Float32, place: Int64, likely: Float64, present: Bool) -> tuple[Float64, Float64]:
-    """Standardised: the mean cosine to likely candidates, and to the three most likely and nearest."""
-    row = np.arange(len(documents))[:, None]
-    cosine = cosines(documents, documents[row, place]).astype(np.float64)
-    cosine[row, place, np.arange(place.shape[1])[None, :]] = 0.0
-    cosine *= likely[:, None, :]
-    own = np.zeros(present.shape)
-    np.put_along_axis(own, place, likely, axis=1)
-    total = likely.sum(axis=1, keepdims=True) - own
-    mean = np.rint(cosine.sum(axis=2) / np.maximum(total, 1.0))
+def _among(documents: Float32, chance: Float64, present: Bool) -> tuple[Float64, ...]:
+    """Likeness to likely candidates, and how likely the nearest ones look."""
+    cosine = cosines(documents, documents)
+    place = _likeliest(chance)
+    likely = np.take_along_axis(cosine, place[:, None, :], axis=2)
+    own = np.arange(cosine.shape[1])
+    cosine[:, own, own] = -np.inf
+    cosine[np.broadcast_to(~present[:, None, :], cosine.shape)] = -np.inf
+    neighbours = standardised(_neighbours(cosine, chance), present)
+    return _rivals(likely, place, chance, present), neighbours
+
+
+def _neighbours(cosine: Float32, chance: Float64) -> Float64:
+    """Mean chance of the NEIGHBOURS nearest, and of those as near as the last of them; whole numbers.
+
+    cosine  float32 (queries, width, width), -inf where nothing is looked at
+    """
+    width = cosine.shape[2]
+    if not width:
+        return chance
+    at = width - min(NEIGHBOURS, width)
+    bar = np.partition(cosine, at, axis=2)[:, :, at, None]
+    near = ((cosine >= bar) & (cosine > -np.inf)).astype(np.float32)
+    total = np.matmul(near, chance[:, :, None].astype(np.float32))[..., 0].astype(np.float64)
+    mean: Float64 = np.rint(total / np.maximum(near.sum(axis=2), 1.0))
+    return mean
+
+
+def _likeliest(chance: Float64) -> Int64:
+    """Places of the RIVALS likeliest candidates of each query; of equally likely ones the first."""
+    return np.argsort(-chance, axis=1, kind="stable")[:, :RIVALS]
+
+
+def _to_likeliest(documents: Float32, chance: Float64) -> tuple[Float32, Int64]:
+    """Cosines to the likeliest candidates, and their places."""
+    place = _likeliest(chance)
+    return cosines(documents, documents[np.arange(len(documents))[:, None], place]), place
+
+
+def _rivals(found: Float32, place: Int64, chance: Float64, present: Bool) -> Float64:
+    """The mean cosine to the three most likely and nearest of the likeliest candidates, standardised.
+
+    found  float32 (queries, width, rivals): cosines to the candidates at `place`
+    """
+    cosine = found * np.take_along_axis(chance, place, axis=1)[:, None, :]
+    cosine[np.arange(len(found))[:, None], place, np.arange(place.shape[1])[None, :]] = 0.0
     width = cosine.shape[2]
     top = min(3, width)
-    nearest = np.partition(cosine, width - top, axis=2)[:, :, width - top :].sum(axis=2) if top else mean
-    return standardised(mean, present), standardised(np.rint(nearest / 1024), present)
+    highest = np.partition(cosine, width - top, axis=2)[:, :, width - top :] if top else cosine
+    return standardised(np.rint(highest.sum(axis=2) / 1024), present)
 
 
 def only(block: Block, keep: Bool) -> Block:

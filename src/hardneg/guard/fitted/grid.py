@@ -19,7 +19,7 @@ GRID = 1024
 
 def on_grid(vectors: Float32) -> Float32:
     """float32 (..., dimension) → the same directions with length GRID, whole numbers; zero stays zero."""
-    norm = np.sqrt((vectors * vectors).sum(axis=-1, keepdims=True, dtype=np.float32))
+    norm = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
     scale = np.divide(np.float32(GRID), norm, out=np.zeros_like(norm), where=norm > 0)
     whole: Float32 = vectors * scale
     return np.rint(whole, out=whole)
@@ -47,13 +47,14 @@ class Space:
 
     def documents(self, rows: Int32) -> Float32:
         """int32 (...) → float32 (..., dimension) on the grid; NO_DOC gives zeros."""
-        distinct, place = np.unique(rows, return_inverse=True)
-        found = distinct != NO_DOC
-        vectors = self._on_grid(self._document(distinct[found]))
-        if not found.all():
-            vectors = np.concatenate([np.zeros((1, vectors.shape[1]), np.float32), vectors])
-        taken: Float32 = vectors[place.reshape(rows.shape)]
-        return taken
+        found = rows != NO_DOC
+        if found.all():
+            taken = self._on_grid(self._document(rows.ravel()))
+            return taken.reshape(*rows.shape, taken.shape[1])
+        some = self._on_grid(self._document(rows[found]))
+        out = np.zeros((*rows.shape, some.shape[1]), np.float32)
+        out[found] = some
+        return out
 
 
 def cosines(left: Float32, right: Float32) -> Float32:

@@ -54,7 +54,7 @@ class Judge:
 
 def prior_model(prior: Weights) -> Model:
     """The shipped weights alone. They were fitted on judged collections, so their odds stand as they are."""
-    return Model((prior,), slope=1.0, shift=0.0, ratio=1.0, spread=2.0, held=())
+    return Model((prior,), slope=1.0, shift=0.0, ratio=1.0, spread=3.0, held=())
 
 
 def learn(
@@ -98,23 +98,21 @@ def learn(
                 rows_of.append(rows)
                 values_of.append(values)
                 number_of.append(number)
-    if not rows_of:
-        return prior_model(prior)
-    rows = Rows.joined(rows_of)
-    labels = float(rows.share[rows.label > 0].sum())
-    held = np.unique(rows.query[rows.label > 0])
-    if not len(held) or (len(held) < ENOUGH and not must_fit):
-        return prior_model(prior)
-    if completeness is None:
-        ratio, spread = ratio_of(rows, prior)
-    else:
-        ratio, spread = (1 - completeness) / completeness, 1.1
-    folds, calibration = fit_model(rows, fold, prior, ratio)
+        if not rows_of:
+            return prior_model(prior)
+        rows = Rows.joined(rows_of)
+        held = np.unique(rows.query[rows.label > 0])
+        if not len(held) or (len(held) < ENOUGH and not must_fit):
+            return prior_model(prior)
+        known = None if completeness is None else (1 - completeness) / completeness
+        ratio, spread, start = ratio_of(rows, prior, known)
+        folds, calibration = fit_model(rows, fold, prior, ratio, start, threads)
     unlabelled = np.concatenate(values_of)
     of_fold = fold[np.concatenate(number_of)]
     odds = np.empty(len(unlabelled))
     for place, weights in enumerate(folds):
         odds[of_fold == place] = weights.log_odds(unlabelled[of_fold == place])
+    labels = float(rows.share[rows.label > 0].sum())
     shift = matching_shift(SLOPE * odds, ratio, labels)
     return Model(folds, SLOPE, shift, ratio, spread, calibration)
 

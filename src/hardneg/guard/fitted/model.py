@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -11,7 +12,7 @@ import numpy as np
 from hardneg.guard.fitted.episodes import Rows
 from hardneg.guard.fitted.features import COLUMNS
 from hardneg.guard.fitted.ratio import likeliest_ratio
-from hardneg.guard.fitted.regression import Weights, fit
+from hardneg.guard.fitted.regression import Likelihood, Weights
 from hardneg.records import Float32, Float64, Int32
 
 FOLDS = 10
@@ -20,6 +21,8 @@ CALIBRATING = 3
 STRENGTH = 5.0
 SLOPE = 0.85
 """A fit is surer of itself than it should be: on judged collections so much of its log-odds is right."""
+GIVEN = 1.1
+"""Factor that a ratio is known to where the user gives it."""
 ENOUGH = 20
 """Queries with several positives, one of them found, from which on a run is fitted."""
 
@@ -114,34 +117,41 @@ def conformal_cut(scores: Float64, weight: Float64, rate: float) -> float:
 
 
 def fit_model(
-    rows: Rows, fold: Int32, prior: Weights, ratio: float
+    rows: Rows, fold: Int32, prior: Weights, ratio: float, start: Weights, threads: Executor
 ) -> tuple[tuple[Weights, ...], tuple[tuple[Float64, Float64], ...]]:
     """Weights and held-out positives of each fold. `fold` int32 (queries of the run,)."""
-    folds, held = [], []
-    for number in range(FOLDS):
+
+    def one(number: int) -> tuple[Weights, tuple[Float64, Float64]]:
         away = (fold[rows.query] - number) % FOLDS
-        weights = fit_rows(rows.of(away > CALIBRATING), prior, ratio)
-        folds.append(weights)
+        weights = _fit_rows(rows.of(away > CALIBRATING), prior, ratio, start)
         part = rows.of((away > 0) & (away <= CALIBRATING) & (rows.label > 0))
-        held.append(_weighted_by_query(weights.log_odds(part.values), part))
-    return tuple(folds), tuple(held)
+        return weights, _weighted_by_query(weights.log_odds(part.values), part)
+
+    folds, held = zip(*threads.map(one, range(FOLDS)), strict=True)
+    return folds, held
 
 
-def fit_rows(rows: Rows, prior: Weights, ratio: float) -> Weights:
+def ratio_of(rows: Rows, prior: Weights, known: float | None) -> tuple[float, float, Weights]:
+    """(ratio, spread, weights): positives without a label for each labelled one, a factor that it is known
+    to, and the weights that all rows give with it. `known` is the ratio where the user gives it."""
+    every = _likelihood(rows)
+
+    def fit(ratio: float, start: Weights | None) -> tuple[Weights, float]:
+        return every.likeliest(prior=prior, strength=STRENGTH, ratio=ratio, start=start)
+
+    ratio, spread = likeliest_ratio(fit) if known is None else (known, GIVEN)
+    return ratio, spread, fit(ratio, None)[0]
+
+
+def _fit_rows(rows: Rows, prior: Weights, ratio: float, start: Weights) -> Weights:
     """The weights; those believed beforehand where there is no held-out positive, or nothing beside one."""
     if len(np.unique(rows.label)) < 2:
         return prior
-    return _fit(rows, prior, ratio)[0]
+    return _likelihood(rows).likeliest(prior=prior, strength=STRENGTH, ratio=ratio, start=start)[0]
 
 
-def ratio_of(rows: Rows, prior: Weights) -> tuple[float, float]:
-    """Positives without a label for each labelled one, and a factor that it is known to."""
-    return likeliest_ratio(lambda ratio, start: _fit(rows, prior, ratio, start))
-
-
-def _fit(rows: Rows, prior: Weights, ratio: float, start: Weights | None = None) -> tuple[Weights, float]:
-    values, label, share = rows.values, rows.label, rows.share
-    return fit(values, label, share, COLUMNS, prior=prior, strength=STRENGTH, ratio=ratio, start=start)
+def _likelihood(rows: Rows) -> Likelihood:
+    return Likelihood(rows.values, rows.label, rows.share, COLUMNS)
 
 
 def _weighted_by_query(scores: Float64, part: Rows) -> tuple[Float64, Float64]:

@@ -7,7 +7,7 @@ labelled positive against a negative, a row is labelled with probability e^z / (
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,7 @@ HALVINGS = 12
 SMALLEST = 0.25
 """Standard deviation that a column counts as having at least: one that hardly varies gets no great weight."""
 CHUNK = 8192
-PARTLY = 0.9
-"""Of the curvature that is lost because rows without a label may be either, so much is taken off."""
+"""Rows at once: what is worked out of them stays in the processor's cache."""
 CLOSE = 1e-7
 """A step that gains less than this share of the height is the last."""
 
@@ -54,116 +53,102 @@ class Weights:
         return cls(tuple(found["columns"]), mean, scale, weight, float(found["intercept"]))
 
 
-def fit(
-    values: Float32,
-    label: Float64,
-    share: Float64,
-    columns: Sequence[str],
-    *,
-    prior: Weights | None = None,
-    strength: float = 1.0,
-    ratio: float = 0.0,
-    start: Weights | None = None,
-) -> tuple[Weights, float]:
-    """The weights that are likeliest given the rows and a normal prior (maximum a posteriori), and the
-    logarithm of their posterior, but for a constant.
+class Likelihood:
+    """Of weights, given labelled rows; the rows are standardised once.
 
-    values    float32 (rows, columns)
-    label     float64 (rows,), 0 or 1
-    share     float64 (rows,), how much each row counts
-    prior     centre of the prior; without one, 0
-    strength  precision of the prior, on columns standardised by these rows
-    ratio     positives among the rows labelled 0 for each row labelled 1
-    start     weights to begin with: saves rounds, changes nothing else
+    values  float32 (rows, columns)
+    label   float64 (rows,), 0 or 1
+    share   float64 (rows,), how much each row counts
     """
-    total = share.sum()
-    mean = (share @ values) / total
-    scale = np.sqrt((share @ (values - mean) ** 2) / total)
-    scale = np.maximum(scale, SMALLEST)
-    own = Weights(tuple(columns), mean, scale, np.zeros(len(columns)), 0.0)
-    centre = np.zeros(len(columns) + 1)
-    if prior is not None:
-        centre[:-1] = prior.weight / prior.scale * scale
-    pull = np.append(np.full(len(columns), strength), 0.0)
-    rows = _Rows(values, label, share, own, ratio)
-    weight = _beginning(rows, start)
-    height = rows.height(weight, centre, pull)
-    for _ in range(ROUNDS):
-        gradient, curvature = rows.derivatives(weight)
-        gradient -= pull * (weight - centre)
-        step = np.linalg.solve(curvature + np.diag(pull + 1e-9), gradient)
-        for _ in range(HALVINGS):
-            higher = rows.height(weight + step, centre, pull)
-            if higher >= height - 1e-9 * abs(height):
+
+    def __init__(self, values: Float32, label: Float64, share: Float64, columns: Sequence[str]) -> None:
+        total = share.sum()
+        self._columns, self._label, self._share = tuple(columns), label, share
+        self._mean: Float64 = (share @ values) / total
+        deviation = np.sqrt((share @ (values - self._mean) ** 2) / total)
+        self._scale: Float64 = np.maximum(deviation, SMALLEST)
+        self._rows = np.ones((len(label), len(self._columns) + 1))
+        self._rows[:, :-1] = (values - self._mean) / self._scale
+
+    def likeliest(
+        self,
+        *,
+        prior: Weights | None = None,
+        strength: float = 1.0,
+        ratio: float = 0.0,
+        start: Weights | None = None,
+    ) -> tuple[Weights, float]:
+        """The weights that are likeliest given the rows and a normal prior (maximum a posteriori), and the
+        logarithm of their posterior, but for a constant.
+
+        prior     centre of the prior; without one, 0
+        strength  precision of the prior, on columns standardised by these rows
+        ratio     positives among the rows labelled 0 for each row labelled 1
+        start     weights to begin with: saves rounds, changes nothing else
+        """
+        centre = np.zeros(len(self._columns) + 1)
+        if prior is not None:
+            centre[:-1] = prior.weight / prior.scale * self._scale
+        pull = np.append(np.full(len(self._columns), strength), 0.0)
+        weight = self._beginning(start)
+        height, gradient, curvature = self._at(weight, ratio)
+        height -= float(pull @ (weight - centre) ** 2) / 2
+        for _ in range(ROUNDS):
+            gradient -= pull * (weight - centre)
+            step = _uphill(curvature + np.diag(pull + 1e-9), gradient)
+            for _ in range(HALVINGS):
+                higher, gradient, curvature = self._at(weight + step, ratio)
+                higher -= float(pull @ (weight + step - centre) ** 2) / 2
+                if higher >= height - 1e-9 * abs(height):
+                    break
+                step = step / 2
+            gained = higher - height
+            weight, height = weight + step, higher
+            if gained < CLOSE * abs(height):
                 break
-            step = step / 2
-        gained = higher - height
-        weight, height = weight + step, higher
-        if gained < CLOSE * abs(height):
-            break
-    return Weights(tuple(columns), mean, scale, weight[:-1], float(weight[-1])), height
+        return Weights(self._columns, self._mean, self._scale, weight[:-1], float(weight[-1])), height
 
-
-def _beginning(rows: _Rows, start: Weights | None) -> Float64:
-    """Weights and intercept to begin with: those of `start` for these rows' scale, or 0 and the rate."""
-    weight = np.zeros(len(rows.own.columns) + 1)
-    if start is None:
-        rate = float((rows.share @ rows.label) / rows.share.sum())
-        weight[-1] = np.log(max(rate, 1e-9) / max(1 - rate, 1e-9))
+    def _beginning(self, start: Weights | None) -> Float64:
+        """Weights and intercept to begin with: those of `start` for these rows' scale, or 0 and the rate."""
+        weight = np.zeros(len(self._columns) + 1)
+        if start is None:
+            rate = float((self._share @ self._label) / self._share.sum())
+            weight[-1] = np.log(max(rate, 1e-9) / max(1 - rate, 1e-9))
+            return weight
+        slope = start.weight / start.scale
+        weight[:-1] = slope * self._scale
+        weight[-1] = start.intercept + slope @ (self._mean - start.mean)
         return weight
-    slope = start.weight / start.scale
-    weight[:-1] = slope * rows.own.scale
-    weight[-1] = start.intercept + slope @ (rows.own.mean - start.mean)
-    return weight
 
-
-@dataclass(frozen=True)
-class _Rows:
-    """Labelled rows, looked at a chunk at a time, standardised by `own`."""
-
-    values: Float32
-    label: Float64
-    share: Float64
-    own: Weights
-    ratio: float
-
-    def _chunks(self) -> Iterator[tuple[slice, Float64]]:
-        for start in range(0, len(self.label), CHUNK):
-            part = slice(start, start + CHUNK)
-            rows = np.ones((len(self.label[part]), len(self.own.columns) + 1))
-            rows[:, :-1] = (self.values[part] - self.own.mean) / self.own.scale
-            yield part, rows
-
-    def height(self, weight: Float64, centre: Float64, pull: Float64) -> float:
-        """The logarithm of the posterior, but for a constant."""
-        total = 0.0
-        for part, rows in self._chunks():
-            odds, label = rows @ weight, self.label[part]
-            unlabelled = np.logaddexp(0.0, odds + self._log_ratio)
-            either = np.logaddexp(0.0, odds + np.log1p(self.ratio))
-            total += float(self.share[part] @ (label * odds + (1 - label) * unlabelled - either))
-        return total - float(pull @ (weight - centre) ** 2) / 2
-
-    def derivatives(self, weight: Float64) -> tuple[Float64, Float64]:
-        """Gradient of the log-likelihood, and a bound of its negative Hessian: what that would be were all
-        known of the rows without a label (the steps of EM), less most of what is not, which is faster."""
-        size = len(weight)
+    def _at(self, weight: Float64, ratio: float) -> tuple[float, Float64, Float64]:
+        """The log-likelihood, its gradient, its negative Hessian."""
+        size, total = len(weight), 0.0
         gradient, curvature = np.zeros(size), np.zeros((size, size))
-        for part, rows in self._chunks():
-            odds, label = rows @ weight, self.label[part]
-            unlabelled = _sigmoid(odds + self._log_ratio)
-            either = _sigmoid(odds + np.log1p(self.ratio))
-            gradient += rows.T @ (self.share[part] * (label + (1 - label) * unlabelled - either))
-            known = (1 - label) * unlabelled * (1 - unlabelled) * PARTLY
-            bend = np.maximum(either * (1 - either) - known, 1e-4 * either * (1 - either))
-            curvature += rows.T @ (rows * (self.share[part] * bend)[:, None])
-        return gradient, curvature
+        log_ratio = np.log(ratio) if ratio > 0 else -np.inf
+        for start in range(0, len(self._label), CHUNK):
+            part = slice(start, start + CHUNK)
+            rows, label, share = self._rows[part], self._label[part], self._share[part]
+            odds = rows @ weight
+            unlabelled, unlabelled_chance = _softplus(odds + log_ratio)
+            either, either_chance = _softplus(odds + np.log1p(ratio))
+            total += float(share @ (label * odds + (1 - label) * unlabelled - either))
+            gradient += rows.T @ (share * (label + (1 - label) * unlabelled_chance - either_chance))
+            bend = either_chance * (1 - either_chance)
+            bend -= (1 - label) * unlabelled_chance * (1 - unlabelled_chance)
+            curvature += rows.T @ (rows * (share * bend)[:, None])
+        return total, gradient, curvature
 
-    @property
-    def _log_ratio(self) -> float:
-        return float(np.log(self.ratio)) if self.ratio > 0 else -np.inf
+
+def _uphill(curvature: Float64, gradient: Float64) -> Float64:
+    """Newton's step; along an axis that bends up it goes as far as if that bent down as much (saddle-free
+    Newton, Dauphin et al. 2014)."""
+    bend, axes = np.linalg.eigh(curvature)
+    step: Float64 = axes @ ((axes.T @ gradient) / np.maximum(np.abs(bend), 1e-3 * np.abs(bend).max()))
+    return step
 
 
-def _sigmoid(odds: Float64) -> Float64:
-    chance: Float64 = 1 / (1 + np.exp(-np.clip(odds, -40, 40)))
-    return chance
+def _softplus(odds: Float64) -> tuple[Float64, Float64]:
+    """log(1 + e^odds), and its derivative."""
+    small = np.exp(-np.abs(odds))
+    chance = np.where(odds >= 0, 1.0, small) / (1 + small)
+    return np.maximum(odds, 0.0) + np.log1p(small), chance

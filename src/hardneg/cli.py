@@ -32,6 +32,7 @@ from hardneg.export.options import ExportOptions
 from hardneg.progress import Silent, Terminal
 from hardneg.protocols import Progress
 from hardneg.recipes import recipe_help, recipe_settings
+from hardneg.run_directory import RunDirectory
 
 app = typer.Typer(
     help="Mine hard negatives that are really negative, for training text-retrieval models.",
@@ -188,6 +189,30 @@ def export(
     mined = hardneg.open_run(run, selection=selection, progress=_progress(quiet))
     report = mined.to(to, output, **settings)
     _show(report.as_dict(), str(report), quiet=quiet, as_json=as_json)
+
+
+@app.command()
+def suspects(
+    run: Run,
+    n: Annotated[int, typer.Option("-n", help="How many negatives to judge.")] = 200,
+    selection: Annotated[str, typer.Option(help="Which selection's negatives.")] = "default",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="FILE.csv, .jsonl or .parquet [default: RUN/suspects/NAME.csv]"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the random half.")] = 0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write the negatives whose judgment would teach most; filled in, they go to `select --labels`."""
+    import hardneg
+    from hardneg.report.suspects import render_suspects, suspects_summary
+
+    mined = hardneg.open_run(run, selection=selection, progress=_progress(quiet))
+    path = output or RunDirectory(run).suspects(selection)
+    found = suspects_summary(mined.suspects(n, output=path, seed=seed), path)
+    _show(found, render_suspects(found, run), quiet=quiet, as_json=as_json)
 
 
 @app.command()

@@ -32,7 +32,12 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+def _files(value: Any) -> Any:
+    return () if value in ("none", ("none",), ["none"]) else _as_tuple(value)
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Files = Annotated[tuple[str, ...], BeforeValidator(_files)]
 
 
 def _window(value: Any) -> Any:
@@ -175,6 +180,11 @@ class GuardConfig(Stage):
     )
     label_completeness: float | None = Field(
         None, gt=0, le=1, description="Share of the positives that is labelled; default: estimated."
+    )
+    labels: Files = Field(
+        (),
+        description="Judged pairs: a file of `hardneg suspects`, filled in, or any with query_id, doc_id and "
+        "relevant; may be repeated.",
     )
 
 

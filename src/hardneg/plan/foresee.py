@@ -29,6 +29,9 @@ def foresee(config: Config, own: OwnParts) -> None:
         path = getattr(config.guard, key)
         if path is not None and not Path(path).is_file():
             raise InputError(f"is no file; give --{key.replace('_', '-')} an existing one", file=path)
+    for path in config.guard.labels:
+        if not Path(path).is_file():
+            raise InputError("is no file; give --labels an existing one", file=path)
 
 
 def not_used(config: Config, own: OwnParts) -> list[str]:

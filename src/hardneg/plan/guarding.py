@@ -83,9 +83,7 @@ def queries_to_leave_out(prepared: Prepared, config: Config) -> tuple[Bool, list
 
 
 def list_digests(config: Config) -> dict[str, str]:
-    """What the lists of excluded documents and queries hold."""
-    return {
-        key: file_digest(Path(path))
-        for key in ("exclude_docs", "exclude_queries")
-        if (path := getattr(config.guard, key)) and Path(path).is_file()
-    }
+    """What the lists of excluded documents and queries and the files of judged pairs hold."""
+    named = {key: getattr(config.guard, key) for key in ("exclude_docs", "exclude_queries")}
+    named |= {f"labels {number}": path for number, path in enumerate(config.guard.labels)}
+    return {key: file_digest(Path(path)) for key, path in named.items() if path and Path(path).is_file()}

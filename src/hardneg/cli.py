@@ -32,7 +32,6 @@ from hardneg.export.options import ExportOptions
 from hardneg.progress import Silent, Terminal
 from hardneg.protocols import Progress
 from hardneg.recipes import recipe_help, recipe_settings
-from hardneg.run_directory import RunDirectory
 
 app = typer.Typer(
     help="Mine hard negatives that are really negative, for training text-retrieval models.",
@@ -208,6 +207,7 @@ def suspects(
     """Write the negatives whose judgment would teach most; filled in, they go to `select --labels`."""
     import hardneg
     from hardneg.report.suspects import render_suspects, suspects_summary
+    from hardneg.run_directory import RunDirectory
 
     mined = hardneg.open_run(run, selection=selection, progress=_progress(quiet))
     path = output or RunDirectory(run).suspects(selection)

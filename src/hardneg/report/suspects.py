@@ -30,9 +30,9 @@ def render_suspects(found: Mapping[str, Any], run: Path) -> str:
     others = found["negatives"] - found["riskiest"] - found["judged"]
     risky = "" if found["riskiest_from"] is None else f" (p from {found['riskiest_from']:.2g})"
     drawn = (
-        f"{found['riskiest'] + found['random']:,} of the {found['negatives']:,} mined negatives of selection "
-        f"{found['selection']!r}: the {found['riskiest']:,} riskiest{risky}, {found['random']:,} of the other "
-        f"{others:,} at random"
+        f"{found['riskiest'] + found['random']:,} of the {found['negatives']:,} mined negatives of "
+        f"selection {found['selection']!r}: the {found['riskiest']:,} riskiest{risky}, "
+        f"{found['random']:,} of the other {others:,} at random"
     )
     before = f"; {found['judged']:,} judged before stand last, filled in" if found["judged"] else ""
     lines = (

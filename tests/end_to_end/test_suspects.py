@@ -47,6 +47,11 @@ def pairs_of(table: Any) -> list[Pair]:
     return [(row["query_id"], row["doc_id"]) for row in table.to_pylist()]
 
 
+def chances_of(run: hardneg.Mined) -> dict[Pair, float | None]:
+    rows = run.decisions.to_pylist()
+    return {(row["query_id"], row["doc_id"]): row["p_false_negative"] for row in rows}
+
+
 def filled_in(path: Path, hidden: set[Pair], rows: Callable[[list[Any]], Iterable[Any]] = list) -> Path:
     """A CSV of suspects with every `relevant` filled in; `rows` may drop or turn rows."""
     with path.open(newline="") as handle:
@@ -113,12 +118,7 @@ def test_confirmed_false_negatives_become_positives(mined: Judged, tmp_path: Pat
             assert row["p_false_negative"] in (0, None)
             assert row["reason"] not in ("likely_positive", "promoted")
     # The others are judged by a guard that has learned from it.
-    before = {
-        p: row["p_false_negative"] for p, row in zip(pairs_of(run.decisions), run.decisions.to_pylist())
-    }
-    after = {
-        p: r["p_false_negative"] for p, r in zip(pairs_of(chosen.decisions), chosen.decisions.to_pylist())
-    }
+    before, after = chances_of(run), chances_of(chosen)
     rest = [p for p in after if p not in refuted and after[p] is not None and before[p] is not None]
     assert sum(abs(after[p] - before[p]) > 0.01 for p in rest) > 100
     chosen.to("flagembedding", tmp_path / "train.jsonl")
@@ -203,9 +203,10 @@ def test_plain_judgments_are_used_but_measure_nothing(mined: Judged, tmp_path: P
         for d in run.collection.corpus["doc_id"].to_pylist()
         if (known[0], d) not in set(pairs_of(run.decisions))
     )
-    rows = [(query, doc, True), (*known, False), (known[0], beyond, True)]
+    answers = [(query, doc, True), (*known, False), (known[0], beyond, True)]
+    rows = [{"qid": q, "doc_id": d, "relevant": relevant} for q, d, relevant in answers]
     path = tmp_path / "plain.jsonl"
-    path.write_text("".join(json.dumps(dict(zip(("qid", "doc_id", "relevant"), r))) + "\n" for r in rows))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     chosen = run.select(name="plain", labels=str(path), relative_margin=0.05)
     (rate,) = chosen.summary["measured"]
     assert rate["share"] is None and "no drawing" in rate["message"]
@@ -260,7 +261,7 @@ def test_each_counts_a_pair_once(tmp_path: Path) -> None:
 
 
 def test_work_that_is_there_is_not_overwritten(mined: Judged, tmp_path: Path) -> None:
-    run, hidden, _ = mined
+    run, _, _ = mined
     path = tmp_path / "s.jsonl"
     run.suspects(10, output=path)
     run.suspects(10, output=path)

@@ -12,7 +12,7 @@ from hardneg.config import Config, SelectConfig
 from hardneg.guard import apply_rules, block_of, codes
 from hardneg.guard.fitted import LIKELY, PROMOTED
 from hardneg.plan.guarding import queries_to_leave_out, rules, text_classes
-from hardneg.plan.judging import Judged, judged
+from hardneg.plan.judging import Judged, judged, with_judgments
 from hardneg.plan.labels import Judgments, read_judged
 from hardneg.plan.prepare import Prepared
 from hardneg.plan.retrieve import QUERIES_A_PART, deepen, parts_in_order
@@ -59,9 +59,14 @@ class Choosing:
     ) -> Choosing:
         """found: the run's retrievers, looked at where the guard judges by their vectors."""
         classes = text_classes(prepared, config)
-        knowing = prepared if judgments is None else judgments.prepared(prepared)
-        hard = rules(knowing, config, classes)
-        judge = judged(knowing, config, hard, found, depth, judgments)
+        hard = rules_of_data = rules(prepared, config, classes)
+        knowing = prepared
+        if judgments is not None:
+            knowing = judgments.prepared(prepared)
+            hard = rules(knowing, config, classes)
+        judge = judged(prepared, config, rules_of_data, found, depth)
+        if judge is not None and judgments is not None:
+            judge = with_judgments(judge, knowing, config, hard, found, judgments)
         left_out, messages = queries_to_leave_out(prepared, config)
         count = prepared.collection.queries.num_rows
         nothing = Pairs.from_rows(np.zeros(0, np.int32), np.zeros(0, np.int32), count)

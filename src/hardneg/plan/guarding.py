@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hardneg.config import Config, GuardConfig
+from hardneg.errors import InputError
 from hardneg.files import read_parquet, write_parquet
 from hardneg.fingerprints import digest, file_digest
 from hardneg.guard import (
@@ -83,7 +84,17 @@ def queries_to_leave_out(prepared: Prepared, config: Config) -> tuple[Bool, list
 
 
 def list_digests(config: Config) -> dict[str, str]:
-    """What the lists of excluded documents and queries and the files of judged pairs hold."""
-    named = {key: getattr(config.guard, key) for key in ("exclude_docs", "exclude_queries")}
-    named |= {f"labels {number}": path for number, path in enumerate(config.guard.labels)}
-    return {key: file_digest(Path(path)) for key, path in named.items() if path and Path(path).is_file()}
+    """What the lists of excluded documents and queries hold."""
+    return {
+        key: file_digest(Path(path))
+        for key in ("exclude_docs", "exclude_queries")
+        if (path := getattr(config.guard, key)) and Path(path).is_file()
+    }
+
+
+def label_digests(config: Config) -> dict[str, str]:
+    """What the files of judged pairs hold, by path. Raises InputError for one that is not there."""
+    for path in config.guard.labels:
+        if not Path(path).is_file():
+            raise InputError("is no file; give --labels an existing one, or --labels none", file=path)
+    return {path: file_digest(Path(path)) for path in config.guard.labels}

@@ -39,10 +39,10 @@ from hardneg.guard.fitted import (
     prior_model,
     shipped_weights,
 )
-from hardneg.plan.guarding import list_digests
+from hardneg.plan.guarding import label_digests, list_digests
 from hardneg.plan.labels import Judgments, read_judged
 from hardneg.plan.prepare import Prepared, timed
-from hardneg.plan.retrieve import base_parts
+from hardneg.plan.retrieve import base_parts, read_block
 from hardneg.plan.retrievers import Source
 from hardneg.protocols import Kind, Progress, Rule, Vectors
 from hardneg.records import NO_DOC, Block, Bool, Float32, Float64, Int32, Int64
@@ -158,14 +158,11 @@ def judged(
     rules: Sequence[Rule],
     found: Callable[[], Sequence[Source]],
     depth: int,
-    judgments: Judgments | None = None,
 ) -> Judged | None:
     """The run's judge, learned where it was not before; None where the guard is off.
 
-    prepared   with judged positives among its positives
-    rules      the hard exclusions
-    found      the run's retrievers: their vectors are what similarities are taken in
-    judgments  what people judged
+    rules  the hard exclusions
+    found  the run's retrievers: their vectors are what similarities are taken in
     """
     if config.guard.guard == "off":
         return None
@@ -191,12 +188,11 @@ def judged(
         model = Model.load(path)
     else:
         with timed(run, "guard fit"):
-            model = _learned(prepared, config, sight(), rules, fold, whole, depth, judgments)
+            model = _learned(prepared, config, sight(), rules, fold, whole, depth)
         with replacing(path) as temporary, temporary.open("wb") as handle:
             model.save(handle)
         _say(model, prepared.progress)
-    judge = Judged(prepared, model, fold, sight, rules, mark, depth)
-    return judge if judgments is None else replace(judge, people=(judgments, _correction(judge, judgments)))
+    return Judged(prepared, model, fold, sight, rules, mark, depth)
 
 
 def _say(model: Model, progress: Progress) -> None:
@@ -218,13 +214,12 @@ def _learned(
     fold: Int32,
     prior: Weights,
     depth: int,
-    judgments: Judgments | None,
 ) -> Model:
     mode = config.guard.guard
     if mode == "prior":
         return prior_model(prior)
     chosen = _sample(prepared)
-    blocks = _sampled(prepared, rules, chosen, depth, judgments)
+    blocks = _sampled(prepared, rules, chosen, depth)
     return learn(
         blocks,
         sight,
@@ -237,10 +232,10 @@ def _learned(
 
 
 def _sampled(
-    prepared: Prepared, rules: Sequence[Rule], chosen: Bool, depth: int, judgments: Judgments | None
+    prepared: Prepared, rules: Sequence[Rule], chosen: Bool, depth: int
 ) -> Iterator[tuple[Block, Bool]]:
     for name in base_parts(prepared.run):
-        block = read_judged(prepared, judgments, name, depth)
+        block = read_block(prepared, name, depth)
         part = block.rows(np.flatnonzero(chosen[block.query]))
         if len(part.query):
             yield part, askable(part, rules)
@@ -268,6 +263,29 @@ def _sample(prepared: Prepared) -> Bool:
 
 
 # -- what people judged -----------------------------------------------------------------------------------
+
+
+def with_judgments(
+    judge: Judged,
+    knowing: Prepared,
+    config: Config,
+    rules: Sequence[Rule],
+    found: Callable[[], Sequence[Source]],
+    judgments: Judgments,
+) -> Judged:
+    """The judge that looks at judged positives as known ones, and is set right by the judgments.
+
+    knowing  the run with judged positives among its positives
+    rules    the hard exclusions with them
+
+    Its weights and ratio stay those of the user's own labels. Judged positives are no sample of all:
+    they are the likeliest, and to count them as labels would say that hardly any positive lacks one.
+    """
+    first, _ = shipped_weights()
+    sight = cache(partial(_sight, knowing, config, found, first))
+    mark = digest([judge.mark, sorted(label_digests(config).values())])[:20]
+    seeing = replace(judge, prepared=knowing, sight=sight, rules=rules, mark=mark)
+    return replace(seeing, people=(judgments, _correction(seeing, judgments)))
 
 
 def _correction(judge: Judged, judgments: Judgments) -> Correction:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 from hardneg.config import SELECTING, Config, nearest
 from hardneg.errors import UsageError
 from hardneg.files import write_parquet
-from hardneg.fingerprints import digest, file_digest
+from hardneg.fingerprints import digest
 from hardneg.plan.choose import Choosing, blocks, choose
 from hardneg.plan.foresee import foresee, not_used
-from hardneg.plan.guarding import list_digests
+from hardneg.plan.guarding import label_digests, list_digests
 from hardneg.plan.judging import guard_summary
 from hardneg.plan.labels import Judgments, judgments
 from hardneg.plan.prepare import Prepared, prepare, reopen, timed
@@ -206,12 +205,12 @@ def _note(
     made_from = {stage: run.stage(stage)["fingerprint"] for stage in ("read", "search")}
     entry = {"config": own, "fingerprint": mark, **made_from, "summary": numbers}
     if people is not None:
-        entry["labels"] = {path: file_digest(Path(path)) for path in config.guard.labels}
+        entry["labels"] = label_digests(config)
     run.update(selections={name: entry})
 
 
 def _selection_fingerprint(run: RunDirectory, config: Config, depth: int) -> str:
-    return digest(
+    found = digest(
         {
             "search": run.stage("search")["fingerprint"],
             "depth": depth,
@@ -222,6 +221,7 @@ def _selection_fingerprint(run: RunDirectory, config: Config, depth: int) -> str
             "lists": list_digests(config),
         }
     )
+    return digest([found, sorted(label_digests(config).values())]) if config.guard.labels else found
 
 
 def _document_vectors(found: Sequence[Source]) -> Vectors | None:

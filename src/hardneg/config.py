@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -33,7 +34,12 @@ def _as_tuple(value: Any) -> Any:
 
 
 def _files(value: Any) -> Any:
-    return () if value in ("none", ("none",), ["none"]) else _as_tuple(value)
+    """Paths as text; `none` is no file."""
+    several = (value,) if isinstance(value, str | PathLike) else value
+    if not isinstance(several, tuple | list):
+        return value
+    named = tuple(fspath(one) if isinstance(one, PathLike) else one for one in several)
+    return () if named == ("none",) else named
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]

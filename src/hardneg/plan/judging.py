@@ -419,7 +419,8 @@ def guard_summary(
     chance = mined["p_false_negative"].to_numpy().astype(np.float64)
     model = judge.model
     correction = None if judge.people is None else judge.people[1]
-    spread = model.spread if correction is None else correction.spread(chance[chance > 0])
+    open_ones = chance[chance > 0]  # without those that people judged
+    spread = model.spread if correction is None or not len(open_ones) else correction.spread(open_ones)
     left = contamination(chance, ids.astype(np.int64), spread)
     stands = model.fitted and correction is None  # a correction leaves the model's own share behind
     found: dict[str, Any] = {
@@ -428,11 +429,7 @@ def guard_summary(
         "false_negatives": None if left is None else asdict(left),
     }
     if correction is not None:
-        found["calibration"] = {
-            "judged": correction.judged,
-            "intercept": correction.intercept,
-            "slope": correction.slope,
-        }
+        found["calibration"] = {"judged": correction.judged, "shift": correction.shift}
     if model.fitted:
         found["weights"] = {name: round(weight, 4) for name, weight in model.mean_weights().items()}
     promoted = positives["p_false_negative"].drop_null().to_numpy().astype(np.float64)

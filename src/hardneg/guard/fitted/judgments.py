@@ -8,40 +8,33 @@ import numpy as np
 
 from hardneg.records import Bool, Float64
 
-INTERCEPT_DEVIATION, SLOPE_DEVIATION = 1.0, 0.5
-"""How far, in log-odds, the guard may well be off (a factor of e), and by how much too steep or too flat."""
-FLATTEST = 0.1
-"""Least slope: judgments may flatten the guard's order, they do not turn it around."""
+DEVIATION = 1.0
+"""How far the guard's log-odds may well be off, all together: a factor of e in the odds."""
 EXTREME = 30.0
-ROUNDS = 50
+ROUNDS = 60
 
 
 @dataclass(frozen=True)
 class Correction:
-    """p → sigmoid(intercept + slope · log-odds of p); rises with p.
+    """p → the probability of log-odds higher by `shift`.
 
-    covariance  float64 (2, 2): how well intercept and slope are known
-    judged      on how many pairs they rest
+    deviation  how well the shift is known
+    judged     on how many pairs it rests
     """
 
-    intercept: float
-    slope: float
-    covariance: Float64
+    shift: float
+    deviation: float
     judged: int
 
     def probability(self, chance: Float64) -> Float64:
         """The probabilities set right, like `chance`; NaN stays NaN."""
-        odds = np.clip(self.intercept + self.slope * log_odds(chance), -EXTREME, EXTREME)
-        corrected: Float64 = 1 / (1 + np.exp(-odds))
-        return corrected
+        return _sigmoid(log_odds(chance) + self.shift)
 
     def spread(self, corrected: Float64) -> float:
         """The factor within which the mean of these corrected probabilities is known, 90 times of 100 (delta
         method)."""
-        odds = (log_odds(corrected) - self.intercept) / self.slope
-        slopes = corrected * (1 - corrected)
-        gradient = np.array([slopes.sum(), (slopes * odds).sum()]) / corrected.sum()
-        return float(np.exp(1.645 * np.sqrt(gradient @ self.covariance @ gradient)))
+        slope = float((corrected * (1 - corrected)).sum() / corrected.sum())
+        return float(np.exp(1.645 * slope * self.deviation))
 
 
 def log_odds(chance: Float64) -> Float64:
@@ -52,49 +45,30 @@ def log_odds(chance: Float64) -> Float64:
 
 
 def calibrate(chance: Float64, relevant: Bool, weight: Float64) -> Correction:
-    """Platt scaling of the guard's own log-odds (Platt 1999), pulled towards no correction.
+    """The likeliest shift of the guard's log-odds given the answers, pulled towards none by a normal prior,
+    so that few judgments change little: a logistic regression of an intercept alone.
 
     chance    float64 (judged,): what the guard says of a pair as if nobody had judged it
     relevant  bool (judged,)
-    weight    float64 (judged,): how many pairs each stands for, on any scale
+    weight    float64 (judged,): how many pairs each stands for, on any scale; they are made to add up to the
+              number of equally weighted pairs that they are worth (Kish 1965)
 
-    A normal prior on intercept and slope lies around 0 and 1, so few judgments change little. Weights are
-    scaled to add up to the number of equally weighted pairs that they are worth (Kish 1965).
+    A slope as well (Platt 1999) is not fitted: it would be that of the riskiest, where the guard errs most,
+    and carry over to the many candidates that are far from them. Unweighted, the intercept would be theirs.
     """
     odds = log_odds(chance)
     share = weight * (weight.sum() / (weight**2).sum()) if len(weight) else weight
-    rows = np.stack([np.ones(len(odds)), odds], axis=1)
-    pull = np.array([INTERCEPT_DEVIATION, SLOPE_DEVIATION]) ** -2.0
-    solution, curvature = _newton(rows, relevant, share, pull, np.array([0.0, 1.0]))
-    if solution[1] < FLATTEST:
-        flat = rows[:, :1], relevant, share, pull[:1], np.zeros(1), FLATTEST * odds
-        solution = np.array([_newton(*flat)[0][0], FLATTEST])
-    covariance = np.linalg.inv(curvature).astype(np.float64)
-    return Correction(float(solution[0]), float(solution[1]), covariance, len(odds))
+    wanted = float(share @ relevant)
+    low, high = -EXTREME, EXTREME
+    for _ in range(ROUNDS):  # what is left falls as the shift rises
+        shift = (low + high) / 2
+        left = wanted - float(share @ _sigmoid(odds + shift)) - shift / DEVIATION**2
+        low, high = (shift, high) if left > 0 else (low, shift)
+    now = _sigmoid(odds + shift)
+    curvature = float(share @ (now * (1 - now))) + 1 / DEVIATION**2
+    return Correction(shift, curvature**-0.5, len(odds))
 
 
-def _newton(
-    rows: Float64,
-    relevant: Bool,
-    share: Float64,
-    pull: Float64,
-    centre: Float64,
-    offset: Float64 | float = 0.0,
-) -> tuple[Float64, Float64]:
-    """(likeliest coefficients, curvature there) of log-odds = offset + rows · coefficients."""
-
-    def height(at: Float64) -> float:
-        odds = offset + rows @ at
-        return float(share @ (relevant * odds - np.logaddexp(0.0, odds)) - pull @ (at - centre) ** 2 / 2)
-
-    at, curvature = centre, np.diag(pull)
-    for _ in range(ROUNDS):
-        chance = 1 / (1 + np.exp(-np.clip(offset + rows @ at, -EXTREME, EXTREME)))
-        curvature = rows.T @ (rows * (share * chance * (1 - chance))[:, None]) + np.diag(pull)
-        step = np.linalg.solve(curvature, rows.T @ (share * (relevant - chance)) - pull * (at - centre))
-        while np.abs(step).max() > 1e-10 and height(at + step) < height(at):
-            step = step / 2
-        at = at + step
-        if np.abs(step).max() < 1e-10:
-            break
-    return at, curvature
+def _sigmoid(odds: Float64) -> Float64:
+    chance: Float64 = 1 / (1 + np.exp(-np.clip(odds, -EXTREME, EXTREME)))
+    return chance

@@ -127,8 +127,38 @@ def test_confirmed_false_negatives_become_positives(mined: Judged, tmp_path: Pat
     queries = {row["query_id"]: row["text"] for row in run.collection.queries.to_pylist()}
     written = {(line["query"], text) for line in lines for text in line["pos"]}
     assert {(queries[q], texts[d]) for q, d in confirmed} <= written
+    query, doc = sorted(confirmed)[0]
+    assert doc in {row["doc_id"] for row in chosen.inspect(query)["positives"]}
     # Another selection of the run knows nothing of it.
     assert set(run.positives["source"].to_pylist()) == {"labelled"}
+
+
+@pytest.mark.parametrize("relevant", [True, False])
+def test_a_pair_is_weighed_as_if_nobody_had_judged_it(mined: Judged, tmp_path: Path, relevant: bool) -> None:
+    run, hidden, _ = mined
+    (query, doc) = next(pair for pair in pairs_of(run.negatives) if (pair in hidden) == relevant)
+    said = chances_of(run)[query, doc]
+    assert said is not None
+    path = tmp_path / "one.csv"
+    path.write_text(f"query_id,doc_id,relevant\n{query},{doc},{relevant}\n")
+    shift = run.select(name="one", labels=path).summary["guard"]["calibration"]["shift"]
+    # The answer less what is said after the shift balances the pull towards none, of deviation one.
+    after = 1 / (1 + np.exp(-(np.log(said / (1 - said)) + shift)))
+    assert shift == pytest.approx(relevant - after, abs=1e-4)
+
+
+def test_searching_deeper_and_previews_know_the_judgments(mined: Judged, tmp_path: Path) -> None:
+    tables, hidden = collection(topics=20)
+    run = hardneg.mine(tables, run_dir=tmp_path / "run", **{**BM25, "depth": 6})
+    path = tmp_path / "labels.csv"
+    path.write_text("query_id,doc_id,relevant\n" + "".join(f"{q},{d},yes\n" for q, d in sorted(hidden)[::2]))
+    deep = run.select(name="deep", labels=path, shortfall="deepen", num_negatives=7)
+    assert set(deep.outcomes["outcome"].to_pylist()) == {"full"}
+    assert not set(pairs_of(deep.negatives)) & set(sorted(hidden)[::2])
+    plain = run.select(name="plain", shortfall="deepen", num_negatives=7)
+    assert set(plain.positives["source"].to_pylist()) == {"labelled"}
+    assert set(pairs_of(plain.negatives)) & set(sorted(hidden)[::2])
+    assert run.preview(labels=path) != run.preview()
 
 
 def test_the_rate_is_measured_with_its_interval(mined: Judged) -> None:

@@ -197,7 +197,7 @@ def suspects(
     selection: Annotated[str, typer.Option(help="Which selection's negatives.")] = "default",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="FILE.csv, .jsonl or .parquet [default: RUN/suspects/NAME.csv]"),
+        typer.Option("--output", "-o", help="FILE.csv, .jsonl or .parquet; default: RUN/suspects/NAME.csv."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random half.")] = 0,
     quiet: Quiet = False,

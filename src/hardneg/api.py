@@ -182,6 +182,24 @@ class Mined:
 
         return preview(self._run, settings, progress=self._progress, own=self._own)
 
+    def suspects(
+        self, n: int = 200, *, output: str | os.PathLike[str] | None = None, seed: int = 0
+    ) -> pa.Table:
+        """The negatives of this selection whose judgment would teach most, to be judged by people.
+
+        Half are those likeliest to be positives, half a random sample of the others; a row says which, and
+        with what probability it had to be drawn (`hardneg.records.SUSPECTS`).
+
+        output  writes them too, by its suffix: .csv, .jsonl or .parquet; filled in, `select(labels=...)`
+                takes the file
+        """
+        from hardneg.plan.suspects import suspects, write_suspects
+
+        table = suspects(self._run, self.selection, n, seed, self._progress)
+        if output is not None:
+            write_suspects(table, Path(output))
+        return table
+
     def inspect(self, query_id: str) -> dict[str, Any]:
         """Every candidate of a query with its ranks, scores, decision and reason."""
         from hardneg.plan.inspect import inspect_query

@@ -191,6 +191,31 @@ def export(
 
 
 @app.command()
+def suspects(
+    run: Run,
+    n: Annotated[int, typer.Option("-n", help="How many negatives to judge.")] = 200,
+    selection: Annotated[str, typer.Option(help="Which selection's negatives.")] = "default",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="FILE.csv, .jsonl or .parquet; default: RUN/suspects/NAME.csv."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the random half.")] = 0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write the negatives whose judgment would teach most; filled in, they go to `select --labels`."""
+    import hardneg
+    from hardneg.report.suspects import render_suspects, suspects_summary
+    from hardneg.run_directory import RunDirectory
+
+    mined = hardneg.open_run(run, selection=selection, progress=_progress(quiet))
+    path = output or RunDirectory(run).suspects(selection)
+    found = suspects_summary(mined.suspects(n, output=path, seed=seed), path)
+    _show(found, render_suspects(found, run), quiet=quiet, as_json=as_json)
+
+
+@app.command()
 def inspect(
     run: Run,
     query: Annotated[str, typer.Option(help="Id of the query.")],

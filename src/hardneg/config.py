@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -32,7 +33,17 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+def _files(value: Any) -> Any:
+    """Paths as text; `none` is no file."""
+    several = (value,) if isinstance(value, str | PathLike) else value
+    if not isinstance(several, tuple | list):
+        return value
+    named = tuple(fspath(one) if isinstance(one, PathLike) else one for one in several)
+    return () if named == ("none",) else named
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Files = Annotated[tuple[str, ...], BeforeValidator(_files)]
 
 
 def _window(value: Any) -> Any:
@@ -175,6 +186,11 @@ class GuardConfig(Stage):
     )
     label_completeness: float | None = Field(
         None, gt=0, le=1, description="Share of the positives that is labelled; default: estimated."
+    )
+    labels: Files = Field(
+        (),
+        description="Judged pairs: a file of `hardneg suspects`, filled in, or any with query_id, doc_id and "
+        "relevant; may be repeated.",
     )
 
 

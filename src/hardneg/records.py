@@ -66,6 +66,31 @@ SELECTED_POSITIVES = pa.schema(
         ("p_false_negative", pa.float32()),  # of promoted ones: how likely they are positives
     ]
 )
+RELEVANCE_LABELS = pa.schema(  # judged pairs; the last five are null where no drawing is behind a pair
+    [
+        ("query_id", pa.string()),
+        ("doc_id", pa.string()),
+        ("relevant", pa.bool_()),
+        ("selection", pa.string()),
+        ("selection_size", pa.int64()),
+        ("stratum", pa.string()),
+        ("stratum_size", pa.int64()),
+        ("inclusion_probability", pa.float64()),
+    ]
+)
+SUSPECTS = pa.schema(  # negatives for people to judge: `relevant` is theirs to fill in
+    [
+        ("query_id", pa.string()),
+        ("doc_id", pa.string()),
+        ("query", pa.large_string()),
+        ("positive", pa.large_string()),  # the text of a known positive
+        ("document", pa.large_string()),
+        *list(RELEVANCE_LABELS)[2:],
+        ("p_false_negative", pa.float32()),
+        ("rank", pa.int32()),
+        ("score", pa.float32()),
+    ]
+)
 NEGATIVES = pa.schema(
     [
         ("query_id", ID),

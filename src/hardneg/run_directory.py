@@ -6,7 +6,8 @@ RUN/
 ├── candidates/part-00000.parquet     a block of queries each; deep-DEPTH-HASH.parquet: some, searched deeper
 ├── positives/part-00000.parquet      the positives' own scores, same blocks
 ├── guard/                            text classes, sketches, lexical vectors, near queries, judged/
-└── selections/NAME/{decisions,positives,negatives,outcomes}.parquet
+├── selections/NAME/{decisions,positives,negatives,outcomes}.parquet, labels.parquet where pairs were judged
+└── suspects/NAME.csv                 negatives of a selection to be judged, where no other file was named
 """
 
 from __future__ import annotations
@@ -152,6 +153,11 @@ class RunDirectory:
 
     def selections(self) -> list[str]:
         return sorted(self.manifest()["selections"])
+
+    def suspects(self, name: str) -> Path:
+        """The file to be filled in where the user names none."""
+        self.selection(name)
+        return self.path / "suspects" / f"{name}.csv"
 
     # -- one at a time ------------------------------------------------------------------------------
 

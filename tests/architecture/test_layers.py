@@ -15,7 +15,7 @@ PACKAGE = Path(hardneg.__file__).parent
 STAGES = ["read", "encode", "search", "rescore", "guard", "select", "export", "report"]
 SHARED = {
     "config", "engine", "errors", "files", "fingerprints", "model_files", "progress", "protocols", "records",
-    "texts", "words",
+    "spreadsheet", "texts", "words",
 }  # fmt: skip
 HEAVY = {
     "torch",

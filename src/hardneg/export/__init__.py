@@ -2,8 +2,19 @@
 
 from hardneg.export.formats import MODULES
 from hardneg.export.options import Counts, ExportOptions, ExportReport, SelectedTables
+from hardneg.export.row_file import check_suffix, write_rows
 from hardneg.export.writing import export, to_dataset
 
 FORMATS = tuple(sorted(MODULES))
 
-__all__ = ["FORMATS", "Counts", "ExportOptions", "ExportReport", "SelectedTables", "export", "to_dataset"]
+__all__ = [
+    "FORMATS",
+    "Counts",
+    "ExportOptions",
+    "ExportReport",
+    "SelectedTables",
+    "check_suffix",
+    "export",
+    "to_dataset",
+    "write_rows",
+]

@@ -1,12 +1,11 @@
-"""CSV is opened in spreadsheets, and a spreadsheet runs a cell that looks like a formula."""
+"""Texts of a CSV file that a spreadsheet would run as formulas."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-FORMULA = r"^[=+\-@\t\r\n]"
-"""What a spreadsheet may take for a formula."""
+from hardneg.spreadsheet import FORMULA
 
 
 def neutralised(table: pa.Table) -> tuple[pa.Table, int]:

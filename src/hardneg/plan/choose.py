@@ -12,9 +12,10 @@ from hardneg.config import Config, SelectConfig
 from hardneg.guard import apply_rules, block_of, codes
 from hardneg.guard.fitted import LIKELY, PROMOTED
 from hardneg.plan.guarding import queries_to_leave_out, rules, text_classes
-from hardneg.plan.judging import Judged, judged
+from hardneg.plan.judging import Judged, judged, with_judgments
+from hardneg.plan.labels import Judgments, read_judged
 from hardneg.plan.prepare import Prepared
-from hardneg.plan.retrieve import QUERIES_A_PART, deepen, parts_in_order, read_block
+from hardneg.plan.retrieve import QUERIES_A_PART, deepen, parts_in_order
 from hardneg.plan.retrievers import Source
 from hardneg.protocols import Retriever, Rule, Vectors
 from hardneg.read import given_pairs
@@ -43,6 +44,8 @@ class Choosing:
     left_out_messages: Sequence[str | None]
     documents: Vectors | None
     judged: Judged | None
+    known: Pairs
+    judgments: Judgments | None
 
     @classmethod
     def of(
@@ -52,11 +55,18 @@ class Choosing:
         depth: int,
         found: Callable[[], Sequence[Source]],
         documents: Vectors | None,
+        judgments: Judgments | None,
     ) -> Choosing:
         """found: the run's retrievers, looked at where the guard judges by their vectors."""
         classes = text_classes(prepared, config)
-        hard = rules(prepared, config, classes)
-        judge = judged(prepared, config, hard, found, depth)
+        hard = rules_of_data = rules(prepared, config, classes)
+        knowing = prepared
+        if judgments is not None:
+            knowing = judgments.prepared(prepared)
+            hard = rules(knowing, config, classes)
+        judge = judged(prepared, config, rules_of_data, found, depth)
+        if judge is not None and judgments is not None:
+            judge = with_judgments(judge, knowing, config, hard, found, judgments)
         left_out, messages = queries_to_leave_out(prepared, config)
         count = prepared.collection.queries.num_rows
         nothing = Pairs.from_rows(np.zeros(0, np.int32), np.zeros(0, np.int32), count)
@@ -71,6 +81,8 @@ class Choosing:
             left_out_messages=messages,
             documents=documents,
             judged=judge,
+            known=knowing.positives,
+            judgments=judgments,
         )
 
     def selector(self, config: SelectConfig | None = None) -> Selector:
@@ -88,7 +100,7 @@ class Choosing:
     def guarded(self, block: Block) -> GuardedBlock:
         """The block with what the hard exclusions say of its candidates and of its given negatives."""
         given = self.given.padded(block.query)
-        asked = block_of(block.query, given, self.prepared.positives)
+        asked = block_of(block.query, given, self.known)
         return GuardedBlock(
             block=block,
             excluded=apply_rules(block, self.rules),
@@ -105,8 +117,11 @@ class Choosing:
             one.block, excluded, given=one.given, given_excluded=one.given_excluded, left_out=one.left_out
         )
 
-    def with_promoted(self, selection: Selection, block: Block) -> Selection:
-        """The selection with promoted candidates among its positives."""
+    def with_new_positives(self, selection: Selection, block: Block) -> Selection:
+        """The selection with promoted candidates among its positives, and judged ones marked as such."""
+        if self.judgments is not None:
+            marked = selection.positives.and_judged(self.judgments.key)
+            selection = replace(selection, positives=marked)
         rule = next((rule for rule in self.rules if rule.code == PROMOTED), None)
         if rule is None:
             return selection
@@ -135,7 +150,7 @@ def choose(
     with progress.track("select", choosing.prepared.collection.queries.num_rows, "queries") as advance:
         for block in blocks(choosing, deeper):
             one = choosing.guarded(block)
-            keep(choosing.with_promoted(choosing.select(selector, one), block))
+            keep(choosing.with_new_positives(choosing.select(selector, one), block))
             if dropping:
                 tally.add(choosing.select(beside, one, with_likely_positives=True))
             advance(len(block.query))
@@ -181,11 +196,11 @@ def _short(choosing: Choosing, deeper: Sequence[str], found: Any) -> Int32:
 
 def blocks(choosing: Choosing, deeper: Sequence[str] = ()) -> Iterator[Block]:
     """The stored parts cut at the depth, by query row; queries searched deeper with all that was found."""
-    prepared, judge = choosing.prepared, choosing.judged
-    deep = [_judged(judge, read_block(prepared, name), name) for name in deeper]
+    prepared, judge, judgments = choosing.prepared, choosing.judged, choosing.judgments
+    deep = [_judged(judge, read_judged(prepared, judgments, name), name) for name in deeper]
     for name in parts_in_order(prepared.run):
         if name.startswith("part-"):
-            block = read_block(prepared, name, choosing.depth)
+            block = read_judged(prepared, judgments, name, choosing.depth)
             block = _judged(judge, block, f"{name}-{choosing.depth}")
             for over in deep:
                 block = overlaid(block, over)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hardneg.config import Config, Stage
 from hardneg.errors import InputError, UsageError
+from hardneg.plan.guarding import label_digests
 from hardneg.plan.retrievers import OwnParts, check_path
 from hardneg.retriever_specs import encode_config_of, parse_retrievers
 from hardneg.select import check
@@ -29,6 +30,7 @@ def foresee(config: Config, own: OwnParts) -> None:
         path = getattr(config.guard, key)
         if path is not None and not Path(path).is_file():
             raise InputError(f"is no file; give --{key.replace('_', '-')} an existing one", file=path)
+    label_digests(config)
 
 
 def not_used(config: Config, own: OwnParts) -> list[str]:

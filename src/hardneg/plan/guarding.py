@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hardneg.config import Config, GuardConfig
+from hardneg.errors import InputError
 from hardneg.files import read_parquet, write_parquet
 from hardneg.fingerprints import digest, file_digest
 from hardneg.guard import (
@@ -89,3 +90,11 @@ def list_digests(config: Config) -> dict[str, str]:
         for key in ("exclude_docs", "exclude_queries")
         if (path := getattr(config.guard, key)) and Path(path).is_file()
     }
+
+
+def label_digests(config: Config) -> dict[str, str]:
+    """What the files of judged pairs hold, by path. Raises InputError for one that is not there."""
+    for path in config.guard.labels:
+        if not Path(path).is_file():
+            raise InputError("is no file; give --labels an existing one, or --labels none", file=path)
+    return {path: file_digest(Path(path)) for path in config.guard.labels}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -39,6 +40,7 @@ def inspect_query(run: RunDirectory, selection: str, query_id: str) -> dict[str,
     decisions = pq.read_table(folder / "decisions.parquet", filters=of_query).to_pylist()
     candidates = _by_document(_rows(run, run.candidates, query_id))
     positives = _rows(run, run.positives, query_id)
+    positives += _judged(folder / "positives.parquet", query_id, candidates)
     text_of = _texts(run, collection.corpus, [*candidates, *(row["doc_id"] for row in positives)])
     decided = {row["doc_id"]: row for row in decisions}
     return {
@@ -65,6 +67,13 @@ def inspect_query(run: RunDirectory, selection: str, query_id: str) -> dict[str,
             if doc_id in decided  # others were found when another selection searched deeper
         ],
     }
+
+
+def _judged(path: Path, query_id: str, candidates: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The documents that people judged relevant, with the scores that they have as candidates."""
+    rows = _filtered(path, query_id).to_pylist()
+    judged = [row["doc_id"] for row in rows if row["source"] == "judged"]
+    return [{"doc_id": doc_id, **candidates.get(doc_id, {"scores": {}})["scores"]} for doc_id in judged]
 
 
 def _texts(run: RunDirectory, corpus: pa.Table, doc_ids: list[str]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from hardneg.guard.fitted import (
     NEIGHBOURS,
     PROMOTED,
     Company,
+    Correction,
     Judge,
     Lexical,
     LikelyPositive,
@@ -31,18 +32,20 @@ from hardneg.guard.fitted import (
     Sight,
     Space,
     Weights,
+    calibrate,
     contamination,
     learn,
     near_weights,
     prior_model,
     shipped_weights,
 )
-from hardneg.plan.guarding import list_digests
+from hardneg.plan.guarding import label_digests, list_digests
+from hardneg.plan.labels import Judgments, read_judged
 from hardneg.plan.prepare import Prepared, timed
 from hardneg.plan.retrieve import base_parts, read_block
 from hardneg.plan.retrievers import Source
 from hardneg.protocols import Kind, Progress, Rule, Vectors
-from hardneg.records import NO_DOC, Block, Bool, Float32, Int32, Int64
+from hardneg.records import NO_DOC, Block, Bool, Float32, Float64, Int32, Int64
 from hardneg.texts import document_texts, normalise, take, text_number
 
 MOST_QUERIES = 3000
@@ -59,6 +62,7 @@ class Judged:
     sight  what the model looks at; opened only for a part that was not judged before
     rules  the hard exclusions
     mark   of everything that decides it
+    people what people judged, and what their judgments make of probabilities; None where there are none
     """
 
     prepared: Prepared
@@ -68,6 +72,7 @@ class Judged:
     rules: Sequence[Rule]
     mark: str
     depth: int
+    people: tuple[Judgments, Correction] | None = None
 
     def block(self, block: Block, name: str) -> Block:
         """The block with `p_false_negative`; `name` is the part's, under which log-odds are kept."""
@@ -79,8 +84,18 @@ class Judged:
             log_odds = judge.log_odds(block, askable(block, self.rules)).astype(np.float32)
             with replacing(path) as temporary, temporary.open("wb") as handle:
                 np.save(handle, log_odds, allow_pickle=False)
-        chance = self.model.probability(log_odds.astype(np.float64))
+        chance = self._chance(log_odds.astype(np.float64))
+        if self.people is not None:
+            judgments, _ = self.people
+            pair, row, place = judgments.places(block)
+            denied = ~judgments.relevant[pair] & np.isfinite(chance[row, place])
+            chance[row[denied], place[denied]] = 0.0
         return replace(block, p_false_negative=chance.astype(np.float32))
+
+    def _chance(self, log_odds: Float64) -> Float64:
+        """The model's probabilities, set right by people's judgments where there are any."""
+        chance = self.model.probability(log_odds)
+        return chance if self.people is None else self.people[1].probability(chance)
 
     def rules_of(self, config: GuardConfig) -> list[Rule]:
         """What drops likely positives, where that is asked for.
@@ -101,7 +116,7 @@ class Judged:
                     f"--max-miss-rate {config.max_miss_rate:g}: the labels of too few queries can be left "
                     "out to keep to so low a rate; ask for a higher one, or use --max-p"
                 )
-            of_fold = model.probability(cuts).astype(np.float32)
+            of_fold = self._chance(cuts).astype(np.float32)
             cut = np.minimum(cut, of_fold[self.fold])
         found: list[Rule] = []
         if (promoted := self.promoted_from(config)) is not None:
@@ -113,7 +128,7 @@ class Judged:
         if config.promote_precision is None:
             return config.promote
         chances = [
-            self.block(read_block(self.prepared, name, self.depth), f"{name}-{self.depth}").p_false_negative
+            self.block(self._read(name), f"{name}-{self.depth}").p_false_negative
             for name in base_parts(self.prepared.run)
         ]
         every = np.sort(np.concatenate([chance[np.isfinite(chance)] for chance in chances]))[::-1]
@@ -121,6 +136,10 @@ class Judged:
             np.cumsum(every, dtype=np.float64) >= config.promote_precision * np.arange(1, len(every) + 1)
         )
         return float(every[right[-1]]) if len(right) else float(np.inf)
+
+    def _read(self, name: str) -> Block:
+        judgments = None if self.people is None else self.people[0]
+        return read_judged(self.prepared, judgments, name, self.depth)
 
 
 def _folder(prepared: Prepared, mark: str) -> Path:
@@ -150,7 +169,7 @@ def judged(
     run = prepared.run
     first, whole = shipped_weights()
     asked = config.guard.model_dump(
-        mode="json", exclude={"max_miss_rate", "max_p", "promote", "promote_precision"}
+        mode="json", exclude={"max_miss_rate", "max_p", "promote", "promote_precision", "labels"}
     )
     mark = digest(
         {
@@ -241,6 +260,67 @@ def _sample(prepared: Prepared) -> Bool:
         order = np.argsort(_hashes(prepared, several) // FOLDS, kind="stable")
         chosen[several[order[MOST_QUERIES:]]] = False
     return chosen
+
+
+# -- what people judged -----------------------------------------------------------------------------------
+
+
+def with_judgments(
+    judge: Judged,
+    knowing: Prepared,
+    config: Config,
+    rules: Sequence[Rule],
+    found: Callable[[], Sequence[Source]],
+    judgments: Judgments,
+) -> Judged:
+    """The judge that looks at judged positives as known ones, and is set right by the judgments.
+
+    knowing  the run with judged positives among its positives
+    rules    the hard exclusions with them
+
+    Its weights and ratio stay those of the user's own labels. Judged positives are no sample of all:
+    they are the likeliest, and to count them as labels would say that hardly any positive lacks one.
+    """
+    first, _ = shipped_weights()
+    sight = cache(partial(_sight, knowing, config, found, first))
+    mark = digest([judge.mark, sorted(label_digests(config).values())])[:20]
+    seeing = replace(judge, prepared=knowing, sight=sight, rules=rules, mark=mark)
+    return replace(seeing, people=(judgments, _correction(seeing, judgments)))
+
+
+def _correction(judge: Judged, judgments: Judgments) -> Correction:
+    """What the judged pairs say of the model's probabilities."""
+    path = _folder(judge.prepared, judge.mark) / "judged-pairs.npz"
+    if not path.exists():
+        pair, log_odds = _as_candidates(judge, judgments)
+        with replacing(path) as temporary, temporary.open("wb") as handle:
+            np.savez(handle, pair=pair, log_odds=log_odds)
+    with np.load(path, allow_pickle=False) as stored:
+        pair, log_odds = stored["pair"], stored["log_odds"]
+    chance = judge.model.probability(log_odds)
+    return calibrate(chance, judgments.relevant[pair], judgments.weight[pair])
+
+
+def _as_candidates(judge: Judged, judgments: Judgments) -> tuple[Int64, Float64]:
+    """Numbers of the judged pairs that are candidates no hard exclusion speaks of, and their log-odds.
+
+    A pair judged relevant is looked at as if it were not a known positive: left out of its query's positives,
+    by weights fitted without its query. So its own judgment is no part of what it is compared with.
+    """
+    pairs, odds = [np.zeros(0, np.int64)], [np.zeros(0)]
+    for name in base_parts(judge.prepared.run):
+        block = read_judged(judge.prepared, judgments, name, judge.depth)
+        pair, row, place = judgments.places(block)
+        part, number = block.rows(row), np.arange(len(row))
+        candidate = askable(part, judge.rules)
+        asked = candidate[number, place] | judgments.relevant[pair]
+        candidate[number, place] = asked
+        own = part.positive == part.doc[number, place][:, None]
+        part = replace(part, positive=np.where(own, np.int32(NO_DOC), part.positive))
+        found = Judge(judge.sight(), judge.model, judge.fold).log_odds(part, candidate)[number, place]
+        pairs.append(pair[asked])
+        odds.append(found[asked])
+    return np.concatenate(pairs), np.concatenate(odds)
 
 
 # -- what it looks at -------------------------------------------------------------------------------------
@@ -338,12 +418,18 @@ def guard_summary(
     ids = mined["query_id"].combine_chunks().cast(pa.string()).dictionary_encode().indices.to_numpy()
     chance = mined["p_false_negative"].to_numpy().astype(np.float64)
     model = judge.model
-    left = contamination(chance, ids.astype(np.int64), model.spread)
+    correction = None if judge.people is None else judge.people[1]
+    open_ones = chance[chance > 0]  # without those that people judged
+    spread = model.spread if correction is None or not len(open_ones) else correction.spread(open_ones)
+    left = contamination(chance, ids.astype(np.int64), spread)
+    stands = model.fitted and correction is None  # a correction leaves the model's own share behind
     found: dict[str, Any] = {
         "judged_by": "fit" if model.fitted else "prior",
-        "label_completeness": 1 / (1 + model.ratio) if model.fitted else None,
+        "label_completeness": 1 / (1 + model.ratio) if stands else None,
         "false_negatives": None if left is None else asdict(left),
     }
+    if correction is not None:
+        found["calibration"] = {"judged": correction.judged, "shift": correction.shift}
     if model.fitted:
         found["weights"] = {name: round(weight, 4) for name, weight in model.mean_weights().items()}
     promoted = positives["p_false_negative"].drop_null().to_numpy().astype(np.float64)

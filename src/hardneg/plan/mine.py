@@ -9,11 +9,13 @@ from typing import Any
 
 from hardneg.config import SELECTING, Config, nearest
 from hardneg.errors import UsageError
+from hardneg.files import write_parquet
 from hardneg.fingerprints import digest
 from hardneg.plan.choose import Choosing, blocks, choose
 from hardneg.plan.foresee import foresee, not_used
-from hardneg.plan.guarding import list_digests
+from hardneg.plan.guarding import label_digests, list_digests
 from hardneg.plan.judging import guard_summary
+from hardneg.plan.labels import Judgments, judgments
 from hardneg.plan.prepare import Prepared, prepare, reopen, timed
 from hardneg.plan.rescoring import open_scorer, rescore
 from hardneg.plan.retrieve import base_parts, search, search_fingerprint
@@ -92,7 +94,7 @@ def preview(
     if beyond:
         progress.say(f"left out, since the run's depth is {depth:,}: {', '.join(beyond)}")
     found = cache(partial(_sources_again, prepared, config, own))
-    choosing = Choosing.of(prepared, config, depth, found, None)
+    choosing = Choosing.of(prepared, config, depth, found, None, judgments(prepared, config, found))
     guarded = (choosing.guarded(block) for block in blocks(choosing))
     kept = {name: one for name, one in grid.items() if name not in beyond}
     return preview_blocks(guarded, kept, choosing.selector)
@@ -165,15 +167,18 @@ def select_into(
             rescore(prepared, ready, config, [part])
 
     with timed(run, f"select {name}"), replacing_selection(run, name) as folder:
-        choosing = Choosing.of(prepared, config, depth, found, documents)
+        people = judgments(prepared, config, found)
+        choosing = Choosing.of(prepared, config, depth, found, documents, people)
         messages = {row: text for row, text in enumerate(choosing.left_out_messages) if text is not None}
         collection = prepared.collection
         query_ids, doc_ids = collection.queries["query_id"], collection.corpus["doc_id"]
         with closing(SelectionWriter(folder, query_ids, doc_ids, messages)) as writer:
             without = choose(choosing, retrievers, rescored, writer.add)
             tables = writer.finish()
+        if people is not None:
+            write_parquet(people.read.table, folder / "labels.parquet")
     guard = guard_summary(choosing.judged, tables, without)
-    _note(run, config, name, mark, tables, guard)
+    _note(run, config, name, mark, tables, guard, people)
 
 
 def _note(
@@ -183,6 +188,7 @@ def _note(
     mark: str,
     tables: Mapping[str, Any],
     guard: Mapping[str, Any] | None,
+    people: Judgments | None,
 ) -> None:
     timings = run.manifest().get("timings", {})
     shown = {k: v for k, v in timings.items() if not k.startswith("select ") or k == f"select {name}"}
@@ -194,23 +200,28 @@ def _note(
     numbers = summary(tables["outcomes"], tables["negatives"], shown, config.select.score_by)
     if guard is not None:
         numbers["guard"] = guard
+    if people is not None:
+        numbers |= {"labels": people.summary(), "measured": people.measured}
     made_from = {stage: run.stage(stage)["fingerprint"] for stage in ("read", "search")}
     entry = {"config": own, "fingerprint": mark, **made_from, "summary": numbers}
+    if people is not None:
+        entry["labels"] = label_digests(config)
     run.update(selections={name: entry})
 
 
 def _selection_fingerprint(run: RunDirectory, config: Config, depth: int) -> str:
-    return digest(
+    found = digest(
         {
             "search": run.stage("search")["fingerprint"],
             "depth": depth,
             "rescore": run.stage("rescore").get("fingerprint"),
-            "guard": config.guard.model_dump(mode="json"),
+            "guard": config.guard.model_dump(mode="json", exclude={"labels"}),  # by what they hold, below
             "select": config.select.model_dump(mode="json"),
             "join_title": config.encode.join_title,
             "lists": list_digests(config),
         }
     )
+    return digest([found, sorted(label_digests(config).values())]) if config.guard.labels else found
 
 
 def _document_vectors(found: Sequence[Source]) -> Vectors | None:

@@ -1,7 +1,17 @@
 """read: any source → corpus, queries, qrels and given negatives, with what was read said in plain words."""
 
 from hardneg.read.fingerprint import fingerprint
-from hardneg.read.labels import given_pairs, partly_relevant, positives
+from hardneg.read.labels import given_pairs, partly_relevant, positives, rows_of
 from hardneg.read.load import load
+from hardneg.read.relevance import RelevanceLabels, read_relevance
 
-__all__ = ["fingerprint", "given_pairs", "load", "partly_relevant", "positives"]
+__all__ = [
+    "RelevanceLabels",
+    "fingerprint",
+    "given_pairs",
+    "load",
+    "partly_relevant",
+    "positives",
+    "read_relevance",
+    "rows_of",
+]

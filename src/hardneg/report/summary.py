@@ -105,6 +105,7 @@ def render_summary(found: Mapping[str, Any]) -> str:
         ("negatives a query", _number(negatives["mean_per_query"], 2)),
         ("hardness", f"mean score {score}, mean raw rank {rank}"),
         *_first_labelled("guard", _guard_lines(found.get("guard"))),
+        *_first_labelled("judged", _judged_lines(found)),
         *_first_labelled("not chosen", (f"{count:,} {name}" for name, count in dropped.items())),
         *(
             _first_labelled(
@@ -141,6 +142,28 @@ def _guard_lines(guard: Mapping[str, Any] | None) -> Iterator[str]:
     if (without := guard.get("hardness_without")) is not None:
         score, rank = _number(without["mean_score"]), _number(without["mean_rank"], 1)
         yield f"without it the hardness would be: mean score {score}, mean raw rank {rank}"
+
+
+def _judged_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """What people's judgments came to, a line each."""
+    if (labels := found.get("labels")) is None:
+        return
+    not_used = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in labels["not_used"].items() if n)
+    yield (
+        f"{labels['judged']:,} pairs: {labels['relevant']:,} relevant and now positives, "
+        f"{labels['not_relevant']:,} not" + (f"; rows not used: {not_used}" if not_used else "")
+    )
+    for rate in found["measured"]:
+        of = "" if rate["selection"] is None else f" of selection {rate['selection']!r}"
+        if rate["share"] is None:
+            yield f"no rate is measured{of}: {rate['message']}"
+            continue
+        left = f", {rate['not_judged']:,} drawn but not judged" if rate["not_judged"] else ""
+        yield (
+            f"measured: {rate['share']:.1%} of the {rate['negatives']:,} mined negatives{of} are false ones "
+            f"({rate['level']:.0%} interval {rate['low']:.1%} to {rate['high']:.1%}), by {rate['judged']:,} "
+            f"judged{left}"
+        )
 
 
 def _first_labelled(label: str, lines: Iterable[str]) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from hardneg.select.preview import GuardedBlock, Tally, grid_configs, preview
 from hardneg.select.reasons import DECISIONS, REASONS, Codes
 from hardneg.select.select import Corpus, Selector
 from hardneg.select.selection import OUTCOMES, SOURCES, Negatives, Positives, Selection
+from hardneg.select.suspects import STRATA, Suspects, draw_suspects
 from hardneg.select.tables import (
     decision_table,
     negative_table,
@@ -22,6 +23,7 @@ __all__ = [
     "OUTCOMES",
     "REASONS",
     "SOURCES",
+    "STRATA",
     "Codes",
     "Corpus",
     "GuardedBlock",
@@ -29,10 +31,12 @@ __all__ = [
     "Positives",
     "Selection",
     "Selector",
+    "Suspects",
     "Tally",
     "check",
     "decision_table",
     "deepest_rank",
+    "draw_suspects",
     "grid_configs",
     "negative_table",
     "outcome_schema",

@@ -20,6 +20,7 @@ from hardneg.select.selection import (
     EMPTY,
     FULL,
     INVALID,
+    LABELLED,
     SHORT,
     Negatives,
     Positives,
@@ -113,7 +114,7 @@ def _nothing(block: Block, given: Int32, codes: Codes) -> Selection:
         short=np.zeros(0, np.bool_),
         missing=ints,
         negatives=Negatives(ints, ints, ints, small, ints, floats, floats, floats, floats, small),
-        positives=Positives(ints, ints, floats, floats),
+        positives=Positives(ints, ints, floats, floats, small),
     )
 
 
@@ -177,7 +178,8 @@ def _positives(block: Block, negatives: Negatives, config: SelectConfig) -> Posi
     scores = block.positive_scores.get(name) if name is not None else None
     score = np.full(len(row), np.nan, np.float32) if scores is None else scores[row, place]
     own = np.full(int(np.count_nonzero(keep)), np.nan, np.float32)
-    return Positives(query[keep], doc[keep], score[keep], own)
+    source = np.full(len(own), LABELLED, np.int8)
+    return Positives(query[keep], doc[keep], score[keep], own, source)
 
 
 def _messages(

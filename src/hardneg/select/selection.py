@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hardneg.records import Block, Bool, Float32, Int32
+from hardneg.records import Block, Bool, Float32, Int32, Int64
 from hardneg.select.reasons import Codes
 
 UInt8 = NDArray[np.uint8]
@@ -15,6 +15,8 @@ Int8 = NDArray[np.int8]
 
 OUTCOMES = ("full", "short", "empty", "dropped", "invalid")
 FULL, SHORT, EMPTY, DROPPED, INVALID = range(len(OUTCOMES))
+POSITIVE_SOURCES = ("labelled", "judged", "promoted")
+LABELLED, JUDGED, PROMOTED = range(len(POSITIVE_SOURCES))
 SOURCES = ("given", "mined", "backfill")
 GIVEN, MINED, BACKFILL = range(len(SOURCES))
 
@@ -55,12 +57,19 @@ class Positives:
     query  int32, doc  int32: rows
     score  float32, of `score_by`, without it of the first retriever; NaN where there is none
     chance float32, of promoted ones how likely they are positives; NaN: the user's own label
+    source int8: index into POSITIVE_SOURCES
     """
 
     query: Int32
     doc: Int32
     score: Float32
     chance: Float32
+    source: Int8
+
+    def and_judged(self, judged: Int64) -> Positives:
+        """With those of these pairs marked as judged; int64 (pairs,), query << 32 | document."""
+        pairs = self.query.astype(np.int64) << 32 | self.doc
+        return replace(self, source=np.where(np.isin(pairs, judged), JUDGED, self.source).astype(np.int8))
 
     def and_promoted(self, block: Block, promoted: Bool, score_by: str | None) -> Positives:
         """With these candidates of the block, for the queries that are there; after the user's own."""
@@ -71,7 +80,8 @@ class Positives:
         doc = np.concatenate([self.doc, block.doc[row, place]])
         score = np.concatenate([self.score, block.scores[name][row, place]])
         chance = np.concatenate([self.chance, block.p_false_negative[row, place]])
-        return Positives(query[order], doc[order], score[order], chance[order])
+        source = np.concatenate([self.source, np.full(len(row), PROMOTED, np.int8)])
+        return Positives(query[order], doc[order], score[order], chance[order], source[order])
 
 
 @dataclass(frozen=True)

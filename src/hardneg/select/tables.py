@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hardneg.records import DECISIONS, ID, NEGATIVES, NO_DOC, SELECTED_POSITIVES, Float32, Int32
 from hardneg.select.reasons import DECISIONS as DECISION_NAMES
 from hardneg.select.reasons import Codes
-from hardneg.select.selection import OUTCOMES, SOURCES, Selection
+from hardneg.select.selection import OUTCOMES, POSITIVE_SOURCES, SOURCES, Selection
 from hardneg.texts import take
 
 
@@ -43,13 +43,13 @@ def decision_table(selection: Selection, query_ids: pa.ChunkedArray, doc_ids: pa
 
 
 def positive_table(selection: Selection, query_ids: pa.ChunkedArray, doc_ids: pa.ChunkedArray) -> pa.Table:
-    """SELECTED_POSITIVES: those that negatives were chosen for, and promoted candidates."""
+    """SELECTED_POSITIVES: those that negatives were chosen for, judged ones too, and promoted candidates."""
     positives = selection.positives
     return _table(
         SELECTED_POSITIVES,
         query_id=ids(query_ids, positives.query),
         doc_id=ids(doc_ids, positives.doc),
-        source=_named(np.isfinite(positives.chance).astype(np.int32), ("labelled", "promoted")),
+        source=_named(positives.source.astype(np.int32), POSITIVE_SOURCES),
         score=floats(positives.score),
         p_false_negative=floats(positives.chance),
     )

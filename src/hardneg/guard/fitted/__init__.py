@@ -4,8 +4,10 @@ from hardneg.guard.fitted.estimate import contamination
 from hardneg.guard.fitted.features import Sight
 from hardneg.guard.fitted.grid import Space
 from hardneg.guard.fitted.judge import Judge, learn, prior_model
+from hardneg.guard.fitted.judgments import Correction, calibrate
 from hardneg.guard.fitted.lexical import Lexical
 from hardneg.guard.fitted.likely_positive import LIKELY, PROMOTED, LikelyPositive
+from hardneg.guard.fitted.measured import LEVEL, Stratum, measured_rate
 from hardneg.guard.fitted.model import FOLDS, Model
 from hardneg.guard.fitted.others import NEIGHBOURS, Company, Others, near_weights
 from hardneg.guard.fitted.prior import shipped_weights
@@ -13,10 +15,12 @@ from hardneg.guard.fitted.regression import Weights
 
 __all__ = [
     "FOLDS",
+    "LEVEL",
     "LIKELY",
     "NEIGHBOURS",
     "PROMOTED",
     "Company",
+    "Correction",
     "Judge",
     "Lexical",
     "LikelyPositive",
@@ -24,9 +28,12 @@ __all__ = [
     "Others",
     "Sight",
     "Space",
+    "Stratum",
     "Weights",
+    "calibrate",
     "contamination",
     "learn",
+    "measured_rate",
     "near_weights",
     "prior_model",
     "shipped_weights",

@@ -1,0 +1,58 @@
+"""Rows that people look at or fill in, as CSV, JSON lines or Parquet, by the file's suffix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hardneg.errors import InputError, UsageError
+from hardneg.export.neutralise import neutralised
+from hardneg.export.rendering import csv_lines, decimals, header, json_lines
+from hardneg.files import replacing, write_parquet
+from hardneg.spreadsheet import marked_id
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+
+def check_suffix(path: Path) -> None:
+    """Raises UsageError for a name that says no format."""
+    if path.suffix not in SUFFIXES or path.is_dir():
+        raise UsageError(f"{path}: give a file that ends in {', '.join(SUFFIXES)}")
+
+
+def write_rows(table: pa.Table, path: Path, ids: tuple[str, ...]) -> None:
+    """Texts, numbers and truth values, nothing nested; the file is whole or not there.
+
+    ids  columns whose values must come back: in CSV they are marked so that `unmarked_id` gives them back
+
+    In CSV what is null is empty. Raises UsageError as `check_suffix`, InputError where it cannot be written.
+    """
+    check_suffix(path)
+    try:
+        if path.suffix == ".parquet":
+            write_parquet(table, path)
+            return
+        with replacing(path) as temporary, temporary.open("wb") as handle:
+            for piece in json_lines(table) if path.suffix == ".jsonl" else _csv(table, ids):
+                handle.write(piece)
+    except OSError as error:
+        raise InputError(
+            f"cannot be written ({error.strerror or error}); choose another", file=path
+        ) from error
+
+
+def _csv(table: pa.Table, ids: tuple[str, ...]) -> Iterator[bytes | pa.Buffer]:
+    columns = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        values = column.combine_chunks()
+        if name in ids:
+            values = pa.array(list(map(marked_id, values.to_pylist())), pa.string())
+        texts = pc.fill_null(decimals(values).cast(pa.large_string()), "")
+        is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+        columns.append(texts.dictionary_encode() if is_text else texts)
+    safe, _ = neutralised(pa.table(columns, names=table.column_names))
+    yield header(safe, ",")
+    yield from csv_lines(safe)

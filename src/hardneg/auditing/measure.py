@@ -58,11 +58,11 @@ def divided(part: Float64, whole: Float64) -> Float64:
 def resampled(sums: Mapping[str, Float64], seed: int, resamples: int = RESAMPLES) -> Totals:
     """sums  quantity → float64 (points, queries). All of one resample are of the same queries, so that
     differences between points are known better than each is."""
-    queries = next(iter(sums.values())).shape[1]
-    parts = [np.ones((1, queries)), *_draws(queries, seed, resamples)]
-    return Totals(
-        {name: np.concatenate([part @ total.T for part in parts]) for name, total in sums.items()}
-    )
+    every = np.concatenate(list(sums.values()))
+    queries = every.shape[1]
+    drawn = [np.ones((1, queries)), *_draws(queries, seed, resamples)]
+    totals = np.concatenate([part @ every.T for part in drawn])
+    return Totals(dict(zip(sums, np.split(totals, len(sums), axis=1), strict=True)))
 
 
 def _draws(queries: int, seed: int, resamples: int) -> Iterator[Float64]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 SHIFTS = (0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)
-STARTS = (0, 2, 5, 10, 20, 30, 50, 70, 100)
-WIDTH = 50
+WINDOWS = ("0:5", "0:10", "0:20", "0:50", "5:55", "10:60", "20:70", "30:80", "50:100", "70:120", "100:150")
+"""Of ranks that negatives are drawn from at random."""
 MARGINS = (-0.3, -0.2, -0.1, -0.05, 0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 CHANCES = (0.9, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 5e-3, 2e-3, 1e-3, 5e-4, 2e-4, 1e-4)
 MISS_RATES = (0.5, 0.3, 0.2, 0.1, 0.05)
@@ -41,7 +41,11 @@ def points(depth: int, unit: float, guarded: bool) -> list[Point]:
     guarded  whether there is a guard to sweep
     """
     found = [Point("shift", {"window": f"{skip}:"}) for skip in SHIFTS if skip < depth]
-    found += _windows(depth)
+    found += [
+        Point("window", {"window": window, "sampler": "random"})
+        for window in WINDOWS
+        if int(window.partition(":")[2]) <= depth
+    ]
     found += [Point("margin"), *(Point("margin", {"margin": _short(unit * part)}) for part in MARGINS)]
     found += [Point("relative margin")]
     found += [Point("relative margin", {"relative_margin": part}) for part in MARGINS]
@@ -49,14 +53,6 @@ def points(depth: int, unit: float, guarded: bool) -> list[Point]:
         found += [Point("guard"), *(Point("guard", {}, {"max_p": chance}) for chance in CHANCES)]
         found += [Point(MISS_RATE, {}, {"max_miss_rate": rate}) for rate in MISS_RATES]
     return found
-
-
-def _windows(depth: int) -> Iterator[Point]:
-    """Random ones of WIDTH raw ranks."""
-    width = min(WIDTH, max(depth // 2, 1))
-    for start in STARTS:
-        if start + width <= depth:
-            yield Point("window", {"window": f"{start}:{start + width}", "sampler": "random"})
 
 
 def _short(value: float) -> float:

@@ -83,7 +83,7 @@ def audit(
         refuse_window_beyond(int(run.stage("search")["depth"]), config.select)
         shared = _Shared.of(reopen(run, config, progress), config, options, own)
         numbers = {"selection": selection, **_measured(shared)}
-        _keep(numbers, run.path / "audit", progress)
+        _keep(numbers, run.audit, progress)
     return numbers
 
 
@@ -326,9 +326,7 @@ def _portions(block: Block) -> Iterator[tuple[Int64, Block]]:
 Asked = Sequence[tuple[Int64, Block, Bool]]
 
 
-def _judged(
-    shared: _Shared, prepared: Prepared, block: Block, asked: Asked
-) -> tuple[Model | None, Float32]:
+def _judged(shared: _Shared, prepared: Prepared, block: Block, asked: Asked) -> tuple[Model | None, Float32]:
     """The guard learned from what is known, and what it says of the candidates: float32 (queries, width)."""
     chance = np.full(block.doc.shape, np.nan, np.float32)
     config = shared.config.guard
@@ -356,7 +354,9 @@ def _add(shared: _Shared, one: _Repeat, point: Point, add: Callable[..., None]) 
     config = shared.config
     own = point.rule == OWN
     guard = config.guard if own else GuardConfig(**point.guard)
-    select = config.select.model_copy(update={"shortfall": "keep"}) if own else alone(config.select, point.select)
+    select = (
+        config.select.model_copy(update={"shortfall": "keep"}) if own else alone(config.select, point.select)
+    )
     likely: Sequence[Rule] = []
     if one.model is not None:
         chance = one.block.p_false_negative
@@ -417,9 +417,7 @@ def _facts(shared: _Shared, counts: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _notes(
-    shared: _Shared, facts: Mapping[str, Any], impossible: Sequence[Point]
-) -> list[str]:
+def _notes(shared: _Shared, facts: Mapping[str, Any], impossible: Sequence[Point]) -> list[str]:
     queries, hidden = facts["queries"], facts["hidden"]
     notes = [LOWER_BOUND]
     if one := queries["one_positive"]:

@@ -62,9 +62,7 @@ def grid_configs(config: SelectConfig, depth: int) -> dict[str, SelectConfig]:
 
 def alone(config: SelectConfig, rule: Mapping[str, Any]) -> SelectConfig:
     """The configuration with this rule for itself: all others off, nothing filled up or dropped."""
-    found: SelectConfig = build(
-        SelectConfig, {**config.model_dump(), "shortfall": "keep", **_OFF, **rule}
-    )
+    found: SelectConfig = build(SelectConfig, {**config.model_dump(), "shortfall": "keep", **_OFF, **rule})
     return found
 
 

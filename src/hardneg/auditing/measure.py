@@ -1,4 +1,4 @@
-"""Sums a query, and what resampled queries make of them (the bootstrap, Efron 1979; queries are the units)."""
+"""Sums a query, and what resampled queries make of them (bootstrap, Efron 1979; queries are the units)."""
 
 from __future__ import annotations
 

@@ -108,7 +108,9 @@ def _measured(shared: _Shared) -> dict[str, Any]:
     steps = options.repeats * (len(grid) + LEARNING)
     with shared.prepared.progress.track("audit", steps, "steps") as advance:
         for repeat in range(options.repeats):
-            known, hidden = _split(shared, repeat)
+            known, hidden = hidden_positives(
+                shared.prepared, shared.classes, options.hide, config.select.seed, repeat
+            )
             one = _Repeat.of(shared, known, hidden, shared.samples[repeat])
             advance(LEARNING)
             for place, point in enumerate(grid):
@@ -210,6 +212,23 @@ def _texts(classes: TextClasses) -> UInt64:
     return classes.keys[classes.query]
 
 
+def hidden_positives(
+    prepared: Prepared, classes: TextClasses, share: float, seed: int, repeat: int
+) -> tuple[Pairs, Pairs]:
+    """The positives that stay known in a repeat and those that are hidden, of all queries.
+
+    Whether one is hidden depends on the seed, the repeat, the texts of its query and of itself, and on how
+    many positives the query has: other queries change nothing.
+    """
+    positives = prepared.positives
+    texts, count = _texts(classes), len(positives.counts)
+    query = np.repeat(np.arange(count, dtype=np.int32), positives.counts)
+    draw = _draws(seed, "audit hide", repeat, texts[query], classes.keys[classes.document[positives.doc]])
+    gone = hide(positives, draw, _draws(seed, "audit share", repeat, texts), share)
+    known, hidden = (Pairs.from_rows(query[of], positives.doc[of], count) for of in (~gone, gone))
+    return known, hidden
+
+
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
@@ -300,18 +319,6 @@ class _Repeat:
             excluded=excluded,
             model=model,
         )
-
-
-def _split(shared: _Shared, repeat: int) -> tuple[Pairs, Pairs]:
-    """The positives that stay known and those that are hidden, of all queries."""
-    positives, seed, classes = shared.prepared.positives, shared.config.select.seed, shared.classes
-    texts, count = _texts(classes), len(positives.counts)
-    query = np.repeat(np.arange(count, dtype=np.int32), positives.counts)
-    draw = _draws(seed, "audit hide", repeat, texts[query], classes.keys[classes.document[positives.doc]])
-    rounding = _draws(seed, "audit share", repeat, texts)
-    gone = hide(positives, draw, rounding, shared.options.hide)
-    known, hidden = (Pairs.from_rows(query[of], positives.doc[of], count) for of in (~gone, gone))
-    return known, hidden
 
 
 def _portions(block: Block) -> Iterator[tuple[Int64, Block]]:
@@ -419,11 +426,15 @@ def _facts(shared: _Shared, counts: Mapping[str, int]) -> dict[str, Any]:
 
 def _notes(shared: _Shared, facts: Mapping[str, Any], impossible: Sequence[Point]) -> list[str]:
     queries, hidden = facts["queries"], facts["hidden"]
-    notes = [LOWER_BOUND]
+    notes = [
+        LOWER_BOUND,
+        f"it is that of labels of which {hidden['share']:.0%} are missing at random, not that of the "
+        "selection; compare rules by it",
+    ]
     if one := queries["one_positive"]:
         notes.append(
-            f"{one:,} of {queries['total']:,} queries have one positive, which must stay: nothing of theirs is "
-            f"hidden or measured; figures are of the {queries['several_positives']:,} with several"
+            f"{one:,} of {queries['total']:,} queries have one positive, which must stay: nothing of theirs "
+            f"is hidden or measured; figures are of the {queries['several_positives']:,} with several"
         )
     if queries["measured"] < FEW:
         notes.append(f"only {queries['measured']:,} queries could be measured: intervals say little")
@@ -432,8 +443,8 @@ def _notes(shared: _Shared, facts: Mapping[str, Any], impossible: Sequence[Point
     by = facts["judged_by"]
     if by.get("prior") and shared.config.guard.guard in ("auto", "fit"):
         notes.append(
-            f"in {by['prior']} of {hidden['repeats']} repeats too few labels were left to fit the guard, and the "
-            "shipped weights judged; fitted on all labels it may do better than is shown"
+            f"in {by['prior']} of {hidden['repeats']} repeats too few labels were left to fit the guard, and "
+            "the shipped weights judged; fitted on all labels it may do better than is shown"
         )
     if shared.config.guard.guard == "off":
         notes.append("the guard is off in this selection; --guard auto measures it too")

@@ -47,6 +47,18 @@ def tables(topics: int = 40, known: int = 5, order: int = 0) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(autouse=True)
+def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No chart, which takes a second, but where a test wants one."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setitem(sys.modules, "vl_convert", None)
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Asked for where a chart is wanted."""
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("audit") / "run"
@@ -134,13 +146,14 @@ def test_nothing_of_the_run_changes_and_quiet_is_quiet(
     kept = ("candidates", "positives", "selections", "guard")
     before = [files(run / name) for name in kept]
     selections = RunDirectory(run).manifest()["selections"]
-    assert call(monkeypatch, "audit", run, "--repeats", 1, "--hide", 0.5, "--max-queries", 20, "--quiet") == 0
+    flags = ["--repeats", 1, "--hide", 0.5, "--max-queries", 20, "--quiet"]
+    assert call(monkeypatch, "audit", run, *flags) == 0
     assert capsys.readouterr() == ("", "")
     assert [files(run / name) for name in kept] == before
     assert RunDirectory(run).manifest()["selections"] == selections
 
 
-def test_the_same_again_is_the_same_bytes_and_so_is_another_order(tmp_path: Path) -> None:
+def test_the_same_again_is_the_same_bytes_and_so_is_another_order(tmp_path: Path, drawn: None) -> None:
     for name, order in (("one", 0), ("two", 7)):
         hardneg.mine(tables(topics=25, order=order), run_dir=tmp_path / name, **BM25)
         hardneg.audit(tmp_path / name, repeats=2, max_queries=12)
@@ -163,7 +176,7 @@ def test_other_queries_change_nothing_of_what_is_hidden(tmp_path: Path) -> None:
 
 
 def test_the_command_prints_and_writes(
-    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Path, drawn: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(monkeypatch, "audit", run, "--repeats", 1, "--json", "--max-queries", 25) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -273,7 +286,6 @@ def test_without_the_chart_libraries_the_numbers_are_there(
 ) -> None:
     (run / "audit").mkdir(exist_ok=True)
     (run / "audit" / "audit.png").write_bytes(b"of an earlier audit")
-    monkeypatch.setitem(sys.modules, "vl_convert", None)
     assert call(monkeypatch, "audit", run, "--repeats", 1, "--max-queries", 20) == 0
     output = capsys.readouterr()
     assert "pip install 'hardneg[charts]'" in output.err and "audit.json" in output.out

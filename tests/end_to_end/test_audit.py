@@ -24,22 +24,25 @@ from hardneg.run_directory import RunDirectory
 BM25: dict[str, Any] = {"retriever": "bm25", "relative_margin": None, "depth": 40, "num_negatives": 3}
 
 
-def tables(topics: int = 40, known: int = 5, order: int = 0) -> dict[str, Any]:
-    """Topics of six answers each, `known` of them labelled, and six texts that share the query's words."""
+def tables(topics: int = 20, known: int = 5, order: int = 0) -> dict[str, Any]:
+    """Topics of six answers each, and six texts that share a query's words. Two queries ask for each topic,
+    `known` of the answers labelled for either: what is labelled for one says something of the other."""
     draw = np.random.default_rng(3)
     words = np.array([f"word{number}" for number in range(900)])
     corpus, queries, qrels = [], [], []
     for topic in range(topics):
         asked, own = draw.choice(words, 4, replace=False), draw.choice(words, 10, replace=False)
-        queries.append({"query_id": f"q{topic:02d}", "text": " ".join(asked)})
+        for twin in (0, 1):
+            query_id = f"q{2 * topic + twin:02d}"
+            queries.append({"query_id": query_id, "text": " ".join([*asked[twin : twin + 3], own[twin]])})
+            qrels += [
+                {"query_id": query_id, "doc_id": f"d{topic:02d}-{number:02d}", "relevance": 1.0}
+                for number in range(twin, twin + known)
+            ]
         for number in range(12):
-            answer = number < 6
-            rest = draw.choice(own if answer else words, 6)
-            doc_id = f"d{topic:02d}-{number:02d}"
+            rest = draw.choice(own if number < 6 else words, 6)
             text = [*draw.choice(asked, 2, replace=False), *rest, *draw.choice(words[:30], 4)]
-            corpus.append({"doc_id": doc_id, "title": None, "text": " ".join(text)})
-            if number < known:
-                qrels.append({"query_id": f"q{topic:02d}", "doc_id": doc_id, "relevance": 1.0})
+            corpus.append({"doc_id": f"d{topic:02d}-{number:02d}", "title": None, "text": " ".join(text)})
     turn = np.random.default_rng(order)
     return {
         name: [rows[place] for place in (turn.permutation(len(rows)) if order else range(len(rows)))]
@@ -156,7 +159,7 @@ def test_nothing_of_the_run_changes_and_quiet_is_quiet(
 
 def test_the_same_again_is_the_same_bytes_and_so_is_another_order(tmp_path: Path, drawn: None) -> None:
     for name, order in (("one", 0), ("two", 7)):
-        hardneg.mine(tables(topics=25, order=order), run_dir=tmp_path / name, **BM25)
+        hardneg.mine(tables(topics=12, order=order), run_dir=tmp_path / name, **BM25)
         hardneg.audit(tmp_path / name, repeats=2, max_queries=12)
     bytes_of = {name: [*files(tmp_path / name / "audit").values()] for name in ("one", "two")}
     assert len(bytes_of["one"]) == 3 and bytes_of["one"] == bytes_of["two"]
@@ -197,7 +200,7 @@ def test_a_source_is_mined_first(
     monkeypatch.chdir(tmp_path)
     rows = [
         {"query": query["text"], "positive": [d["text"] for d in tables()["corpus"][12 * n : 12 * n + 4]]}
-        for n, query in enumerate(tables()["queries"])
+        for n, query in enumerate(tables()["queries"][::2])
     ]
     Path("pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     flags = ["--retriever", "bm25", "--depth", 30, "--repeats", 1, "--guard", "off"]
@@ -214,7 +217,7 @@ def test_queries_of_one_positive_are_counted_and_not_measured(tmp_path: Path) ->
     mixed = tables()
     single = {f"q{number:02d}" for number in range(30)}
     mixed["qrels"] = [
-        row for row in mixed["qrels"] if row["query_id"] not in single or row["doc_id"].endswith("-00")
+        row for row in mixed["qrels"] if row["query_id"] not in single or row["doc_id"].endswith("-01")
     ]
     hardneg.mine(mixed, run_dir=tmp_path / "run", **BM25)
     found = hardneg.audit(tmp_path / "run", repeats=2)

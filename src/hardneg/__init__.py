@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hardneg.api import Mined, load, mine, open_run
+    from hardneg.api import Mined, audit, load, mine, open_run
     from hardneg.config import Config
     from hardneg.errors import (
         HardnegError,
@@ -35,6 +35,7 @@ __all__ = [
     "ModelError",
     "StoreError",
     "UsageError",
+    "audit",
     "load",
     "mine",
     "open_run",
@@ -45,6 +46,7 @@ _HOME = {
     "Collection": "records",
     "Config": "config",
     "Mined": "api",
+    "audit": "api",
     "load": "api",
     "mine": "api",
     "open_run": "api",

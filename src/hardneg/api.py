@@ -1,4 +1,4 @@
-"""The Python face: `load`, `mine`, and what a finished run can be asked."""
+"""The Python face: `load`, `mine`, `audit`, and what a finished run can be asked."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from hardneg.config import Config, build
+from hardneg.errors import UsageError
 from hardneg.plan.retrievers import NOTHING_OWN, OwnParts, object_name
 from hardneg.progress import Silent
 from hardneg.protocols import Engine, Progress
@@ -102,6 +103,39 @@ def open_run(
 ) -> Mined:
     """A finished run. Raises InputError where there is none."""
     return Mined(RunDirectory.existing(Path(run_dir)), selection, progress or Silent())
+
+
+def audit(
+    source: Any,
+    *,
+    run_dir: str | os.PathLike[str] | None = None,
+    selection: str = "default",
+    recipe: str | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """How many positives each rule would take for negatives: known ones are hidden, and are counted there.
+
+    source    a run directory, or what `mine` takes, which is mined first
+    run_dir   where such a run is kept, `audit/` with the numbers and the chart among it
+    settings  `hide`, `repeats`, `max_queries` (hardneg.auditing.AuditOptions); of a run guard and select
+              settings in the place of the selection's, else what `mine` takes
+
+    Returns what is in audit.json; docs/audit.md says how to read it. Raises UsageError where no query has
+    two positives, so that none can be hidden.
+    """
+    from hardneg.auditing import AuditOptions
+
+    values = {**(recipe_settings(recipe) if recipe else {}), **settings}
+    options = {key: values.pop(key) for key in AuditOptions.model_fields if key in values}
+    build(AuditOptions, options)  # before anything is mined
+    if isinstance(source, str | os.PathLike) and RunDirectory.at(Path(source)):
+        if run_dir is not None and Path(run_dir) != Path(source):
+            raise UsageError(f"{os.fspath(source)} is a run directory itself; leave run_dir (--run-dir) out")
+        mined = open_run(source, selection=selection, progress=progress)
+        return mined.audit(**options, **values)
+    mined = mine(source, run_dir=run_dir, name=selection, progress=progress, **values)
+    return mined.audit(**options)
 
 
 class Mined:
@@ -199,6 +233,21 @@ class Mined:
         if output is not None:
             write_suspects(table, Path(output))
         return table
+
+    def audit(self, **settings: Any) -> dict[str, Any]:
+        """How many positives each rule would take for negatives; see `hardneg.audit`."""
+        from hardneg.auditing import AuditOptions
+        from hardneg.plan.audit import audit
+
+        options = {key: settings.pop(key) for key in AuditOptions.model_fields if key in settings}
+        return audit(
+            self._run,
+            settings,
+            build(AuditOptions, options),
+            selection=self.selection,
+            progress=self._progress,
+            own=self._own,
+        )
 
     def inspect(self, query_id: str) -> dict[str, Any]:
         """Every candidate of a query with its ranks, scores, decision and reason."""

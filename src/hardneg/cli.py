@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hardneg.auditing.options import AuditOptions
 from hardneg.cli_options import with_options
 from hardneg.config import (
     SELECTING,
@@ -32,6 +33,7 @@ from hardneg.export.options import ExportOptions
 from hardneg.progress import Silent, Terminal
 from hardneg.protocols import Progress
 from hardneg.recipes import recipe_help, recipe_settings
+from hardneg.run_directory import RunDirectory
 
 app = typer.Typer(
     help="Mine hard negatives that are really negative, for training text-retrieval models.",
@@ -213,6 +215,45 @@ def suspects(
     path = output or RunDirectory(run).suspects(selection)
     found = suspects_summary(mined.suspects(n, output=path, seed=seed), path)
     _show(found, render_suspects(found, run), quiet=quiet, as_json=as_json)
+
+
+@app.command()
+@with_options(AuditOptions, ReadConfig, EncodeConfig, SearchConfig, RescoreConfig, GuardConfig, SelectConfig)
+def audit(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="RUN|SOURCE", help="A run directory, or what `mine` takes: then that first."),
+    ],
+    run_dir: Annotated[Path | None, typer.Option(help="Where a SOURCE's run is kept.")] = None,
+    selection: Annotated[str, typer.Option(help="Whose settings are measured too.")] = "default",
+    recipe: Recipe = None,
+    config: ConfigFile = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+    *,
+    settings: dict[str, Any],
+) -> None:
+    """Hide known positives, mine by every rule, and show what comes back against how hard it is."""
+    import hardneg
+    from hardneg.report.audit import render_audit
+
+    of_run = RunDirectory.at(source)
+    options = {key: settings.pop(key) for key in AuditOptions.model_fields if key in settings}
+    values = _settings(config, recipe, settings, SELECTING if of_run else tuple(STAGES))
+    kept = Path(source) if of_run else run_dir or Path("hardneg-run")
+    found = hardneg.audit(
+        source,
+        run_dir=run_dir if of_run else kept,
+        selection=selection,
+        progress=_progress(quiet),
+        **options,
+        **values,
+    )
+    _show(found, render_audit(found), quiet=quiet, as_json=as_json)
+    if not quiet and not as_json:
+        drawn = sorted(path.name for path in RunDirectory(kept).audit.glob("audit.*"))
+        print(f"written to {RunDirectory(kept).audit}: {', '.join(drawn)}")
 
 
 @app.command()

@@ -7,8 +7,8 @@ order of the input's rows changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -220,6 +220,36 @@ class Block:
             self.p_false_negative[rows],
         )
 
+    def trimmed(self) -> Block:
+        """The positives of each query side by side, as wide as the most of any."""
+        there = self.positive != NO_DOC
+        order = np.argsort(~there, axis=1, kind="stable")[:, : int(there.sum(axis=1).max(initial=0))]
+        return replace(
+            self,
+            positive=np.take_along_axis(self.positive, order, axis=1),
+            positive_scores={
+                name: np.take_along_axis(score, order, axis=1) for name, score in self.positive_scores.items()
+            },
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Block]) -> Block:
+        """At least one block, of the same retrievers and scorers, each below the one before."""
+
+        def by_name(of: str, nothing: float) -> dict[str, Any]:
+            names = getattr(parts[0], of)
+            return {name: _stacked([getattr(part, of)[name] for part in parts], nothing) for name in names}
+
+        return cls(
+            np.concatenate([part.query for part in parts]),
+            _stacked([part.doc for part in parts], NO_DOC),
+            by_name("ranks", 0),
+            by_name("scores", np.nan),
+            _stacked([part.positive for part in parts], NO_DOC),
+            by_name("positive_scores", np.nan),
+            _stacked([part.p_false_negative for part in parts], np.nan),
+        )
+
     @property
     def retrievers(self) -> tuple[str, ...]:
         return tuple(self.ranks)
@@ -233,3 +263,14 @@ class Block:
         """bool (queries, width): where there is a document."""
         present: Bool = self.doc != NO_DOC
         return present
+
+
+def _stacked(arrays: Sequence[Any], nothing: float) -> Any:
+    """One below the other, as wide as the widest."""
+    width = max(array.shape[1] for array in arrays)
+    out = np.full((sum(map(len, arrays)), width), nothing, arrays[0].dtype)
+    start = 0
+    for array in arrays:
+        out[start : start + len(array), : array.shape[1]] = array
+        start += len(array)
+    return out

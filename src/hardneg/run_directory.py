@@ -6,6 +6,7 @@ RUN/
 ├── candidates/part-00000.parquet     a block of queries each; deep-DEPTH-HASH.parquet: some, searched deeper
 ├── positives/part-00000.parquet      the positives' own scores, same blocks
 ├── guard/                            text classes, sketches, lexical vectors, near queries, judged/
+├── audit/audit.{json,svg,png}        what `hardneg audit` found last
 ├── selections/NAME/{decisions,positives,negatives,outcomes}.parquet, labels.parquet where pairs were judged
 └── suspects/NAME.csv                 negatives of a selection to be judged, where no other file was named
 """
@@ -43,6 +44,11 @@ class RunDirectory:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+
+    @staticmethod
+    def at(path: Path | str) -> bool:
+        """Whether there is a run."""
+        return (Path(path) / "manifest.json").is_file()
 
     @classmethod
     def existing(cls, path: Path | str) -> RunDirectory:
@@ -119,6 +125,10 @@ class RunDirectory:
     @property
     def guard(self) -> Path:
         return self.path / "guard"
+
+    @property
+    def audit(self) -> Path:
+        return self.path / "audit"
 
     def parts(self) -> list[str]:
         """Names of the candidate parts that are whole, in the order of their names."""

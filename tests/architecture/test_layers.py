@@ -12,7 +12,7 @@ import pytest
 import hardneg
 
 PACKAGE = Path(hardneg.__file__).parent
-STAGES = ["read", "encode", "search", "rescore", "guard", "select", "export", "report"]
+STAGES = ["read", "encode", "search", "rescore", "guard", "select", "export", "report", "auditing"]
 SHARED = {
     "config", "engine", "errors", "files", "fingerprints", "model_files", "progress", "protocols", "records",
     "spreadsheet", "texts", "words",
@@ -27,6 +27,8 @@ HEAVY = {
     "scipy",
     "pandas",
     "polars",
+    "altair",
+    "vl_convert",
 }
 
 

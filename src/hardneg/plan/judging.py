@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -98,48 +98,66 @@ class Judged:
         return chance if self.people is None else self.people[1].probability(chance)
 
     def rules_of(self, config: GuardConfig) -> list[Rule]:
-        """What drops likely positives, where that is asked for.
-
-        Raises UsageError where the labels cannot say which cut keeps to a miss rate.
-        """
-        cut = np.full(len(self.fold), np.inf if config.max_p is None else config.max_p, np.float32)
-        if config.max_miss_rate is not None:
-            model = self.model
-            if not model.held:
-                raise UsageError(
-                    "--max-miss-rate needs labels to keep to it: too few queries here have several "
-                    "positives, one of them found; use --max-p, or --guard fit"
-                )
-            cuts = model.cuts(config.max_miss_rate)
-            if np.isneginf(cuts).any():
-                raise UsageError(
-                    f"--max-miss-rate {config.max_miss_rate:g}: the labels of too few queries can be left "
-                    "out to keep to so low a rate; ask for a higher one, or use --max-p"
-                )
-            of_fold = self._chance(cuts).astype(np.float32)
-            cut = np.minimum(cut, of_fold[self.fold])
-        found: list[Rule] = []
-        if (promoted := self.promoted_from(config)) is not None:
-            found.append(LikelyPositive(PROMOTED, np.full(len(self.fold), promoted, np.float32)))
-        return [*found, LikelyPositive(LIKELY, cut)] if np.isfinite(cut).any() else found
-
-    def promoted_from(self, config: GuardConfig) -> float | None:
-        """The probability from which candidates become positives; None where none does."""
-        if config.promote_precision is None:
-            return config.promote
-        chances = [
-            self.block(self._read(name), f"{name}-{self.depth}").p_false_negative
-            for name in base_parts(self.prepared.run)
-        ]
-        every = np.sort(np.concatenate([chance[np.isfinite(chance)] for chance in chances]))[::-1]
-        right = np.flatnonzero(
-            np.cumsum(every, dtype=np.float64) >= config.promote_precision * np.arange(1, len(every) + 1)
-        )
-        return float(every[right[-1]]) if len(right) else float(np.inf)
+        """What drops likely positives, where that is asked for; see `likely_rules`."""
+        return likely_rules(self.model, self._chance, self.fold, config, self._chances)
 
     def _read(self, name: str) -> Block:
         judgments = None if self.people is None else self.people[0]
         return read_judged(self.prepared, judgments, name, self.depth)
+
+    def _chances(self) -> Float32:
+        """Of every candidate that was judged, float32 (candidates,)."""
+        found = [
+            self.block(self._read(name), f"{name}-{self.depth}").p_false_negative
+            for name in base_parts(self.prepared.run)
+        ]
+        return np.concatenate([chance[np.isfinite(chance)] for chance in found])
+
+
+def likely_rules(
+    model: Model,
+    probability: Callable[[Float64], Float64],
+    fold: Int32,
+    config: GuardConfig,
+    chances: Callable[[], Float32],
+) -> list[Rule]:
+    """What makes likely positives positives, and what drops them, where that is asked for.
+
+    probability  of log-odds: the model's, or that set right by judgments
+    chances      the probabilities of the run's candidates, looked at for `promote_precision`
+
+    Raises UsageError where the labels cannot say which cut keeps to a miss rate.
+    """
+    cut = np.full(len(fold), np.inf if config.max_p is None else config.max_p, np.float32)
+    if config.max_miss_rate is not None:
+        if not model.held:
+            raise UsageError(
+                "--max-miss-rate needs labels to keep to it: too few queries here have several "
+                "positives, one of them found; use --max-p, or --guard fit"
+            )
+        cuts = model.cuts(config.max_miss_rate)
+        if np.isneginf(cuts).any():
+            raise UsageError(
+                f"--max-miss-rate {config.max_miss_rate:g}: the labels of too few queries can be left "
+                "out to keep to so low a rate; ask for a higher one, or use --max-p"
+            )
+        of_fold = probability(cuts).astype(np.float32)
+        cut = np.minimum(cut, of_fold[fold])
+    found: list[Rule] = []
+    if (promoted := _promoted_from(config, chances)) is not None:
+        found.append(LikelyPositive(PROMOTED, np.full(len(fold), promoted, np.float32)))
+    return [*found, LikelyPositive(LIKELY, cut)] if np.isfinite(cut).any() else found
+
+
+def _promoted_from(config: GuardConfig, chances: Callable[[], Float32]) -> float | None:
+    """The probability from which candidates become positives; None where none does."""
+    if config.promote_precision is None:
+        return config.promote
+    every = np.sort(chances())[::-1]
+    right = np.flatnonzero(
+        np.cumsum(every, dtype=np.float64) >= config.promote_precision * np.arange(1, len(every) + 1)
+    )
+    return float(every[right[-1]]) if len(right) else float(np.inf)
 
 
 def _folder(prepared: Prepared, mark: str) -> Path:
@@ -182,7 +200,7 @@ def judged(
         }
     )[:20]
     fold = folds_of(prepared)
-    sight = cache(partial(_sight, prepared, config, found, first))
+    sight = cache(partial(sight_of, prepared, config, found, first))
     path = _folder(prepared, mark) / "model.npz"
     if path.exists():
         model = Model.load(path)
@@ -215,19 +233,30 @@ def _learned(
     prior: Weights,
     depth: int,
 ) -> Model:
-    mode = config.guard.guard
-    if mode == "prior":
-        return prior_model(prior)
-    chosen = _sample(prepared)
+    chosen = fitted_on(prepared)
     blocks = _sampled(prepared, rules, chosen, depth)
+    return learned(config.guard, blocks, sight, fold, prior, int(chosen.sum()))
+
+
+def learned(
+    config: GuardConfig,
+    blocks: Iterable[tuple[Block, Bool]],
+    sight: Sight,
+    fold: Int32,
+    prior: Weights,
+    queries: int,
+) -> Model:
+    """The model in this configuration's mode; blocks and `queries` as `guard.fitted.learn` takes them."""
+    if config.guard == "prior":
+        return prior_model(prior)
     return learn(
         blocks,
         sight,
         prior,
         fold,
-        queries=int(chosen.sum()),
-        must_fit=mode == "fit",
-        completeness=config.guard.label_completeness,
+        queries=queries,
+        must_fit=config.guard == "fit",
+        completeness=config.label_completeness,
     )
 
 
@@ -251,7 +280,7 @@ def _hashes(prepared: Prepared, rows: Int64) -> np.ndarray[tuple[int, ...], np.d
     return np.array([text_number(normalise(text)) for text in texts], np.uint64)
 
 
-def _sample(prepared: Prepared) -> Bool:
+def fitted_on(prepared: Prepared) -> Bool:
     """bool (queries,): those with several positives, the MOST_QUERIES of the lowest hashes."""
     counts = prepared.positives.counts
     chosen = counts >= 2
@@ -282,7 +311,7 @@ def with_judgments(
     they are the likeliest, and to count them as labels would say that hardly any positive lacks one.
     """
     first, _ = shipped_weights()
-    sight = cache(partial(_sight, knowing, config, found, first))
+    sight = cache(partial(sight_of, knowing, config, found, first))
     mark = digest([judge.mark, sorted(label_digests(config).values())])[:20]
     seeing = replace(judge, prepared=knowing, sight=sight, rules=rules, mark=mark)
     return replace(seeing, people=(judgments, _correction(seeing, judgments)))
@@ -326,9 +355,10 @@ def _as_candidates(judge: Judged, judgments: Judgments) -> tuple[Int64, Float64]
 # -- what it looks at -------------------------------------------------------------------------------------
 
 
-def _sight(
+def sight_of(
     prepared: Prepared, config: Config, found: Callable[[], Sequence[Source]], first: Weights
 ) -> Sight:
+    """By the labels of `prepared`."""
     lexical = _lexical(prepared, config)
     words = Space("words", lexical.query, lexical.document, whole=True)
     spaces = [_space(source.name, source.vectors) for source in found() if source.vectors is not None]

@@ -7,7 +7,7 @@ from contextlib import closing
 from functools import cache, partial
 from typing import Any
 
-from hardneg.config import SELECTING, Config, nearest
+from hardneg.config import SELECTING, Config, SelectConfig, nearest
 from hardneg.errors import UsageError
 from hardneg.files import write_parquet
 from hardneg.fingerprints import digest
@@ -73,7 +73,7 @@ def select_again(
     with run.locked():
         config = changed_config(run, values)
         prepared = reopen(run, config, progress, own.engine)
-        found = cache(partial(_sources_again, prepared, config, own))
+        found = cache(partial(sources_again, prepared, config, own))
         select_into(prepared, config, name, found, cache(partial(open_scorer, config, own)))
 
 
@@ -84,20 +84,25 @@ def preview(
     config = changed_config(run, values)
     prepared = reopen(run, config, progress)
     depth = int(run.stage("search")["depth"])
-    if deepest_rank(config.select.window) > depth:
-        raise UsageError(
-            f"the window reaches beyond the run's depth of {depth:,}; `hardneg select` without --preview "
-            "searches that deep, or mine again with a greater --depth"
-        )
+    refuse_window_beyond(depth, config.select)
     grid = grid_configs(config.select, depth)
     beyond = [name for name, one in grid.items() if deepest_rank(one.window) > depth]
     if beyond:
         progress.say(f"left out, since the run's depth is {depth:,}: {', '.join(beyond)}")
-    found = cache(partial(_sources_again, prepared, config, own))
+    found = cache(partial(sources_again, prepared, config, own))
     choosing = Choosing.of(prepared, config, depth, found, None, judgments(prepared, config, found))
     guarded = (choosing.guarded(block) for block in blocks(choosing))
     kept = {name: one for name, one in grid.items() if name not in beyond}
     return preview_blocks(guarded, kept, choosing.selector)
+
+
+def refuse_window_beyond(depth: int, config: SelectConfig) -> None:
+    """Raises UsageError for a window that only a deeper search can fill."""
+    if deepest_rank(config.window) > depth:
+        raise UsageError(
+            f"the window reaches beyond the run's depth of {depth:,}; `hardneg select` without --preview "
+            "searches that deep, or mine again with a greater --depth"
+        )
 
 
 def changed_config(run: RunDirectory, values: Mapping[str, Any]) -> Config:
@@ -154,7 +159,7 @@ def select_into(
         return
     documents = None
     if config.select.sampler == "diverse":
-        documents = _document_vectors(found())
+        documents = document_vectors(found())
     opened: list[Retriever] = []
 
     def retrievers() -> Sequence[Retriever]:
@@ -224,7 +229,7 @@ def _selection_fingerprint(run: RunDirectory, config: Config, depth: int) -> str
     return digest([found, sorted(label_digests(config).values())]) if config.guard.labels else found
 
 
-def _document_vectors(found: Sequence[Source]) -> Vectors | None:
+def document_vectors(found: Sequence[Source]) -> Vectors | None:
     """The document vectors of the first retriever that has any."""
     return next((source.vectors("document") for source in found if source.vectors is not None), None)
 
@@ -232,7 +237,7 @@ def _document_vectors(found: Sequence[Source]) -> Vectors | None:
 # -- going back to the retrievers -------------------------------------------------------------------------
 
 
-def _sources_again(prepared: Prepared, config: Config, own: OwnParts) -> list[Source]:
+def sources_again(prepared: Prepared, config: Config, own: OwnParts) -> list[Source]:
     """The retrievers of a finished run.
 
     Raises UsageError where they were objects that are not at hand, or are not those of the candidates.

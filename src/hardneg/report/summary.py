@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import io
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hardneg.report.tables import as_text, cell, new_table, number_text, value_text
 from hardneg.report.terminal import printable
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 OUTCOMES = ("full", "short", "empty", "dropped", "invalid")
 NOT_REASONS = frozenset({"query_row", "candidates", "positives", "negatives", "wanted", "depth"})
 """Whole-number columns of the outcomes that count something else than candidates under a reason."""
 CHOSEN = frozenset({"selected", "given", "backfill"})
 """Reasons that are no reason to drop."""
-WIDEST = 10_000
 SNIPPET = 60
-DASH = "-"
 
 
 def summary(
@@ -97,12 +91,12 @@ def render_summary(found: Mapping[str, Any]) -> str:
     kinds = ", ".join(f"{count:,} {name}" for name, count in queries.items() if name != "total" and count)
     sources = ", ".join(f"{count:,} {name}" for name, count in negatives["sources"].items())
     each = hardness.get("mean_score_by_retriever", {"": hardness["mean_score"]})
-    score = ", ".join(f"{_number(value)} {name}".rstrip() for name, value in each.items())
-    rank = _number(hardness["mean_rank"], 1)
+    score = ", ".join(f"{number_text(value)} {name}".rstrip() for name, value in each.items())
+    rank = number_text(hardness["mean_rank"], 1)
     rows = [
         ("queries", f"{queries['total']:,}" + (f": {kinds}" if kinds else "")),
         ("negatives", f"{negatives['total']:,}" + (f": {sources}" if sources else "")),
-        ("negatives a query", _number(negatives["mean_per_query"], 2)),
+        ("negatives a query", number_text(negatives["mean_per_query"], 2)),
         ("hardness", f"mean score {score}, mean raw rank {rank}"),
         *_first_labelled("guard", _guard_lines(found.get("guard"))),
         *_first_labelled("judged", _judged_lines(found)),
@@ -118,10 +112,10 @@ def render_summary(found: Mapping[str, Any]) -> str:
         left_out = export["queries_without_negatives"] + export["queries_short"]
         if left_out:
             rows.append(("", f"{left_out:,} queries not in the file: too few negatives"))
-    table = _table("", "", header=False)
+    table = new_table("", "", header=False)
     for label, value in rows:
-        table.add_row(_cell(label), _cell(value))
-    return _string(table)
+        table.add_row(cell(label), cell(value))
+    return as_text(table)
 
 
 def _guard_lines(guard: Mapping[str, Any] | None) -> Iterator[str]:
@@ -140,7 +134,7 @@ def _guard_lines(guard: Mapping[str, Any] | None) -> Iterator[str]:
         right = f"about {promoted['precision']:.0%} of them right"
         yield f"{promoted['total']:,} candidates made positives, {right}"
     if (without := guard.get("hardness_without")) is not None:
-        score, rank = _number(without["mean_score"]), _number(without["mean_rank"], 1)
+        score, rank = number_text(without["mean_score"]), number_text(without["mean_rank"], 1)
         yield f"without it the hardness would be: mean score {score}, mean raw rank {rank}"
 
 
@@ -175,10 +169,10 @@ def render_preview(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return "nothing to show"
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    table = _table(*(column.replace("_", " ") for column in columns))
+    table = new_table(*(column.replace("_", " ") for column in columns))
     for row in rows:
-        table.add_row(*(_cell(_value(row.get(column))) for column in columns))
-    return _string(table)
+        table.add_row(*(cell(value_text(row.get(column))) for column in columns))
+    return as_text(table)
 
 
 def render_query(found: Mapping[str, Any]) -> str:
@@ -196,20 +190,20 @@ def render_query(found: Mapping[str, Any]) -> str:
 
 def _positives(positives: Sequence[Mapping[str, Any]]) -> str:
     scorers = _names(positives, "scores")
-    table = _table("positive", *scorers, "text")
+    table = new_table("positive", *scorers, "text")
     for row in positives:
         table.add_row(
-            _cell(row["doc_id"]),
-            *(_cell(_number(row["scores"].get(name))) for name in scorers),
-            _cell(_snippet(row["text"])),
+            cell(row["doc_id"]),
+            *(cell(number_text(row["scores"].get(name))) for name in scorers),
+            cell(_snippet(row["text"])),
         )
-    return _string(table)
+    return as_text(table)
 
 
 def _candidates(candidates: Sequence[Mapping[str, Any]]) -> str:
     retrievers, scorers = _names(candidates, "ranks"), _names(candidates, "scores")
     judged = any(row.get("p_false_negative") is not None for row in candidates)
-    table = _table(
+    table = new_table(
         "candidate",
         *(f"rank {name}" for name in retrievers),
         *(f"score {name}" for name in scorers),
@@ -220,64 +214,21 @@ def _candidates(candidates: Sequence[Mapping[str, Any]]) -> str:
     )
     for row in candidates:
         table.add_row(
-            _cell(row["doc_id"]),
-            *(_cell(_value(row["ranks"].get(name))) for name in retrievers),
-            *(_cell(_number(row["scores"].get(name))) for name in scorers),
-            *([_cell(_number(row.get("p_false_negative")))] if judged else []),
-            _cell(_value(row.get("decision"))),
-            _cell(_value(row.get("reason"))),
-            _cell(_snippet(row["text"])),
+            cell(row["doc_id"]),
+            *(cell(value_text(row["ranks"].get(name))) for name in retrievers),
+            *(cell(number_text(row["scores"].get(name))) for name in scorers),
+            *([cell(number_text(row.get("p_false_negative")))] if judged else []),
+            cell(value_text(row.get("decision"))),
+            cell(value_text(row.get("reason"))),
+            cell(_snippet(row["text"])),
         )
-    return _string(table)
+    return as_text(table)
 
 
 def _names(rows: Sequence[Mapping[str, Any]], key: str) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row[key]))
 
 
-# -- cells ----------------------------------------------------------------------------------------------
-
-
-def _number(value: float | None, places: int = 4) -> str:
-    return DASH if value is None or not math.isfinite(value) else f"{value:,.{places}f}"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, float):
-        return _number(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return DASH if value is None else str(value)
-
-
 def _snippet(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= SNIPPET else line[: SNIPPET - 1] + "…"
-
-
-def _cell(text: str) -> Any:
-    """Text as it is: rich would read `[bold]` in a plain string as markup."""
-    from rich.text import Text
-
-    return Text(printable(text))
-
-
-def _table(*headers: str, header: bool = True) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD if header else None, show_header=header, pad_edge=False)
-    for name in headers:
-        table.add_column(_cell(name), no_wrap=True)
-    return table
-
-
-def _string(table: Table) -> str:
-    """Without colours, as wide as it needs: the same text for a terminal, a file and a test."""
-    from rich.console import Console
-
-    width = Console(width=WIDEST).measure(table).maximum
-    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False)
-    console.print(table)
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above
-    return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hardneg.select.checks import check
-from hardneg.select.draws import stream_keys, uniforms
-from hardneg.select.preview import GuardedBlock, Tally, grid_configs, preview
+from hardneg.select.draws import philox, stream_keys, uniforms
+from hardneg.select.preview import GuardedBlock, Tally, alone, grid_configs, preview
 from hardneg.select.reasons import DECISIONS, REASONS, Codes
 from hardneg.select.select import Corpus, Selector
 from hardneg.select.selection import OUTCOMES, SOURCES, Negatives, Positives, Selection
@@ -33,6 +33,7 @@ __all__ = [
     "Selector",
     "Suspects",
     "Tally",
+    "alone",
     "check",
     "decision_table",
     "deepest_rank",
@@ -41,6 +42,7 @@ __all__ = [
     "negative_table",
     "outcome_schema",
     "outcome_table",
+    "philox",
     "positive_table",
     "preview",
     "stream_keys",

@@ -52,13 +52,18 @@ def grid_configs(config: SelectConfig, depth: int) -> dict[str, SelectConfig]:
 
     Nothing is filled up or dropped: a preview shows how many queries a rule leaves short.
     """
-    keep = {**config.model_dump(), "shortfall": "keep"}
-    configs = {"as configured": build(SelectConfig, keep)}
+    configs = {"as configured": config.model_copy(update={"shortfall": "keep"})}
     end = max(11, min(210, depth))
     for name, rule in GRID.items():
         filled = {key: value.format(end=end) if key == "window" else value for key, value in rule.items()}
-        configs[name.format(end=end)] = build(SelectConfig, {**keep, **_OFF, **filled})
+        configs[name.format(end=end)] = alone(config, filled)
     return configs
+
+
+def alone(config: SelectConfig, rule: Mapping[str, Any]) -> SelectConfig:
+    """The configuration with this rule for itself: all others off, nothing filled up or dropped."""
+    found: SelectConfig = build(SelectConfig, {**config.model_dump(), "shortfall": "keep", **_OFF, **rule})
+    return found
 
 
 def preview(

@@ -201,6 +201,20 @@ def test_promoted_candidates_become_positives_marked_as_such(tmp_path: Path) -> 
     chosen.to("flagembedding", tmp_path / "train.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
     assert sum(len(line["pos"]) for line in lines) == len(promoted) + len(labelled)
+    chosen.to("st-labeled-pair", tmp_path / "soft.jsonl", soft_labels=True)
+    text = {row["text"]: row["doc_id"] for row in tables["corpus"]}
+    asked = {row["text"]: row["query_id"] for row in tables["queries"]}
+    soft = {
+        (asked[row["query"]], text[row["document"]]): row["label"]
+        for row in map(json.loads, (tmp_path / "soft.jsonl").read_text().splitlines())
+    }
+    for row in [*promoted, *chosen.negatives.to_pylist()]:
+        assert soft[row["query_id"], row["doc_id"]] == pytest.approx(row["p_false_negative"], abs=1e-6)
+    assert all(soft[row["query_id"], row["doc_id"]] == 1.0 for row in labelled)
+    with pytest.raises(UsageError, match="no place for soft-labels"):
+        chosen.to("flagembedding", soft_labels=True)
+    with pytest.raises(UsageError, match="give one of them"):
+        chosen.to("st-labeled-pair", soft_labels=True, scores=True)
     # Another selection of the run knows nothing of it.
     assert mined.positives["p_false_negative"].null_count == mined.positives.num_rows
 

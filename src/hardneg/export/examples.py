@@ -28,6 +28,7 @@ class Examples:
     num_positives    int64 (groups,): so many entries of a group are positives, and stand first
     doc_id, text     (entries,)
     score            float32 (entries,), NaN where there is none
+    label            float32 (entries,): how likely it answers
     """
 
     query_id: pa.DictionaryArray
@@ -38,6 +39,7 @@ class Examples:
     doc_id: pa.DictionaryArray
     text: pa.DictionaryArray
     score: Float32
+    label: Float32
 
     @property
     def num_negatives(self) -> Int64:
@@ -97,6 +99,7 @@ def _examples(
         doc_id=_dictionary(doc_place, corpus["doc_id"]),
         text=_dictionary(doc_place, texts),
         score=layout.score[entries],
+        label=layout.label[entries],
     )
 
 

@@ -23,7 +23,7 @@ class Format:
 
     rows         a block of groups → the rows of the file, the columns named and ordered as in the file
     kinds        file suffix → how rows are written; empty: any suffix, as lines of separated values
-    takes        which of the options `scores`, `ids`, `prompts`, `positives` mean something here
+    takes        which of OPTIONAL_PARTS mean something here
     each         under reference `each`, a group a positive; else a group is always a query
     rectangular  every group needs the same number of negatives
     separator    between the values of a line, where there are no kinds
@@ -49,7 +49,7 @@ MODULES: Mapping[str, str] = {
     "st-triplet": "sentence_transformers",
     "trec": "trec",
 }
-OPTIONAL_PARTS = ("scores", "ids", "prompts", "positives")
+OPTIONAL_PARTS = ("scores", "soft_labels", "ids", "prompts", "positives")
 
 
 def find_format(to: str, options: ExportOptions) -> Format:
@@ -62,5 +62,8 @@ def find_format(to: str, options: ExportOptions) -> Format:
     found: Format = module.FORMATS[to]
     for part in OPTIONAL_PARTS:
         if getattr(options, part) and part not in found.takes:
-            raise UsageError(f"{to} has no place for {part}; leave --{part} off")
+            named = part.replace("_", "-")
+            raise UsageError(f"{to} has no place for {named}; leave --{named} off")
+    if options.scores and options.soft_labels:
+        raise UsageError("--scores and --soft-labels take the same column; give one of them")
     return found

@@ -26,6 +26,7 @@ class Layout:
     num_positives  int64   (groups,): so many entries of a group are positives, and stand first
     doc            int32   (entries,): rows of the corpus
     score          float32 (entries,), NaN where there is none
+    label          float32 (entries,): how likely it answers
     """
 
     query: Int32
@@ -33,6 +34,7 @@ class Layout:
     num_positives: Int64
     doc: Int32
     score: Float32
+    label: Float32
     counts: Counts
 
     @property
@@ -61,10 +63,13 @@ class _Rows:
     query: Int32
     doc: Int32
     score: Float32
+    label: Float32
     origin: Int64
 
     def take(self, index: Int64 | Bool) -> _Rows:
-        return _Rows(self.query[index], self.doc[index], self.score[index], self.origin[index])
+        return _Rows(
+            self.query[index], self.doc[index], self.score[index], self.label[index], self.origin[index]
+        )
 
     @property
     def pair(self) -> Int64:
@@ -89,8 +94,8 @@ def arrange(
     Groups without negatives are left out and counted. Raises InputError where an id is unknown, a query has
     negatives but no positive, or one of its negatives is its positive.
     """
-    positives = _rows(selection.positives, "positives", selection)
-    negatives = _rows(selection.negatives, "negatives", selection)
+    positives = _rows(selection.positives, "positives", selection, label=1.0)
+    negatives = _rows(selection.negatives, "negatives", selection, label=0.0)
     positives = positives.take(_first_of_each(positives.pair))
     positives = positives.take(np.argsort(positives.query, kind="stable"))
     _refuse_positives_among(negatives, positives, selection)
@@ -132,6 +137,7 @@ def _layout(
         num_positives=num_positives.astype(np.int64),
         doc=np.concatenate([positives.doc, negatives.doc])[order],
         score=np.concatenate([positives.score, negatives.score])[order],
+        label=np.concatenate([positives.label, negatives.label])[order],
         counts=counts,
     )
 
@@ -179,11 +185,14 @@ def _own_positive(negatives: _Rows, positives: _Rows, selection: SelectedTables)
     return np.where(doc >= 0, own, -1)
 
 
-def _rows(table: pa.Table, name: str, selection: SelectedTables) -> _Rows:
+def _rows(table: pa.Table, name: str, selection: SelectedTables, label: float) -> _Rows:
+    """`label` is that of rows that the guard says nothing of."""
     query = id_rows(table["query_id"], selection.queries["query_id"], f"query_id of {name}")
     doc = id_rows(table["doc_id"], selection.corpus["doc_id"], f"doc_id of {name}")
     score = pc.fill_null(table["score"].cast(pa.float32()), np.nan).to_numpy()
-    return _Rows(query, doc, np.where(np.isfinite(score), score, np.nan), np.arange(len(table)))
+    chance = pc.fill_null(table["p_false_negative"].cast(pa.float32()), label).to_numpy()
+    score = np.where(np.isfinite(score), score, np.nan)
+    return _Rows(query, doc, score, chance, np.arange(len(table)))
 
 
 def id_rows(column: pa.ChunkedArray, ids: pa.ChunkedArray, what: str) -> Int32:

@@ -20,6 +20,11 @@ class ExportOptions(Stage):
     )
     join_title: bool = Field(True, description="Whether the run encoded `title text`; decides `encoded`.")
     scores: bool = Field(False, description="Write scores too, where the format has them.")
+    soft_labels: bool = Field(
+        False,
+        description="Labels are probabilities of being an answer: 1 for your own positives, the guard's for "
+        "promoted ones and negatives.",
+    )
     ids: bool = Field(False, description="Write ids too, where the format has them.")
     prompts: bool = Field(False, description="Write the queries' prompts too, where the format has them.")
     positives: bool = Field(False, description="beir: write the positives too, with relevance 1.")

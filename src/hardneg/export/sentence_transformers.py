@@ -47,14 +47,14 @@ def n_tuple(examples: Examples, options: ExportOptions) -> pa.Table:
 
 
 def labeled_pair(examples: Examples, options: ExportOptions) -> pa.Table:
-    """query, document, label (1.0 or 0.0) or score: each positive once, then the negatives."""
+    """query, document, label (1.0 or 0.0, or soft) or score: each positive once, then the negatives."""
     columns = {"query": examples.query.take(pa.array(examples.group)), "document": examples.text}
     columns |= _label(examples, options, "label", "score")
     return pa.table(columns)
 
 
 def labeled_list(examples: Examples, options: ExportOptions) -> pa.Table:
-    """query, documents, labels (1.0 or 0.0) or scores: a row a group, positives first."""
+    """query, documents, labels (1.0 or 0.0, or soft) or scores: a row a group, positives first."""
     columns = {"query": examples.query, "documents": lists(examples.text, examples.start)}
     label = _label(examples, options, "labels", "scores")
     columns |= {name: lists(values, examples.start) for name, values in label.items()}
@@ -64,7 +64,8 @@ def labeled_list(examples: Examples, options: ExportOptions) -> pa.Table:
 def _label(examples: Examples, options: ExportOptions, label: str, score: str) -> dict[str, pa.Array]:
     if options.scores:
         return {score: scores(examples.score)}
-    return {label: pa.array(examples.is_positive.astype(np.float32))}
+    hard = examples.is_positive.astype(np.float32)
+    return {label: pa.array(examples.label if options.soft_labels else hard)}
 
 
 _KINDS: dict[str, Kind] = {
@@ -76,10 +77,11 @@ _KINDS: dict[str, Kind] = {
     ".csv": "csv",
 }
 _SCORES = frozenset({"scores"})
+_LABELS = frozenset({"scores", "soft_labels"})
 
 FORMATS = {
     "st-triplet": Format(rows=triplet, kinds=_KINDS, takes=_SCORES, each=True),
     "st-n-tuple": Format(rows=n_tuple, kinds=_KINDS, takes=_SCORES, each=True, rectangular=True),
-    "st-labeled-pair": Format(rows=labeled_pair, kinds=_KINDS, takes=_SCORES),
-    "st-labeled-list": Format(rows=labeled_list, kinds=_KINDS, takes=_SCORES, each=True),
+    "st-labeled-pair": Format(rows=labeled_pair, kinds=_KINDS, takes=_LABELS),
+    "st-labeled-list": Format(rows=labeled_list, kinds=_KINDS, takes=_LABELS, each=True),
 }

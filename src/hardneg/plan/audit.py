@@ -8,7 +8,7 @@ left, and lets the selector of `hardneg select` choose by each rule.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -37,7 +37,7 @@ from hardneg.config import Config, GuardConfig, SelectConfig
 from hardneg.errors import MissingExtraError, UsageError
 from hardneg.files import write_json
 from hardneg.guard import TextClasses, apply_rules, codes
-from hardneg.guard.fitted import Judge, Model, Sight, shipped_weights
+from hardneg.guard.fitted import Judge, Model, Sight, of_like_width, shipped_weights
 from hardneg.plan.guarding import queries_to_leave_out, rules, text_classes
 from hardneg.plan.judging import fitted_on, folds_of, learned, likely_rules, sight_of
 from hardneg.plan.mine import changed_config, document_vectors, refuse_window_beyond, sources_again
@@ -46,7 +46,7 @@ from hardneg.plan.retrieve import base_parts, read_block
 from hardneg.plan.retrievers import OwnParts
 from hardneg.progress import Silent
 from hardneg.protocols import Progress, Rule
-from hardneg.records import NO_DOC, Block, Bool, Float32, Float64, Int32, Int64, Pairs
+from hardneg.records import Block, Bool, Float32, Float64, Int32, Int64, Pairs
 from hardneg.run_directory import RunDirectory
 from hardneg.select import Corpus, Negatives, Selection, Selector, alone, philox, stream_keys
 from hardneg.select.draws import UInt64
@@ -303,7 +303,7 @@ class _Repeat:
         hard = rules(replace(prepared, progress=Silent()), shared.config, shared.classes)
         row = np.searchsorted(shared.block.query, queries)
         block = with_known(shared.block.rows(row), known)
-        portions = list(_portions(block))
+        portions = [(at, block.rows(at).trimmed()) for at in of_like_width(block)]
         excluded = np.zeros(block.doc.shape, np.uint8)
         for at, part in portions:
             excluded[at] = apply_rules(part, hard)
@@ -319,15 +319,6 @@ class _Repeat:
             excluded=excluded,
             model=model,
         )
-
-
-def _portions(block: Block) -> Iterator[tuple[Int64, Block]]:
-    """Rows of about as many positives together: one query with a thousand makes not all others as wide."""
-    count = (block.positive != NO_DOC).sum(axis=1)
-    size = np.ceil(np.log2(np.maximum(count, 1)))
-    for one in np.unique(size):
-        at = np.flatnonzero(size == one)
-        yield at, block.rows(at).trimmed()
 
 
 Asked = Sequence[tuple[Int64, Block, Bool]]

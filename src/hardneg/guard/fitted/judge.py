@@ -22,7 +22,7 @@ from hardneg.guard.fitted.model import (
     ratio_of,
 )
 from hardneg.guard.fitted.regression import Weights
-from hardneg.records import NO_DOC, Block, Bool, Float32, Float64, Int32
+from hardneg.records import NO_DOC, Block, Bool, Float32, Float64, Int32, Int64
 
 EPISODES = 4000
 """Of a fit, about: more make it slower and no better."""
@@ -42,13 +42,13 @@ class Judge:
         """float64 (queries, width), NaN where `candidate` is false."""
         out = np.full(block.doc.shape, np.nan)
 
-        def judge(part: slice) -> None:
-            one = only(block.rows(part), candidate[part])
+        def judge(rows: Int64) -> None:
+            one = only(block.rows(rows).trimmed(), candidate[rows])
             found = self.model.log_odds(features(one, self.sight), self.fold[one.query])
-            out[part] = np.where(candidate[part], found, np.nan)
+            out[rows] = np.where(candidate[rows], found, np.nan)
 
         with _threads() as threads:
-            list(threads.map(judge, _parts(len(block.query))))
+            list(threads.map(judge, _parts(block)))
         return out
 
 
@@ -80,8 +80,8 @@ def learn(
     see: Callable[[Block], Float32] = lambda block: features(block, sight)  # noqa: E731
     rows_of, values_of, number_of = [], [], []
 
-    def look(block: Block, candidate: Bool, part: slice) -> tuple[Rows, Float32, Int32]:
-        one, there = block.rows(part), candidate[part]
+    def look(block: Block, candidate: Bool, at: Int64) -> tuple[Rows, Float32, Int32]:
+        one, there = block.rows(at).trimmed(), candidate[at]
         several = (one.positive != NO_DOC).sum(axis=1) >= 2
         rows = training_rows(one, there, per_query, see)
         return (
@@ -92,9 +92,7 @@ def learn(
 
     with _threads() as threads:
         for block, candidate in blocks:
-            for rows, values, number in threads.map(
-                partial(look, block, candidate), _parts(len(block.query))
-            ):
+            for rows, values, number in threads.map(partial(look, block, candidate), _parts(block)):
                 rows_of.append(rows)
                 values_of.append(values)
                 number_of.append(number)
@@ -126,5 +124,16 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-def _parts(count: int) -> list[slice]:
-    return [slice(start, start + AT_ONCE) for start in range(0, count, AT_ONCE)]
+def _parts(block: Block) -> Iterator[Int64]:
+    """Rows of a few queries each, with about as many positives: one that has a thousand makes not all others
+    as wide."""
+    for rows in of_like_width(block):
+        yield from np.array_split(rows, range(AT_ONCE, len(rows), AT_ONCE))
+
+
+def of_like_width(block: Block) -> Iterator[Int64]:
+    """Rows of the block whose numbers of positives have the same power of two above them."""
+    count = (block.positive != NO_DOC).sum(axis=1)
+    size = np.ceil(np.log2(np.maximum(count, 1)))
+    for one in np.unique(size):
+        yield np.flatnonzero(size == one)

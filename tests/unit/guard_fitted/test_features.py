@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hardneg.guard.fitted.episodes import episodes, known_places, training_rows
-from hardneg.guard.fitted.features import COLUMNS, FIRST, Sight, features, only
+from hardneg.guard.fitted.features import COLUMNS, FIRST, LIKELY, NEIGHBOURS, Sight, features, only
 from hardneg.guard.fitted.grid import Space
 from hardneg.guard.fitted.others import Company, Others
 from hardneg.guard.fitted.regression import Weights
@@ -148,3 +148,37 @@ def test_fewer_episodes_stand_for_all() -> None:
     _, held, share = episodes(block, ~known_places(block), 1)
     counts = (block.positive != NO_DOC).sum(axis=1)
     assert share.tolist() == counts[counts >= 2].tolist() and held.sum() == (counts >= 2).sum()
+
+
+def test_neighbours_are_the_nearest_candidates_and_how_likely_they_look() -> None:
+    block, sight = a_run()
+    one = asked(block)
+    found = features(one, sight)
+    first = sight.first.log_odds(found[..., : len(FIRST)])
+    for q in range(QUERIES):
+        place = np.flatnonzero(one.doc[q] != NO_DOC)
+        grid = sight.spaces[0].documents(one.doc[q, place]).astype(np.float64)
+        bar = np.sort(first[q, place])[::-1][min(LIKELY, len(place)) - 1]
+        chance = np.rint(1024 / (1 + np.exp(-(first[q, place] - bar))))
+        mean = []
+        for at in range(len(place)):
+            cosine = grid @ grid[at]
+            others = np.delete(np.arange(len(place)), at)
+            nearest = others[cosine[others] >= np.sort(cosine[others])[::-1][NEIGHBOURS - 1]]
+            mean.append(np.rint(chance[nearest].mean()))
+        wanted = (mean - np.mean(mean)) / (np.std(mean) or 1.0)
+        assert found[q, place, COLUMNS.index("neighbours")] == pytest.approx(wanted, abs=1e-5)
+
+
+def test_scorers_stand_for_themselves_too() -> None:
+    block, sight = a_run(scorers=("judge",))
+    one = asked(block)
+    found = features(one, sight)
+    for q in range(QUERIES):
+        there = (one.doc[q] != NO_DOC) & np.isfinite(one.scores["judge"][q])
+        score = one.scores["judge"][q, there].astype(np.float64)
+        wanted = (score - score.mean()) / score.std()
+        assert found[q, there, COLUMNS.index("scorers")] == pytest.approx(wanted, abs=1e-3)
+    alone = features(asked(a_run()[0]), sight)
+    assert (alone[..., COLUMNS.index("scorers")] == 0).all()
+    assert (alone[..., COLUMNS.index("scorers, below positives")] == 0).all()

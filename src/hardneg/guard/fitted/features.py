@@ -19,6 +19,8 @@ from hardneg.records import NO_DOC, Block, Bool, Float32, Float64, Int32, Int64
 FIRST = {
     "score": "score, in standard deviations of the query's candidates",
     "below positives": "score less the mean score of the known positives, in the same",
+    "scorers": "score, of scorers alone; 0 where there is none",
+    "scorers, below positives": "the same of their scores less the mean score of the known positives",
     "log rank": "logarithm of the rank among candidates that are not known positives",
     "agreement": "share of the retrievers that found it",
     "nearest positive": "highest cosine to a known positive, standardised",
@@ -124,9 +126,10 @@ def _mean_of(values: Sequence[Sequence[Float64]]) -> tuple[Float64, ...]:
 def _from_scores(block: Block, present: Bool) -> list[tuple[str, Float64]]:
     """Means over retrievers and scorers; agreement is the retrievers' alone."""
     parts = [_one_scale(block, name, present) for name in (*block.retrievers, *block.scorers)]
-    means = {
-        key: sum((part[key] for part in parts[1:]), start=parts[0][key]) / len(parts) for key in parts[0]
-    }
+    means = _means(parts)
+    of_scorers = _means(parts[len(block.retrievers) :])
+    for key, of in (("scorers", "score"), ("scorers, below positives", "below positives")):
+        means[key] = of_scorers.get(of, np.zeros(block.doc.shape))
     shape = block.doc.shape
     found = [(block.ranks[name] > 0) for name in block.retrievers]
     means["agreement"] = np.mean(found, axis=0, dtype=np.float64)
@@ -135,6 +138,12 @@ def _from_scores(block: Block, present: Bool) -> list[tuple[str, Float64]]:
     for key in ("depth of positives", "positives in reach"):
         means[key] = np.broadcast_to(means[key], shape)
     return list(means.items())
+
+
+def _means(parts: Sequence[dict[str, Float64]]) -> dict[str, Float64]:
+    """Of each key, over the parts in their order; none of no parts."""
+    keys = parts[0] if parts else ()
+    return {key: sum((part[key] for part in parts[1:]), start=parts[0][key]) / len(parts) for key in keys}
 
 
 def _one_scale(block: Block, name: str, present: Bool) -> dict[str, Float64]:

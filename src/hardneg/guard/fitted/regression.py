@@ -84,7 +84,7 @@ class Likelihood:
         prior     centre of the prior; without one, 0
         strength  precision of the prior, on columns standardised by these rows
         ratio     positives among the rows labelled 0 for each row labelled 1
-        start     weights to begin with: saves rounds, changes nothing else
+        start     weights to begin with, not far from the likeliest: saves rounds
         """
         centre = np.zeros(len(self._columns) + 1)
         if prior is not None:

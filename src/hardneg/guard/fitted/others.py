@@ -87,14 +87,19 @@ class Company:
         """Maximum and sum over the known positives of the cosine of their and the candidate's labels."""
         known_row, known_place = np.nonzero(block.positive != NO_DOC)
         known = block.positive[known_row, known_place]
-        owner, query = _expanded(self._queries_of, known)
-        other = query != block.query[known_row[owner]]
-        owner, query = owner[other], query[other]
-        second, doc = _expanded(self._others.positives, query)
-        pair = owner[second]
-        found = _Found(block.doc)
-        hit, at = found.places(known_row[pair].astype(np.int64), doc)
-        shared, place, pair = _counted(at, pair[hit], len(known))
+        row, column = np.nonzero(block.doc != NO_DOC)
+        of_known, query = self._other_queries(block.query[known_row], known)
+        of_candidate, other = self._other_queries(block.query[row], block.doc[row, column])
+        # Where a candidate and a known positive of one row have a query in common.
+        key = row[of_candidate].astype(np.int64) << 32 | other
+        order = np.argsort(key, kind="stable")
+        wanted = known_row[of_known].astype(np.int64) << 32 | query
+        first = np.searchsorted(key[order], wanted)
+        count = np.searchsorted(key[order], wanted, side="right") - first
+        owner, offset = _runs(count)
+        at = of_candidate[order[first[owner] + offset]]
+        place = row[at] * block.doc.shape[1] + column[at]
+        shared, place, pair = _counted(place, of_known[owner], len(known))
         row = known_row[pair]
         size = np.sqrt(self._others_of(block.query[row], block.doc.ravel()[place]))
         size *= np.sqrt(self._others_of(block.query[row], known[pair]))
@@ -104,6 +109,12 @@ class Company:
         np.maximum.at(most, place, cosine)
         shape = block.doc.shape
         return (most / GRID).reshape(shape), (total / GRID).reshape(shape)
+
+    def _other_queries(self, query: Int32, doc: Int32) -> tuple[Int64, Int32]:
+        """Which of these (query, document), and a query that the document is a positive of, not its own."""
+        owner, found = _expanded(self._queries_of, doc)
+        other = found != query[owner]
+        return owner[other], found[other]
 
     def _others_of(self, query: Int32, doc: Int32) -> Float64:
         """How many of a document's queries, of those that are looked at, are other ones."""
@@ -122,11 +133,14 @@ class Company:
 
 def _expanded(pairs: Pairs, rows: Int32) -> tuple[Int64, Int32]:
     """Which of the rows, and one of its members, for the first MOST members of each row."""
-    count = np.minimum(pairs.counts[rows], MOST)
-    owner = np.repeat(np.arange(len(rows), dtype=np.int64), count)
-    first = np.cumsum(count) - count
-    offset = np.arange(len(owner), dtype=np.int64) - first[owner]
+    owner, offset = _runs(np.minimum(pairs.counts[rows], MOST))
     return owner, pairs.doc[pairs.start[rows][owner] + offset]
+
+
+def _runs(count: Int64) -> tuple[Int64, Int64]:
+    """For each of `count` things of each: whose it is, and its number among those, from 0."""
+    owner = np.repeat(np.arange(len(count), dtype=np.int64), count)
+    return owner, np.arange(len(owner), dtype=np.int64) - (np.cumsum(count) - count)[owner]
 
 
 def _counted(place: Int64, pair: Int64, num_pairs: int) -> tuple[Float64, Int64, Int64]:

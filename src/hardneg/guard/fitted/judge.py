@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from hardneg.guard.fitted.episodes import MOST_EPISODES, Rows, training_rows
+from hardneg.guard.fitted.episodes import MOST_EPISODES, Rows, known_places, training_rows
 from hardneg.guard.fitted.features import Sight, features, only
 from hardneg.guard.fitted.model import (
     ENOUGH,
@@ -26,6 +26,8 @@ from hardneg.records import NO_DOC, Block, Bool, Float32, Float64, Int32, Int64
 
 EPISODES = 4000
 """Of a fit, about: more make it slower and no better."""
+SHIFTED = 1000
+"""Queries that probabilities are made to add up on, about."""
 AT_ONCE = 64
 """Queries whose features are worked out at once."""
 
@@ -76,43 +78,39 @@ def learn(
 
     Few labels: the shipped weights. More: weights pulled towards those, the less the more labels there are.
     """
+    sample = list(blocks)
+    if not sample:
+        return prior_model(prior)
     per_query = int(np.clip(EPISODES // max(queries, 1), 1, MOST_EPISODES))
     see: Callable[[Block], Float32] = lambda block: features(block, sight)  # noqa: E731
-    rows_of, values_of, number_of = [], [], []
 
-    def look(block: Block, candidate: Bool, at: Int64) -> tuple[Rows, Float32, Int32]:
-        one, there = block.rows(at).trimmed(), candidate[at]
-        several = (one.positive != NO_DOC).sum(axis=1) >= 2
-        rows = training_rows(one, there, per_query, see)
-        return (
-            rows,
-            see(only(one, there))[there & several[:, None]],
-            np.repeat(one.query, (there & several[:, None]).sum(axis=1)),
-        )
+    def look(block: Block, candidate: Bool, at: Int64) -> Rows:
+        return training_rows(block.rows(at).trimmed(), candidate[at], per_query, see)
 
     with _threads() as threads:
-        for block, candidate in blocks:
-            for rows, values, number in threads.map(partial(look, block, candidate), _parts(block)):
-                rows_of.append(rows)
-                values_of.append(values)
-                number_of.append(number)
-        if not rows_of:
-            return prior_model(prior)
-        rows = Rows.joined(rows_of)
+        found = [threads.map(partial(look, block, candidate), _parts(block)) for block, candidate in sample]
+        rows = Rows.joined([part for parts in found for part in parts])
         held = np.unique(rows.query[rows.label > 0])
         if not len(held) or (len(held) < ENOUGH and not must_fit):
             return prior_model(prior)
         known = None if completeness is None else (1 - completeness) / completeness
         ratio, spread, start = ratio_of(rows, prior, known)
         folds, calibration = fit_model(rows, fold, prior, ratio, start, threads)
-    unlabelled = np.concatenate(values_of)
-    of_fold = fold[np.concatenate(number_of)]
-    odds = np.empty(len(unlabelled))
-    for place, weights in enumerate(folds):
-        odds[of_fold == place] = weights.log_odds(unlabelled[of_fold == place])
-    labels = float(rows.share[rows.label > 0].sum())
-    shift = matching_shift(SLOPE * odds, ratio, labels)
-    return Model(folds, SLOPE, shift, ratio, spread, calibration)
+    model = Model(folds, SLOPE, 0.0, ratio, spread, calibration)
+    return replace(model, shift=_shift(sample, Judge(sight, model, fold), max(1, queries // SHIFTED)))
+
+
+def _shift(sample: Sequence[tuple[Block, Bool]], judge: Judge, step: int) -> float:
+    """What makes the probabilities of all candidates add up to `ratio` for each known positive among them, in
+    every `step`th query with several."""
+    odds, labels = [np.zeros(0)], 0
+    for block, candidate in sample:
+        several = (block.positive != NO_DOC).sum(axis=1) >= 2
+        at = np.flatnonzero(several)[::step]
+        part, there = block.rows(at), candidate[at]
+        odds.append(judge.log_odds(part, there)[there])
+        labels += int(known_places(part).sum())
+    return matching_shift(SLOPE * np.concatenate(odds), judge.model.ratio, labels)
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def _option(key: str, info: FieldInfo, stage: type[Stage]) -> Any:
             if isinstance(default, bool)
             else default
         )
-        help_text += f" [default: {shown}]"
+        help_text += f" (default: {shown})"
     flag = "--" + key.replace("_", "-")
     names: Sequence[str] = [flag, flag.replace("--", "--no-", 1)] if info.annotation is bool else [flag]
     declaration = f"{names[0]}/{names[1]}" if len(names) == 2 else names[0]

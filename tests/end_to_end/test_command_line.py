@@ -145,6 +145,11 @@ def test_version(hardneg_command: Command) -> None:
     assert hardneg_command("--version").stdout.startswith("hardneg 0.")
 
 
+def test_the_help_names_the_defaults(hardneg_command: Command) -> None:
+    shown = " ".join(hardneg_command("select", "--help").stdout.replace("│", " ").split())
+    assert "(default: 0.8)" in shown and "(default: auto)" in shown
+
+
 def test_the_module_runs_like_the_command(hardneg_command: Command) -> None:
     asked = [sys.executable, "-m", "hardneg", "--version"]
     said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout

@@ -119,6 +119,53 @@ def test_single_positives_are_judged_by_the_shipped_weights(tmp_path: Path) -> N
         mined.select(name="none", max_miss_rate=0.1)
 
 
+def test_few_labels_are_fitted_on_where_that_is_asked_for(tmp_path: Path) -> None:
+    tables, _ = collection(topics=12)
+    by = {
+        mode: hardneg.mine(tables, guard=mode, **BM25).summary["guard"]["judged_by"]
+        for mode in ("auto", "fit", "prior")
+    }
+    assert by == {"auto": "prior", "fit": "fit", "prior": "prior"}
+
+
+def test_the_given_completeness_is_believed(tmp_path: Path) -> None:
+    tables, _ = collection()
+    sums = {}
+    for share in (0.25, 0.8):
+        mined = hardneg.mine(tables, label_completeness=share, **BM25)
+        assert mined.summary["guard"]["label_completeness"] == pytest.approx(share)
+        rows = mined.decisions.to_pylist()
+        known = sum(row["reason"] == "positive" for row in rows)
+        # positives without a label: (1 - share) / share for each known one that was found
+        sums[share] = sum(row["p_false_negative"] or 0.0 for row in rows) / known
+        assert sums[share] == pytest.approx((1 - share) / share, rel=0.02)
+
+
+def test_what_is_judged_at_one_depth_is_not_taken_for_another(tmp_path: Path) -> None:
+    tables, _ = collection()
+    hardneg.mine(tables, run_dir=tmp_path / "both", **BM25)
+    shallow = {**BM25, "depth": 25}
+    one = hardneg.mine(tables, run_dir=tmp_path / "both", **shallow)
+    other = hardneg.mine(tables, run_dir=tmp_path / "fresh", **shallow)
+    assert one.decisions.to_pylist() == other.decisions.to_pylist()
+
+
+def test_titles_that_are_joined_are_looked_at(tmp_path: Path) -> None:
+    tables, _ = collection()
+    for number, row in enumerate(tables["corpus"]):
+        row["title"] = f"word{number % 3}"
+    lines = [
+        f"q{topic} Q0 d{topic:02d}-{number:02d} {number + 1} {20 - number} bm25"
+        for topic in range(60)
+        for number in range(14)
+    ]
+    (tmp_path / "given.trec").write_text("\n".join(lines) + "\n")
+    given = {**BM25, "retriever": f"run:{tmp_path / 'given.trec'}", "run_dir": tmp_path / "run"}
+    joined = hardneg.mine(tables, **given).decisions
+    apart = hardneg.mine(tables, join_title=False, **given).decisions
+    assert joined["p_false_negative"] != apart["p_false_negative"]
+
+
 def test_off_is_off(tmp_path: Path) -> None:
     tables, _ = collection()
     mined = hardneg.mine(tables, run_dir=tmp_path / "run", guard="off", **BM25)

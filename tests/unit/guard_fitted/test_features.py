@@ -150,6 +150,23 @@ def test_fewer_episodes_stand_for_all() -> None:
     assert share.tolist() == counts[counts >= 2].tolist() and held.sum() == (counts >= 2).sum()
 
 
+def test_a_query_whose_positives_were_not_found_is_looked_at_too() -> None:
+    block, sight = a_run()
+    several = np.flatnonzero((block.positive != NO_DOC).sum(axis=1) >= 2)
+    missed = several[0]
+    found = ~known_places(block)[missed]
+    doc = block.doc.copy()
+    doc[missed] = np.where(found, doc[missed], np.int32(NO_DOC))
+    block = replace(block, doc=doc)
+    part, held, _ = episodes(block, block.doc != NO_DOC, 6)
+    assert (part.query == missed).sum() == 1 and not held[part.query == missed].any()
+    counts = (block.positive != NO_DOC).sum(axis=1)
+    assert (part.positive[part.query == missed] != NO_DOC).sum() == counts[missed] - 1
+    rows = training_rows(block, ~known_places(block), 6, lambda one: features(one, sight))
+    of_missed = rows.query == missed
+    assert rows.label[of_missed].sum() == 0 and rows.share[of_missed].sum() == pytest.approx(found.sum())
+
+
 def test_neighbours_are_the_nearest_candidates_and_how_likely_they_look() -> None:
     block, sight = a_run()
     one = asked(block)

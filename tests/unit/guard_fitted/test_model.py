@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hardneg.guard.fitted.episodes import Rows
 from hardneg.guard.fitted.estimate import contamination
 from hardneg.guard.fitted.features import COLUMNS
-from hardneg.guard.fitted.model import Model, conformal_cut, matching_shift
+from hardneg.guard.fitted.model import FOLDS, Model, conformal_cut, fit_model, matching_shift
 from hardneg.guard.fitted.regression import Weights
 
 
@@ -63,6 +66,32 @@ def test_each_query_is_judged_by_its_folds_weights() -> None:
     found = one.log_odds(values, np.array([1, 0], np.int32))
     assert (found[0] == one.folds[1].log_odds(values[0])).all()
     assert (found[1] == one.folds[0].log_odds(values[1])).all()
+
+
+def test_no_fit_sees_its_own_fold_nor_its_calibration() -> None:
+    draws = np.random.default_rng(4)
+    query = np.repeat(np.arange(5 * FOLDS), 12)
+    label = np.tile([1.0] + 11 * [0.0], 5 * FOLDS)
+    values = (draws.normal(size=(len(query), len(COLUMNS))) + label[:, None]).astype(np.float32)
+    rows, fold = Rows(values, label, np.ones(len(query)), query), np.arange(5 * FOLDS, dtype=np.int32) % FOLDS
+    first = model().folds[0]
+
+    def fitted(disturbed: list[int]) -> tuple[Weights, np.ndarray]:
+        """Weights and calibration of fold 0 where the rows of some folds are others."""
+        there = np.isin(fold[query], disturbed)
+        other = np.where(there[:, None], -values[::-1], values)
+        with ThreadPoolExecutor(1) as threads:
+            folds, held = fit_model(replace(rows, values=other), fold, first, 1.0, first, threads)
+        return folds[0], held[0][0]
+
+    before, calibration = fitted([])
+    assert len(calibration) == 15  # the held-out positives of three folds of five queries
+    away, same = fitted([0, 1, 2, 3])
+    assert (away.weight == before.weight).all() and (away.mean == before.mean).all()
+    assert (fitted([0])[1] == calibration).all() and not (same == calibration).any()
+    for other in range(4, FOLDS):
+        weights, moved = fitted([other])
+        assert (weights.weight != before.weight).any() and (moved != calibration).any()
 
 
 def test_probabilities_rise_with_the_odds_and_add_up() -> None:

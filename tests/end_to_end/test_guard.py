@@ -11,6 +11,7 @@ import pytest
 
 import hardneg
 from hardneg.errors import UsageError
+from hardneg.progress import Silent
 
 BM25: dict[str, Any] = {"retriever": "bm25", "relative_margin": None, "depth": 60}
 
@@ -119,6 +120,23 @@ def test_single_positives_are_judged_by_the_shipped_weights(tmp_path: Path) -> N
         mined.select(name="none", max_miss_rate=0.1)
 
 
+def test_it_says_by_what_likely_positives_are_told() -> None:
+    lines: list[str] = []
+
+    class Said(Silent):
+        def say(self, line: str) -> None:
+            lines.append(line)
+
+    mined = hardneg.mine(collection()[0], progress=Said(), **BM25)
+    start = next(n for n, line in enumerate(lines) if line.startswith("guard: fitted on the labels"))
+    weights = mined.summary["guard"]["weights"]
+    weighty = sorted((-abs(weight), name) for name, weight in weights.items() if abs(weight) >= 0.1)
+    table = lines[start + 1 : start + 1 + len(weighty)]
+    assert [line.split("  ")[1] for line in table] == [name for _, name in weighty]
+    assert [float(line.split()[-1]) for line in table] == [round(weights[name], 2) for _, name in weighty]
+    assert weights["nearest positive, words"] > 0.1
+
+
 def test_few_labels_are_fitted_on_where_that_is_asked_for(tmp_path: Path) -> None:
     tables, _ = collection(topics=12)
     by = {
@@ -208,7 +226,6 @@ def test_a_text_of_two_queries_is_judged_by_weights_that_saw_neither(tmp_path: P
     from hardneg.config import Config
     from hardneg.plan.judging import folds_of
     from hardneg.plan.prepare import reopen
-    from hardneg.progress import Silent
     from hardneg.run_directory import RunDirectory
 
     rows = [

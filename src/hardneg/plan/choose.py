@@ -132,7 +132,7 @@ class Choosing:
 
 def choose(
     choosing: Choosing, retrievers: Searching, rescored: Rescoring, keep: Callable[[Selection], None]
-) -> dict[str, float | None] | None:
+) -> dict[str, Any] | None:
     """Select for all queries, in the order of their rows, giving each block's selection to `keep`.
 
     Under shortfall `deepen` the short ones are searched deeper first, by `retrievers()`, and the new part

@@ -51,8 +51,8 @@ from hardneg.texts import document_texts, normalise, take, text_number
 MOST_QUERIES = 3000
 """Queries that a run is fitted on, at most; they are chosen by the hash of their text."""
 QUERIES_AT_ONCE = 2048
-SHOWN = 6
-"""Weights that are said; all are in the summary."""
+SHOWN = 0.1
+"""Weights below that are not said; all are in the summary."""
 
 
 @dataclass(frozen=True)
@@ -218,10 +218,13 @@ def _say(model: Model, progress: Progress) -> None:
     if not model.fitted:
         progress.say("guard: shipped weights, for too few labels here can be left out and looked at")
         return
-    weighty = sorted(model.mean_weights().items(), key=lambda item: -abs(item[1]))[:SHOWN]
-    progress.say(
-        "guard: fitted on the labels; " + ", ".join(f"{name} {weight:+.2f}" for name, weight in weighty)
-    )
+    weighty = sorted(model.mean_weights().items(), key=lambda item: -abs(item[1]))
+    shown = [(name, weight) for name, weight in weighty if abs(weight) >= SHOWN]
+    progress.say("guard: fitted on the labels; what one standard deviation more counts, in log-odds:")
+    for name, weight in shown:
+        progress.say(f"  {name:<26}{weight:+.2f}")
+    if few := len(weighty) - len(shown):
+        progress.say(f"  {few} more count less than {SHOWN:g} each")
 
 
 def _learned(
@@ -434,7 +437,7 @@ def _nearest_of(space: Space, rows: Int32, count: int, width: int) -> tuple[Floa
 
 
 def guard_summary(
-    judge: Judged | None, tables: Mapping[str, pa.Table], without: Mapping[str, float | None] | None
+    judge: Judged | None, tables: Mapping[str, pa.Table], without: Mapping[str, Any] | None
 ) -> dict[str, Any] | None:
     """How the guard judged, what is left among the mined negatives by its estimate, and what it cost.
 

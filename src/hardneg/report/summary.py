@@ -90,14 +90,11 @@ def render_summary(found: Mapping[str, Any]) -> str:
     dropped = {name: count for name, count in found["reasons"].items() if name not in CHOSEN}
     kinds = ", ".join(f"{count:,} {name}" for name, count in queries.items() if name != "total" and count)
     sources = ", ".join(f"{count:,} {name}" for name, count in negatives["sources"].items())
-    each = hardness.get("mean_score_by_retriever", {"": hardness["mean_score"]})
-    score = ", ".join(f"{number_text(value)} {name}".rstrip() for name, value in each.items())
-    rank = number_text(hardness["mean_rank"], 1)
     rows = [
         ("queries", f"{queries['total']:,}" + (f": {kinds}" if kinds else "")),
         ("negatives", f"{negatives['total']:,}" + (f": {sources}" if sources else "")),
         ("negatives a query", number_text(negatives["mean_per_query"], 2)),
-        ("hardness", f"mean score {score}, mean raw rank {rank}"),
+        ("hardness", _hardness_text(hardness)),
         *_first_labelled("guard", _guard_lines(found.get("guard"))),
         *_first_labelled("judged", _judged_lines(found)),
         *_first_labelled("not chosen", (f"{count:,} {name}" for name, count in dropped.items())),
@@ -118,6 +115,12 @@ def render_summary(found: Mapping[str, Any]) -> str:
     return as_text(table)
 
 
+def _hardness_text(hardness: Mapping[str, Any]) -> str:
+    each = hardness.get("mean_score_by_retriever", {"": hardness["mean_score"]})
+    score = ", ".join(f"{number_text(value)} {name}".rstrip() for name, value in each.items())
+    return f"mean score {score}, mean raw rank {number_text(hardness['mean_rank'], 1)}"
+
+
 def _guard_lines(guard: Mapping[str, Any] | None) -> Iterator[str]:
     """What the fitted guard says, a line each."""
     if guard is None:
@@ -134,8 +137,7 @@ def _guard_lines(guard: Mapping[str, Any] | None) -> Iterator[str]:
         right = f"about {promoted['precision']:.0%} of them right"
         yield f"{promoted['total']:,} candidates made positives, {right}"
     if (without := guard.get("hardness_without")) is not None:
-        score, rank = number_text(without["mean_score"]), number_text(without["mean_rank"], 1)
-        yield f"without it the hardness would be: mean score {score}, mean raw rank {rank}"
+        yield f"without it the hardness would be: {_hardness_text(without)}"
 
 
 def _judged_lines(found: Mapping[str, Any]) -> Iterator[str]:

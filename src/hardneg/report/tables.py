@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hardneg.report.terminal import printable
@@ -24,6 +25,8 @@ def value_text(value: Any) -> str:
         return number_text(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{value_text(one)} {name}" for name, one in value.items())
     return DASH if value is None else str(value)
 
 

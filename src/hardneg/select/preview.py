@@ -77,7 +77,8 @@ def preview(
 
     A row holds `rule`; `queries` by outcome (`full`, `short`, `empty`, `invalid`); `negatives` in all;
     `negatives_a_query`, `full_share`; `missing`, how many negatives they lack (None for `all`); hardness
-    as `mean_score` and `mean_rank` over the negatives that have them, None where none has.
+    as `mean_score` and `mean_rank` over the negatives that have them, None where none has. Where each
+    score is its retriever's, and there are several, `mean_score_by_retriever` stands for `mean_score`.
     """
     sums = {name: Tally(config) for name, config in configs.items()}
     selectors = {name: selector(config) for name, config in configs.items()}
@@ -101,9 +102,10 @@ class Tally:
     def __init__(self, config: SelectConfig) -> None:
         self._wanted = None if config.num_negatives == "all" else config.num_negatives
         self._outcomes = np.zeros(5, np.int64)
-        self._negatives = self._scored = self._ranked = 0
-        self._score = self._rank = 0.0
-        self._missing = 0
+        self._one_scale = config.score_by is not None
+        self._negatives = self._ranked = self._missing = 0
+        self._rank = 0.0
+        self._scores: dict[str, tuple[float, int]] = {}
 
     def add(self, selection: Selection) -> None:
         chosen = selection.negatives
@@ -111,15 +113,22 @@ class Tally:
         self._negatives += len(chosen.doc)
         own = chosen.source != BACKFILL
         scored, ranked = own & np.isfinite(chosen.score), own & (chosen.rank > 0)
-        self._scored += int(scored.sum())
+        for number, name in [(-1, ""), *enumerate(selection.retrievers)]:
+            of = chosen.score[scored & (chosen.retriever == number)]
+            total, count = self._scores.get(name, (0.0, 0))
+            self._scores[name] = total + float(of.sum(dtype=np.float64)), count + len(of)
         self._ranked += int(ranked.sum())
-        self._score += float(chosen.score[scored].sum(dtype=np.float64))
         self._rank += float(chosen.rank[ranked].sum(dtype=np.float64))
         self._missing += int(selection.missing[selection.outcome != DROPPED].sum())
 
-    def hardness(self) -> dict[str, float | None]:
+    def hardness(self) -> dict[str, Any]:
         """Mean score and mean raw rank of the negatives that have one, backfill not counted."""
-        return {key: self.row()[key] for key in ("mean_score", "mean_rank")}
+        mean = {name: total / count for name, (total, count) in sorted(self._scores.items()) if count}
+        rank = self._rank / self._ranked if self._ranked else None
+        if len(mean) > 1 and not self._one_scale:
+            return {"mean_score": None, "mean_rank": rank, "mean_score_by_retriever": mean}
+        totals, counts = zip(*self._scores.values(), strict=True) if self._scores else ((), ())
+        return {"mean_score": sum(totals) / sum(counts) if sum(counts) else None, "mean_rank": rank}
 
     def row(self) -> dict[str, Any]:
         count = self._outcomes.tolist()
@@ -134,6 +143,5 @@ class Tally:
             "negatives_a_query": self._negatives / queries if queries else 0.0,
             "full_share": count[FULL] / queries if queries else 0.0,
             "missing": self._missing if self._wanted is not None else None,
-            "mean_score": self._score / self._scored if self._scored else None,
-            "mean_rank": self._rank / self._ranked if self._ranked else None,
+            **self.hardness(),
         }

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from hardneg.config import SelectConfig
+from hardneg.report.tables import value_text
 from hardneg.select import GuardedBlock, Selector, Tally, grid_configs, preview
 
 FOUND = [{"dense": {0: 1.0, 1: 0.75, 2: 0.5}}, {"dense": {3: 0.5}}]
@@ -55,3 +56,17 @@ def test_hardness_leaves_backfill_out(select: SimpleNamespace) -> None:
     tally = Tally(SelectConfig())
     tally.add(found)
     assert tally.hardness() == {"mean_score": pytest.approx(0.75), "mean_rank": (1 + 2 + 1) / 3}
+
+
+def test_scores_of_two_retrievers_are_not_averaged(select: SimpleNamespace) -> None:
+    found = [{"dense": {0: 1.0, 1: 0.75}, "bm25": {2: 8.0}}]
+    mixed, one = Tally(SelectConfig()), Tally(SelectConfig(score_by="dense"))
+    for tally, settings in ((mixed, {}), (one, {"score_by": "dense"})):
+        tally.add(select.choose(found, [{9: 0.875}], num_negatives=3, **settings))
+    assert mixed.hardness() == {
+        "mean_score": None,
+        "mean_rank": (1 + 2 + 1) / 3,
+        "mean_score_by_retriever": {"bm25": 8.0, "dense": 0.875},
+    }
+    assert one.hardness()["mean_score"] == pytest.approx((1.0 + 0.75) / 2)
+    assert value_text(mixed.row()["mean_score_by_retriever"]) == "8.0000 bm25, 0.8750 dense"

@@ -125,7 +125,7 @@ def test_max_length_is_followed_and_bounded(tiny: Path, tmp_path: Path) -> None:
     short = EncodeConfig(cache_dir=str(tmp_path), max_length=5)
     encoder = open_encoder(tiny, short)
     one, same = encoder.encode(["cell gene drug", "cell gene drug heart blood"], "document", "")
-    np.testing.assert_allclose(one, same, rtol=1e-6)  # [CLS] cell gene drug [SEP]
+    np.testing.assert_allclose(one, same, rtol=1e-5, atol=1e-6)  # [CLS] cell gene drug [SEP]
     with pytest.raises(UsageError, match="more than the model's 64 positions"):
         open_encoder(tiny, short.model_copy(update={"max_length": 65})).encode(["a"], "document", "")
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from hardneg.records import Block, Bool, Collection, Float32, Int32, Ranking
+from hardneg.records import Block, Bool, Budget, Collection, Float32, Int32, Lesson, Ranking
 
 Kind = Literal["query", "document"]
 Similarity = Literal["cosine", "dot"]
@@ -124,6 +124,48 @@ class Sampler(Protocol):
         uniform: Any,
         limit: int,
     ) -> Int32: ...
+
+
+class Studied(Protocol):
+    """What a trial lets a student look at; rows are those of the trial's queries and of the run's corpus.
+
+    Vectors are float32 (len(rows), dimension), those that the run searched with; of length 1 where their
+    similarity is a cosine.
+    """
+
+    def query_texts(self, rows: Int32) -> list[str]: ...
+
+    def document_texts(self, rows: Int32) -> list[str]: ...
+
+    def query_vectors(self, rows: Int32) -> Float32: ...
+
+    def document_vectors(self, rows: Int32) -> Float32: ...
+
+
+class Ranker(Protocol):
+    """A trained student: the best `depth` documents of the pool for each query, the best first.
+
+    query  int32 (queries,); pool  int32 (documents,), ascending corpus rows
+    Gives int32 (queries, min(depth, documents)): corpus rows. Ties are broken by row.
+    """
+
+    def __call__(self, query: Int32, pool: Int32, depth: int) -> Int32: ...
+
+
+class Student(Protocol):
+    """Learns to retrieve from a lesson: what `hardneg trial` trains once an arm, seed and setting.
+
+    `untrained` is the student before it learned anything. Equal lessons and budgets give equal rankers.
+    `fingerprint` holds everything beside lesson and budget that decides them.
+    """
+
+    name: str
+
+    def fingerprint(self) -> Mapping[str, Any]: ...
+
+    def untrained(self, data: Studied) -> Ranker: ...
+
+    def train(self, data: Studied, lesson: Lesson, budget: Budget) -> Ranker: ...
 
 
 class Writer(Protocol):

@@ -265,6 +265,48 @@ class Block:
         return present
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What a student learns from: queries, their positives, and the negatives of one arm of a trial.
+
+    query      int32 (queries,): rows of the trial's queries, each once
+    positives  int32 (queries, positives), NO_DOC filled: corpus rows, learned as answers; at least one a query
+    negatives  int32 (queries, negatives), NO_DOC filled: corpus rows, in the order of choice; the width may be 0
+    weights    float32 like negatives: how much each counts, in (0, 1]
+    known      the documents that are no negatives of a query when they come with another of the batch; by
+               rows of the trial's queries
+    """
+
+    query: Int32
+    positives: Int32
+    negatives: Int32
+    weights: Float32
+    known: Pairs
+
+    @property
+    def documents(self) -> Int32:
+        """Every document in it, ascending."""
+        rows = np.unique(np.concatenate([self.positives.ravel(), self.negatives.ravel()]))
+        found: Int32 = rows[rows != NO_DOC]
+        return found
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long and how fast a student learns; the same seed gives every arm the same batches of queries.
+
+    steps          batches
+    batch_size     queries a batch
+    temperature    similarities are divided by it
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    temperature: float
+    seed: int
+
+
 def _stacked(arrays: Sequence[Any], nothing: float) -> Any:
     """One below the other, as wide as the widest."""
     width = max(array.shape[1] for array in arrays)

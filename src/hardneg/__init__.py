@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hardneg.api import Mined, audit, load, mine, open_run
+    from hardneg.api import Mined, audit, load, mine, open_run, trial
     from hardneg.config import Config
     from hardneg.errors import (
         HardnegError,
@@ -39,6 +39,7 @@ __all__ = [
     "load",
     "mine",
     "open_run",
+    "trial",
 ]
 
 _HOME = {
@@ -50,6 +51,7 @@ _HOME = {
     "load": "api",
     "mine": "api",
     "open_run": "api",
+    "trial": "api",
 }
 
 

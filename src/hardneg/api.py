@@ -1,10 +1,10 @@
-"""The Python face: `load`, `mine`, `audit`, and what a finished run can be asked."""
+"""The Python face: `load`, `mine`, `audit`, `trial`, and what a finished run can be asked."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from hardneg.config import Config, build
 from hardneg.errors import UsageError
 from hardneg.plan.retrievers import NOTHING_OWN, OwnParts, object_name
 from hardneg.progress import Silent
-from hardneg.protocols import Engine, Progress
+from hardneg.protocols import Engine, Progress, Student
 from hardneg.recipes import recipe_settings
 from hardneg.records import Collection
 from hardneg.run_directory import RunDirectory
@@ -138,6 +138,30 @@ def audit(
     return mined.audit(**options)
 
 
+def trial(
+    run_dir: str | os.PathLike[str],
+    *,
+    selections: Sequence[str] = (),
+    evaluation: Any = None,
+    student: str | Student | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Which negatives train best: a student learns from each selection, and is asked unseen queries.
+
+    selections  names of the run's; none: a grid of the field's rules and the guard's
+    evaluation  queries that are asked, as `load` takes them, with the run's document ids; None: a part of the
+                run's own, that shares no answer with the rest
+    student     adapter, full or static, or a `hardneg.protocols.Student`
+    options     hardneg.trialing.TrialOptions
+
+    Returns what is in RUN/trial/trial.json; docs/trial.md says how to read it. Raises UsageError where nothing
+    can be learned or asked.
+    """
+    mined = open_run(run_dir, progress=progress)
+    return mined.trial(selections=selections, evaluation=evaluation, student=student, **options)
+
+
 class Mined:
     """A run and one of its selections. Tables are read when asked for, as Arrow."""
 
@@ -199,14 +223,21 @@ class Mined:
     def collection(self) -> Collection:
         return self._run.collection()
 
-    def select(self, *, name: str = "default", recipe: str | None = None, **settings: Any) -> Mined:
+    def select(
+        self, *, name: str = "default", recipe: str | None = None, from_trial: bool = False, **settings: Any
+    ) -> Mined:
         """Choose again with other rules, from the stored candidates; the rest stays as it was in the run.
 
-        settings  keys of the guard and select stages
+        from_trial  takes the settings that the run's last trial recommends; those given beside it win
+        settings    keys of the guard and select stages
         """
         from hardneg.plan.mine import select_again
 
         values = {**(recipe_settings(recipe) if recipe else {}), **settings}
+        if from_trial:
+            from hardneg.plan.trial import from_trial as recommended
+
+            values = {**recommended(self._run), **values}
         select_again(self._run, values, name=name, progress=self._progress, own=self._own)
         return Mined(self._run, name, self._progress, self._keep, self._own)
 
@@ -247,6 +278,32 @@ class Mined:
             selection=self.selection,
             progress=self._progress,
             own=self._own,
+        )
+
+    def trial(
+        self,
+        *,
+        selections: Sequence[str] = (),
+        evaluation: Any = None,
+        student: str | Student | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Which negatives train best; see `hardneg.trial`."""
+        from hardneg.plan.trial import trial
+        from hardneg.trialing import TrialOptions
+
+        if isinstance(evaluation, str | os.PathLike):
+            options["evaluation"], evaluation = os.fspath(evaluation), None
+        if isinstance(student, str):
+            options["student"], student = student, None
+        return trial(
+            self._run,
+            build(TrialOptions, options),
+            selections=selections,
+            progress=self._progress,
+            own=self._own,
+            evaluation=evaluation,
+            student=student,
         )
 
     def inspect(self, query_id: str) -> dict[str, Any]:

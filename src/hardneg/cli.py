@@ -34,6 +34,7 @@ from hardneg.progress import Silent, Terminal
 from hardneg.protocols import Progress
 from hardneg.recipes import recipe_help, recipe_settings
 from hardneg.run_directory import RunDirectory
+from hardneg.trialing.options import TrialOptions
 
 app = typer.Typer(
     help="Mine hard negatives that are really negative, for training text-retrieval models.",
@@ -151,6 +152,9 @@ def select(
     recipe: Recipe = None,
     config: ConfigFile = None,
     preview: Annotated[bool, typer.Option(help="Show what a grid of rules would do; write nothing.")] = False,
+    from_trial: Annotated[
+        bool, typer.Option("--from-trial", help="Take what the run's last `hardneg trial` recommends.")
+    ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -164,10 +168,12 @@ def select(
     mined = hardneg.open_run(run, progress=_progress(quiet))
     values = _settings(config, recipe, settings, SELECTING)
     if preview:
+        if from_trial:
+            raise UsageError("--preview shows a grid of rules; leave --from-trial out")
         rows = mined.preview(**values)
         _show(rows, render_preview(rows), quiet=quiet, as_json=as_json)
         return
-    chosen = mined.select(name=name, **values)
+    chosen = mined.select(name=name, from_trial=from_trial, **values)
     _show(dict(chosen.summary), render_summary(chosen.summary), quiet=quiet, as_json=as_json)
 
 
@@ -254,6 +260,29 @@ def audit(
     if not quiet and not as_json:
         drawn = sorted(path.name for path in RunDirectory(kept).audit.glob("audit.*"))
         print(f"written to {RunDirectory(kept).audit}: {', '.join(drawn)}")
+
+
+@app.command()
+@with_options(TrialOptions)
+def trial(
+    run: Run,
+    selection: Annotated[
+        list[str] | None,
+        typer.Option(help="A selection to compare; repeatable; default: a grid of the field's rules."),
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+    *,
+    settings: dict[str, Any],
+) -> None:
+    """Train a small student on each selection's negatives and show which does best on unseen queries."""
+    import hardneg
+    from hardneg.report.trial import render_trial
+
+    mined = hardneg.open_run(run, progress=_progress(quiet))
+    found = mined.trial(selections=selection or (), **settings)
+    _show(found, render_trial(found, run), quiet=quiet, as_json=as_json)
 
 
 @app.command()

@@ -7,6 +7,7 @@ RUN/
 ├── positives/part-00000.parquet      the positives' own scores, same blocks
 ├── guard/                            text classes, sketches, lexical vectors, near queries, judged/
 ├── audit/audit.{json,svg,png}        what `hardneg audit` found last
+├── trial/trial.json                  what `hardneg trial` found last; learned/: what each arm came to, kept
 ├── selections/NAME/{decisions,positives,negatives,outcomes}.parquet, labels.parquet where pairs were judged
 └── suspects/NAME.csv                 negatives of a selection to be judged, where no other file was named
 """
@@ -129,6 +130,10 @@ class RunDirectory:
     @property
     def audit(self) -> Path:
         return self.path / "audit"
+
+    @property
+    def trial(self) -> Path:
+        return self.path / "trial"
 
     def parts(self) -> list[str]:
         """Names of the candidate parts that are whole, in the order of their names."""

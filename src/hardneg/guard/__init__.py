@@ -5,6 +5,7 @@
 The first two look at texts and are stored; the rules work on blocks of row numbers.
 """
 
+from hardneg.guard.alike_queries import alike_queries
 from hardneg.guard.excluded_documents import ExcludedDocuments, excluded_documents
 from hardneg.guard.excluded_queries import ExcludedQueries, excluded_queries
 from hardneg.guard.members import block_of
@@ -19,6 +20,7 @@ __all__ = [
     "ExcludedQueries",
     "Sketches",
     "TextClasses",
+    "alike_queries",
     "apply_rules",
     "block_of",
     "build_rules",

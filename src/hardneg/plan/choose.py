@@ -201,6 +201,8 @@ def blocks(choosing: Choosing, deeper: Sequence[str] = ()) -> Iterator[Block]:
     for name in parts_in_order(prepared.run):
         if name.startswith("part-"):
             block = read_judged(prepared, judgments, name, choosing.depth)
+            if not len(block.query):
+                continue
             block = _judged(judge, block, f"{name}-{choosing.depth}")
             for over in deep:
                 block = overlaid(block, over)

@@ -197,6 +197,7 @@ def judged(
             "rules": [asked, list_digests(config)],
             "join_title": config.encode.join_title,
             "weights": [first.as_dict(), whole.as_dict()],
+            **({"view": prepared.view} if prepared.view else {}),
         }
     )[:20]
     fold = folds_of(prepared)

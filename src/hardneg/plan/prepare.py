@@ -6,13 +6,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 from hardneg.config import Config
 from hardneg.engine import ThisProcess
+from hardneg.fingerprints import digest
 from hardneg.protocols import Engine, Progress
 from hardneg.read import fingerprint, load, positives
-from hardneg.records import Collection, Pairs
+from hardneg.records import Collection, Int32, Pairs
 from hardneg.run_directory import RunDirectory
 
 THIS_PROCESS = ThisProcess()
@@ -20,7 +22,11 @@ THIS_PROCESS = ThisProcess()
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run whose input is read: what every later step of the plan starts from."""
+    """A run whose input is read: what every later step of the plan starts from.
+
+    within  int32, ascending: the queries that are looked at, by `positives` that are not all of the run's
+            then; None: all
+    """
 
     run: RunDirectory
     collection: Collection
@@ -28,6 +34,15 @@ class Prepared:
     fingerprint: str
     progress: Progress
     engine: Engine
+    within: Int32 | None = None
+
+    @property
+    def view(self) -> str:
+        """A digest of what is looked at; "" where that is everything."""
+        if self.within is None:
+            return ""
+        arrays = (self.within, self.positives.start, self.positives.doc)
+        return digest([blake2b(array.tobytes()).hexdigest() for array in arrays])
 
 
 @contextmanager

@@ -110,15 +110,18 @@ def save_block(prepared: Prepared, block: Block, name: str, mark: str = "") -> N
 
 
 def read_block(prepared: Prepared, name: str, depth: int = NO_LIMIT) -> Block:
-    """A stored part, cut at this depth."""
+    """A stored part, cut at this depth, of the queries that are looked at."""
     run = prepared.run
     candidates, positives = run.candidates / f"{name}.parquet", run.positives / f"{name}.parquet"
-    return block_from_rows(
+    block = block_from_rows(
         read_parquet(candidates, _number_columns(candidates)),
         read_parquet(positives, _number_columns(positives)),
         retrievers=run.stage("search")["retrievers"],
         depth=depth,
     )
+    if prepared.within is None:
+        return block
+    return block.rows(np.flatnonzero(np.isin(block.query, prepared.within)))
 
 
 def base_parts(run: RunDirectory) -> list[str]:

@@ -1,0 +1,352 @@
+"""trial: a student is trained on each arm's negatives, and asked queries that it has not seen.
+
+Nothing of the run changes but its folder `trial`: `trial.json`, and under `learned` what each arm came to in
+each split, so that a trial that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hardneg.config import SELECTING, Config
+from hardneg.errors import InputError, UsageError
+from hardneg.files import read_json, replacing, write_json
+from hardneg.fingerprints import digest
+from hardneg.plan.mine import changed_config
+from hardneg.plan.prepare import reopen
+from hardneg.plan.retrievers import OwnParts
+from hardneg.plan.trial_data import Data
+from hardneg.plan.trial_lessons import Chosen, Lessons, config_of
+from hardneg.plan.trial_queries import Queries, View
+from hardneg.plan.trial_students import opened
+from hardneg.protocols import Progress, Ranker, Student
+from hardneg.records import Budget, Float64, Int32, Lesson
+from hardneg.run_directory import RunDirectory
+from hardneg.trialing import (
+    DEPTH,
+    IN_BATCH,
+    MEASURES,
+    NDCG,
+    UNTRAINED,
+    Answers,
+    Arm,
+    TrialOptions,
+    budgets,
+    default_arms,
+    measured,
+    result,
+    seeded,
+)
+
+Measured = dict[str, Float64]
+"""Measure → float64 (seeds, queries asked)."""
+
+
+def trial(
+    run: RunDirectory,
+    options: TrialOptions,
+    *,
+    selections: Sequence[str] = (),
+    progress: Progress,
+    own: OwnParts,
+    evaluation: Any = None,
+    student: Student | None = None,
+) -> dict[str, Any]:
+    """Compare what a student learns from each arm's negatives; keep the numbers, and return them.
+
+    selections  of the run, whose settings are compared; none: the grid of `trialing.arms`
+    evaluation  the queries that are asked, as `hardneg.load` takes them; None: by the options
+    student     in the place of the options'
+
+    Raises UsageError where nothing can be learned or asked, InputError for a selection that is not there.
+    """
+    with run.locked():
+        config = changed_config(run, {})
+        prepared = reopen(run, config, progress)
+        queries = Queries.of(prepared, config, options, _asked_source(run, options, evaluation))
+        data = Data(prepared, queries.table, config, own)
+        learner = student if student is not None else opened(options, data)
+        tried = _Trial(queries, data, config, options, learner, own, list(queries.views()))
+        numbers = tried.run(_arms(run, config, selections), progress)
+        numbers |= {"student": learner.name, "options": options.model_dump(mode="json")}
+        write_json(numbers, run.trial / "trial.json")
+    return numbers
+
+
+def _asked_source(run: RunDirectory, options: TrialOptions, evaluation: Any) -> Any:
+    if evaluation is not None or options.evaluation is not None:
+        return evaluation if evaluation is not None else options.evaluation
+    return None if options.evaluation_split is None else run.manifest().get("source")
+
+
+def _arms(run: RunDirectory, config: Config, selections: Sequence[str]) -> list[Arm]:
+    """No hard negatives first."""
+    if not selections:
+        depth, wanted = int(run.stage("search")["depth"]), config.select.num_negatives
+        return default_arms(depth, config.guard.guard != "off", 4 if wanted == "all" else wanted)
+    for name in selections:
+        run.selection_table(name, "outcomes", ["query_id"])  # says which there are, if not this one
+    stored = run.manifest()["selections"]
+    return [
+        Arm(IN_BATCH, negatives=False),
+        *(Arm(name, stored[name]["config"], own=True) for name in dict.fromkeys(selections)),
+    ]
+
+
+@dataclass(frozen=True)
+class _Trial:
+    queries: Queries
+    data: Data
+    config: Config
+    options: TrialOptions
+    student: Student
+    own: OwnParts
+    views: Sequence[View]
+
+    def run(self, arms: Sequence[Arm], progress: Progress) -> dict[str, Any]:
+        facts = self.queries.facts(list(self.views))
+        progress.say(_said(facts))
+        settings = budgets(self.options, self.student.name)
+        trainings = len(arms) * len(self.views) * ((len(settings) if len(settings) > 1 else 0) + self._seeds)
+        refused: dict[str, str] = {}
+        found: list[_OfView] = []
+        with progress.track("trial", trainings, "trainings") as advance:
+            for view in self.views:
+                found.append(self._view(view, arms, settings, refused, advance))
+        kept = [arm for arm in arms if arm.name not in refused]
+        asked = np.flatnonzero(np.any([view.asked for view in self.views], axis=0))
+        values = {name: self._table(name, found, kept, asked) for name in MEASURES}
+        return result(
+            [Arm(UNTRAINED, negatives=False), *kept],
+            values,
+            facts=facts,
+            details={arm.name: _details(arm, found) for arm in kept},
+            use={arm.name: _use(arm, self.config) for arm in kept if arm.negatives},
+            refused=refused,
+            seed=self.options.trial_seed,
+        )
+
+    @property
+    def _seeds(self) -> int:
+        """Trainings of an arm in a view: each seed one, or the one that the view is of."""
+        return 1 if self.queries.repeats > 1 else self.options.seeds
+
+    def _view(
+        self,
+        view: View,
+        arms: Sequence[Arm],
+        settings: Sequence[Budget],
+        refused: dict[str, str],
+        advance: Callable[[int], None],
+    ) -> _OfView:
+        """Train and ask every arm that the labels allow; the others' reasons go to `refused`."""
+        lessons = Lessons(self.queries, view, self.config, self.own)
+        pool, answers = self.queries.pool(view.asked), self.queries.answers(view.asked)
+        exam = _Exam(pool, answers)
+        tuning = self.queries.tuning(view) if len(settings) > 1 else None
+        first_seed = view.repeat if self.queries.repeats > 1 else 0
+        seeds = range(first_seed, first_seed + self._seeds)
+        of_arm: dict[str, _Learned] = {}
+        counts: dict[str, Mapping[str, int]] = {}
+        for arm in arms:
+            try:
+                chosen = lessons.chosen(arm)
+            except UsageError as error:
+                refused[arm.name] = str(error)
+                continue
+            job = _Job.of(self, lessons, arm, chosen, view, tuning, exam, seeds, settings)
+            of_arm[arm.name] = job.done(self.queries.prepared.run.trial / "learned", advance)
+            counts[arm.name] = chosen.counts
+        untrained = exam.taken(self.student.untrained(self.data))
+        return _OfView(view, list(seeds), {name: value[None] for name, value in untrained.items()}, of_arm, counts)
+
+    def _table(self, name: str, found: Sequence[_OfView], arms: Sequence[Arm], asked: Any) -> Float64:
+        """float64 (1 + arms, seeds, asked): each query's value by each seed, of the view that asked it."""
+        out = np.full((1 + len(arms), self.options.seeds, len(asked)), np.nan)
+        for one in found:
+            column = np.searchsorted(asked, np.flatnonzero(one.view.asked))
+            grid = np.ix_(one.seeds, column)
+            out[0][grid] = np.broadcast_to(one.untrained[name], (len(one.seeds), len(column)))
+            for place, arm in enumerate(arms, 1):
+                out[place][grid] = one.of_arm[arm.name].values[name]
+        return out[:, :, np.isfinite(out).all(axis=(0, 1))]
+
+
+@dataclass(frozen=True)
+class _OfView:
+    """What came of one view: `untrained` (1, queries) and the arms' values (seeds, queries), each measure."""
+
+    view: View
+    seeds: Sequence[int]
+    untrained: Measured
+    of_arm: Mapping[str, _Learned]
+    counts: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """values of the final trainings; the setting that was taken, and what each did on the tuning part."""
+
+    values: Measured
+    budget: Budget
+    tuned: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class _Exam:
+    pool: Int32
+    answers: Answers
+
+    def taken(self, ranker: Ranker) -> dict[str, Float64]:
+        return measured(ranker(self.answers.query, self.pool, DEPTH), self.answers)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One arm in one view: tried in every setting on the tuning part, then trained in the best by each seed."""
+
+    student: Student
+    data: Data
+    lesson: Lesson
+    exam: _Exam
+    tuning: tuple[Lesson, _Exam] | None
+    seeds: range
+    settings: Sequence[Budget]
+
+    @classmethod
+    def of(
+        cls,
+        trial: _Trial,
+        lessons: Lessons,
+        arm: Arm,
+        chosen: Chosen,
+        view: View,
+        tuning: View | None,
+        exam: _Exam,
+        seeds: range,
+        settings: Sequence[Budget],
+    ) -> _Job:
+        part = None
+        if tuning is not None and tuning.learning.any() and tuning.asked.any():
+            asked = _Exam(exam.pool, trial.queries.answers(tuning.asked))
+            part = (lessons.lesson(arm, chosen, tuning), asked)
+        return cls(trial.student, trial.data, lessons.lesson(arm, chosen), exam, part, seeds, settings)
+
+    def done(self, folder: Path, advance: Callable[[int], None]) -> _Learned:
+        """From the folder where it was done before."""
+        path = folder / f"{self._mark()}.npz"
+        trainings = len(self.seeds) + (len(self.settings) if len(self.settings) > 1 else 0)
+        if path.exists():
+            advance(trainings)
+            return _load(path, self.settings)
+        tuned = self._tuned(advance)
+        budget = self.settings[int(np.argmax(tuned))]
+        each = []
+        for seed in self.seeds:
+            each.append(self.exam.taken(self.student.train(self.data, self.lesson, seeded(budget, seed))))
+            advance(1)
+        values = {name: np.stack([one[name] for one in each]) for name in MEASURES}
+        with replacing(path) as temporary, temporary.open("wb") as handle:
+            np.savez(handle, tuned=tuned, **values)
+        return _load(path, self.settings)
+
+    def _tuned(self, advance: Callable[[int], None]) -> Float64:
+        """float64 (settings,): mean nDCG of the tuning part; the first setting wins where there is none."""
+        if len(self.settings) < 2:
+            return np.zeros(1)
+        found = np.zeros(len(self.settings))
+        for place, budget in enumerate(self.settings):
+            if self.tuning is not None:
+                lesson, exam = self.tuning
+                found[place] = exam.taken(self.student.train(self.data, lesson, budget))[NDCG].mean()
+            advance(1)
+        return found
+
+    def _mark(self) -> str:
+        """A digest of all that decides the outcome."""
+        lessons = [self.lesson, *(() if self.tuning is None else (self.tuning[0],))]
+        exams = [self.exam, *(() if self.tuning is None else (self.tuning[1],))]
+        arrays = [array for lesson in lessons for array in _arrays(lesson)]
+        for exam in exams:
+            arrays += [exam.pool, exam.answers.query, exam.answers.document, exam.answers.relevance]
+        return digest(
+            {
+                "student": dict(self.student.fingerprint()),
+                "run": self.data.prepared.run.stage("search")["fingerprint"],
+                "queries": digest(self.data.query_texts(self.exam.answers.query)),
+                "seeds": list(self.seeds),
+                "settings": [asdict(budget) for budget in self.settings],
+                "arrays": [blake2b(np.ascontiguousarray(array).tobytes()).hexdigest() for array in arrays],
+            }
+        )
+
+
+def _arrays(lesson: Lesson) -> Iterator[Any]:
+    yield from (lesson.query, lesson.positives, lesson.negatives, lesson.weights)
+    yield from (lesson.known.start, lesson.known.doc)
+
+
+def _load(path: Path, settings: Sequence[Budget]) -> _Learned:
+    with np.load(path, allow_pickle=False) as stored:
+        values = {name: stored[name] for name in MEASURES}
+        tuned = stored["tuned"]
+    said = {f"{one.learning_rate:g}, {one.temperature:g}": float(v) for one, v in zip(settings, tuned, strict=True)}
+    return _Learned(values, settings[int(np.argmax(tuned))], said if len(settings) > 1 else {})
+
+
+# -- what is said -----------------------------------------------------------------------------------------
+
+
+def _details(arm: Arm, found: Sequence[_OfView]) -> dict[str, Any]:
+    """Of the first view: how many negatives, and which setting was taken."""
+    first = found[0]
+    learned = first.of_arm[arm.name]
+    queries = int(first.view.learning.sum())
+    return {
+        "negatives_a_query": first.counts[arm.name]["negatives"] / queries,
+        "added_positives": first.counts[arm.name]["added_positives"],
+        "learning_rate": learned.budget.learning_rate,
+        "temperature": learned.budget.temperature,
+        "tuned": learned.tuned,
+    }
+
+
+def _use(arm: Arm, config: Config) -> dict[str, Any]:
+    """The guard and select settings that make the arm's selection, as JSON values."""
+    made = config_of(arm, config)
+    return {key: value for stage in SELECTING for key, value in getattr(made, stage).model_dump(mode="json").items()}
+
+
+def from_trial(run: RunDirectory) -> dict[str, Any]:
+    """The settings of the selection that the last trial recommends. Raises InputError where there was none."""
+    path = run.trial / "trial.json"
+    if not path.is_file():
+        raise InputError("no trial was run here; run `hardneg trial` first", file=run.path)
+    found = read_json(path)
+    settings: dict[str, Any] = found["recommended"]["settings"]
+    return settings
+
+
+def _said(facts: Mapping[str, Any]) -> str:
+    if facts["kind"] == "given":
+        return (
+            f"trial: {facts['learning']:,} queries learn, {facts['asked']:,} of the evaluation are asked; "
+            f"{facts['sharing_documents']:,} of these share a positive with queries that learn"
+        )
+    largest = f"the largest group that hangs together by shared positives or texts has {facts['largest_component']:,}"
+    if facts["kind"] == "separate":
+        return (
+            f"trial: {facts['asked']:,} of {facts['queries']:,} queries are asked in {facts['folds']} folds, apart "
+            f"from those that learn; {largest}"
+        )
+    return (
+        f"trial: queries cannot be kept apart: {largest} of {facts['queries']:,} queries; "
+        f"{facts['pairs_removed']:,} training pairs whose document is an answer of a query that is asked were "
+        f"taken out, {facts['pairs']:,} of {facts['learning']:,} queries remain"
+    )

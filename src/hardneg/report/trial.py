@@ -1,0 +1,89 @@
+"""A trial for the terminal: every arm, the best and what cannot be told from it, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hardneg.report.tables import DASH, as_text, cell, new_table
+
+UNTRAINED, IN_BATCH = "untrained", "in-batch only"
+
+
+def render_trial(found: Mapping[str, Any], run: Path) -> str:
+    """`found` is what `hardneg.trial` gives."""
+    return "\n\n".join([_table(found), "\n".join(_verdict(found, run))])
+
+
+def _table(found: Mapping[str, Any]) -> str:
+    """The best first; * stands at what cannot be told apart from it."""
+    table = new_table(
+        "",
+        "negatives",
+        "nDCG@10",
+        "95 % interval",
+        "less untrained",
+        "less in-batch only",
+        "MRR@10",
+        "recall@100",
+        "a query",
+        "rate, temperature",
+    )
+    for arm in sorted(found["arms"], key=lambda arm: -arm["measures"]["nDCG@10"]["mean"]):
+        measures = arm["measures"]
+        table.add_row(
+            cell("*" if arm["name"] in found["group"] else ""),
+            cell(arm["name"]),
+            cell(_number(measures["nDCG@10"]["mean"])),
+            cell(f"{_number(measures['nDCG@10']['low'])} to {_number(measures['nDCG@10']['high'])}"),
+            cell(_difference(arm, UNTRAINED)),
+            cell(_difference(arm, IN_BATCH)),
+            cell(_number(measures["MRR@10"]["mean"])),
+            cell(_number(measures["recall@100"]["mean"])),
+            cell(f"{arm['negatives_a_query']:.1f}" if "negatives_a_query" in arm else DASH),
+            cell(f"{arm['learning_rate']:g}, {arm['temperature']:g}" if "learning_rate" in arm else DASH),
+        )
+    return as_text(table)
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _difference(arm: Mapping[str, Any], other: str) -> str:
+    found = arm.get(f"less {other}")
+    if found is None:
+        return DASH
+    sign = " *" if found["low"] > 0 or found["high"] < 0 else ""
+    return f"{found['difference']:+.4f}{sign}"
+
+
+def _verdict(found: Mapping[str, Any], run: Path) -> Iterator[str]:
+    group = found["group"]
+    asked = f"{found['queries']:,} queries asked, {found['seeds']} seeds, student {found['student']}"
+    if len(group) == 1:
+        yield f"best: {group[0]}, beyond chance ({asked})"
+    else:
+        yield f"best: {group[0]}; cannot be told apart from it (*): {', '.join(group[1:])} ({asked})"
+    recommended = found["recommended"]
+    if recommended is not None:
+        for other, compared in recommended["compared"].items():
+            yield _against(recommended["name"], other, compared)
+        yield f"use it:    hardneg select {run} --from-trial --name trial"
+        if any(arm["weighted"] for arm in found["arms"] if arm["name"] == recommended["name"]):
+            yield "           with weights of 1 - p_false_negative: hardneg export ... --soft-labels"
+    for name, why in found["refused"].items():
+        yield f"not tried: {name}: {why}"
+    for note in found["notes"]:
+        yield f"note: {note}"
+
+
+def _against(name: str, other: str, compared: Mapping[str, Any]) -> str:
+    between = f"{compared['difference']:+.4f} ({compared['low']:+.4f} to {compared['high']:+.4f})"
+    what = "no training at all" if other == UNTRAINED else "no hard negatives"
+    if compared["better"]:
+        return f"{name} is better than {what}: {between}"
+    if compared["worse"]:
+        return f"{name} is worse than {what}: {between}"
+    return f"{name} and {what} cannot be told apart: {between}"

@@ -1,0 +1,48 @@
+"""trial: students learn from different negatives, and are asked queries that they have not seen.
+
+    default_arms ─▶ Lesson ─▶ Student.train ─▶ Ranker ─▶ measured ─▶ compare
+"""
+
+from hardneg.trialing.adapter import Adapter
+from hardneg.trialing.arms import IN_BATCH, UNTRAINED, Arm, default_arms
+from hardneg.trialing.compare import FEWEST_QUERIES, Comparison, compare
+from hardneg.trialing.measures import DEPTH, MEASURES, NDCG, Answers, measured
+from hardneg.trialing.options import TrialOptions
+from hardneg.trialing.result import result
+from hardneg.trialing.settings import budgets, seeded
+from hardneg.trialing.split import (
+    FOLDS,
+    Folds,
+    Groups,
+    folds,
+    learned_from,
+    of_queries,
+    shared,
+)
+
+__all__ = [
+    "DEPTH",
+    "FEWEST_QUERIES",
+    "FOLDS",
+    "IN_BATCH",
+    "MEASURES",
+    "NDCG",
+    "UNTRAINED",
+    "Adapter",
+    "Answers",
+    "Arm",
+    "Comparison",
+    "Folds",
+    "Groups",
+    "TrialOptions",
+    "budgets",
+    "compare",
+    "default_arms",
+    "folds",
+    "learned_from",
+    "measured",
+    "of_queries",
+    "result",
+    "seeded",
+    "shared",
+]

@@ -1,0 +1,181 @@
+"""The adapter: a linear map over the vectors that are stored anyway, from the identity on; no model is called.
+
+The loss is the cross-entropy of each query's positive among all documents of the batch (InfoNCE, van den Oord
+et al. 2018), as sentence-transformers' MultipleNegativesRankingLoss has it, with two differences: a query's
+other known positives are masked, and its own negatives count by their weights (their logits get log(weight)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from hardneg.errors import ModelError
+from hardneg.protocols import Ranker, Studied
+from hardneg.records import NO_DOC, Bool, Budget, Float32, Int32, Int64, Lesson
+from hardneg.trialing.batches import batches
+from hardneg.trialing.ranking import ranked
+
+Side = Literal["query", "document", "shared"]
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+WARM_UP = 0.1
+"""Share of the steps in which the learning rate rises; after them it falls to 0, both in a straight line."""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """`protocols.Student` that maps vectors of queries, of documents, or both by one map.
+
+    Mapped vectors have length 1 where those that the run searched with have.
+    """
+
+    side: Side = "query"
+    name: str = "adapter"
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        return {"student": self.name, "side": self.side, "version": 1}
+
+    def untrained(self, data: Studied) -> Ranker:
+        return _ranker(data, self.side, None)
+
+    def train(self, data: Studied, lesson: Lesson, budget: Budget) -> Ranker:
+        """Raises ModelError where the map becomes NaN or infinity."""
+        weight = _trained(data, lesson, budget, self.side)
+        if not np.isfinite(weight).all():
+            raise ModelError(
+                f"the adapter's map is NaN or infinity at learning rate {budget.learning_rate:g}; try a lower one"
+            )
+        return _ranker(data, self.side, weight)
+
+
+def _ranker(data: Studied, side: Side, weight: Float32 | None) -> Ranker:
+    def queries(rows: Int32) -> Float32:
+        return _mapped(data.query_vectors(rows), weight if side != "document" else None)
+
+    def documents(rows: Int32) -> Float32:
+        return _mapped(data.document_vectors(rows), weight if side != "query" else None)
+
+    def rank(query: Int32, pool: Int32, depth: int) -> Int32:
+        return ranked(queries(query), documents, pool, depth)
+
+    return rank
+
+
+def _mapped(vectors: Float32, weight: Float32 | None) -> Float32:
+    if weight is None:
+        return vectors
+    mapped = vectors @ weight
+    # Only those of length 1 are compared by their direction.
+    return mapped / _length(mapped) if _unit(vectors) else mapped
+
+
+def _length(vectors: Float32) -> Float32:
+    found: Float32 = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+    return found
+
+
+def _unit(vectors: Float32) -> bool:
+    length = np.linalg.norm(vectors, axis=1)
+    return bool(np.allclose(length[length > 0], 1, atol=1e-3))
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One batch: places in the lesson's queries and documents.
+
+    query     int64 (batch,)
+    document  int64 (batch + batch × negatives,): each query's positive, then all negatives, query by query
+    bias      float32 (batch, documents): added to the logits, -inf where a document is masked
+    """
+
+    query: Int64
+    document: Int64
+    bias: Float32
+
+
+class _Steps:
+    """The batches of a lesson. A query's own positive is never masked, the other known ones always are."""
+
+    def __init__(self, lesson: Lesson, budget: Budget) -> None:
+        self._lesson = lesson
+        self.documents = lesson.documents
+        self._place, self._positive = batches(lesson, budget.steps, budget.batch_size, budget.seed)
+        self._known = _known(lesson, self.documents)
+        with np.errstate(divide="ignore"):
+            self._log_weight = np.where(lesson.negatives != NO_DOC, np.log(lesson.weights), -np.inf)
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    def __getitem__(self, step: int) -> _Step:
+        place, positive = self._place[step], self._positive[step]
+        count, width = len(place), self._lesson.negatives.shape[1]
+        negative = self._lesson.negatives[place]
+        document = np.concatenate([positive, np.maximum(negative, 0).ravel()])
+        column = np.minimum(np.searchsorted(self.documents, document), len(self.documents) - 1)
+        masked = self._known[place[:, None], column[None, :]]
+        masked[:, count:] |= (negative == NO_DOC).ravel()
+        masked[np.arange(count), np.arange(count)] = False
+        bias = np.where(masked, np.float32(-np.inf), np.float32(0))
+        own = count + np.arange(count)[:, None] * width + np.arange(width)
+        row = np.arange(count)[:, None]
+        bias[row, own] = np.where(masked[row, own], -np.inf, self._log_weight[place])
+        return _Step(place.astype(np.int64), column, bias)
+
+
+def _known(lesson: Lesson, documents: Int32) -> Bool:
+    """bool (queries, documents of the lesson): a positive of the query."""
+    known = lesson.known.padded(lesson.query)
+    column = np.minimum(np.searchsorted(documents, known), len(documents) - 1)
+    there = (known != NO_DOC) & (documents[column] == known)
+    out = np.zeros((len(lesson.query), len(documents)), np.bool_)
+    row = np.broadcast_to(np.arange(len(known))[:, None], known.shape)
+    out[row[there], column[there]] = True
+    return out
+
+
+def _trained(data: Studied, lesson: Lesson, budget: Budget, side: Side) -> Float32:
+    """The map, float32 (dimension, dimension), by Adam (Kingma and Ba 2015)."""
+    import torch
+
+    steps = _Steps(lesson, budget)
+    query = torch.from_numpy(data.query_vectors(lesson.query))
+    document = torch.from_numpy(data.document_vectors(steps.documents))
+    unit = _unit(query.numpy()) and _unit(document.numpy())
+    weight = torch.eye(query.shape[1]).requires_grad_()
+    optimiser = torch.optim.Adam([weight], lr=budget.learning_rate, betas=BETAS, eps=EPSILON)
+    for number in range(len(steps)):
+        step = steps[number]
+        one, other = query[step.query], document[step.document]
+        if side != "document":
+            one = _torch_mapped(one, weight, unit)
+        if side != "query":
+            other = _torch_mapped(other, weight, unit)
+        logits = one @ other.T / budget.temperature + torch.from_numpy(step.bias)
+        loss = torch.nn.functional.cross_entropy(logits, torch.arange(len(one)))
+        for group in optimiser.param_groups:
+            group["lr"] = budget.learning_rate * schedule(number, len(steps))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    found: Float32 = weight.detach().numpy()
+    return found
+
+
+def _torch_mapped(vectors: Any, weight: Any, unit: bool) -> Any:
+    import torch
+
+    mapped = vectors @ weight
+    return torch.nn.functional.normalize(mapped, dim=1) if unit else mapped
+
+
+def schedule(step: int, steps: int) -> float:
+    """The share of the learning rate at a step: up to 1 over WARM_UP of the steps, then down towards 0."""
+    rising = max(1, round(steps * WARM_UP))
+    if step < rising:
+        return (step + 1) / rising
+    return (steps - step) / max(1, steps - rising)
+

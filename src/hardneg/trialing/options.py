@@ -1,0 +1,49 @@
+"""How a trial is run."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from hardneg.config import Names, Stage
+
+StudentName = Literal["adapter", "full", "static"]
+
+
+class TrialOptions(Stage):
+    """trial: who learns, for how long, and who is asked."""
+
+    student: StudentName = Field(
+        "adapter",
+        description="What is trained on each selection: a linear map over the stored vectors (adapter), the "
+        "model itself (full), or a bag of its word vectors (static).",
+    )
+    side: Literal["query", "document", "shared"] = Field(
+        "query", description="adapter: whose vectors are mapped."
+    )
+    loss: Literal["mnrl", "cached-mnrl", "gist", "margin-mse"] = Field(
+        "mnrl", description="full, static: loss of sentence-transformers that is trained with."
+    )
+    trial_model: str | None = Field(
+        None, description="full, static: model that is trained; default: that of the run's retriever."
+    )
+    steps: int | None = Field(None, ge=1, description="Batches; default: adapter 300, full 100, static 300.")
+    batch: int | None = Field(None, ge=2, description="Queries a batch; default: adapter 64, full 32, static 64.")
+    learning_rate: Names = Field(
+        (), description="Learning rate; repeatable: each arm takes what does best on a part of the training."
+    )
+    softmax_temperature: Names = Field((), description="Temperature of the loss; repeatable, likewise.")
+    seeds: int = Field(3, ge=1, le=50, description="How often each arm is trained, each time in other batches.")
+    evaluation: str | None = Field(
+        None, description="Source of the queries asked, with the run's document ids; default: a part of its own."
+    )
+    evaluation_split: str | None = Field(
+        None, description="Split of the judgments that are asked, of --evaluation or the run's own source."
+    )
+    training_queries: int = Field(5000, ge=2, description="Queries that are learned from, at most.")
+    asked_queries: int = Field(1000, ge=2, description="Queries that are asked, at most.")
+    pool: int = Field(
+        100_000, ge=10, description="Documents that are searched, at most: answers, candidates, random ones."
+    )
+    trial_seed: int = Field(0, ge=0, lt=2**31, description="Seed of splits, batches and intervals.")

@@ -156,10 +156,12 @@ class Student(Protocol):
     """Learns to retrieve from a lesson: what `hardneg trial` trains once an arm, seed and setting.
 
     `untrained` is the student before it learned anything. Equal lessons and budgets give equal rankers.
-    `fingerprint` holds everything beside lesson and budget that decides them.
+    `fingerprint` holds everything beside lesson and budget that decides them. `at_once` is how many may be
+    trained at the same time, by threads of this process.
     """
 
     name: str
+    at_once: int
 
     def fingerprint(self) -> Mapping[str, Any]: ...
 

@@ -7,12 +7,14 @@ each split, so that a trial that was stopped goes on where it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from hardneg.config import SELECTING, Config
 from hardneg.errors import InputError, UsageError
@@ -152,7 +154,7 @@ class _Trial:
         tuning = self.queries.tuning(view) if len(settings) > 1 else None
         first_seed = view.repeat if self.queries.repeats > 1 else 0
         seeds = range(first_seed, first_seed + self._seeds)
-        of_arm: dict[str, _Learned] = {}
+        jobs: dict[str, _Job] = {}
         counts: dict[str, Mapping[str, int]] = {}
         for arm in arms:
             try:
@@ -160,11 +162,16 @@ class _Trial:
             except UsageError as error:
                 refused[arm.name] = str(error)
                 continue
-            job = _Job.of(self, lessons, arm, chosen, view, tuning, exam, seeds, settings)
-            of_arm[arm.name] = job.done(self.queries.prepared.run.trial / "learned", advance)
+            jobs[arm.name] = _Job.of(self, lessons, arm, chosen, view, tuning, exam, seeds, settings)
             counts[arm.name] = chosen.counts
         untrained = exam.taken(self.student.untrained(self.data))
-        return _OfView(view, list(seeds), {name: value[None] for name, value in untrained.items()}, of_arm, counts)
+        folder = self.queries.prepared.run.trial / "learned"
+        of_arm = dict(
+            zip(jobs, _done(list(jobs.values()), self.student.at_once, folder, advance), strict=True)
+        )
+        return _OfView(
+            view, list(seeds), {name: value[None] for name, value in untrained.items()}, of_arm, counts
+        )
 
     def _table(self, name: str, found: Sequence[_OfView], arms: Sequence[Arm], asked: Any) -> Float64:
         """float64 (1 + arms, seeds, asked): each query's value by each seed, of the view that asked it."""
@@ -296,8 +303,19 @@ def _load(path: Path, settings: Sequence[Budget]) -> _Learned:
     with np.load(path, allow_pickle=False) as stored:
         values = {name: stored[name] for name in MEASURES}
         tuned = stored["tuned"]
-    said = {f"{one.learning_rate:g}, {one.temperature:g}": float(v) for one, v in zip(settings, tuned, strict=True)}
+    said = {
+        f"{one.learning_rate:g}, {one.temperature:g}": float(v)
+        for one, v in zip(settings, tuned, strict=True)
+    }
     return _Learned(values, settings[int(np.argmax(tuned))], said if len(settings) > 1 else {})
+
+
+def _done(jobs: Sequence[_Job], at_once: int, folder: Path, advance: Callable[[int], None]) -> list[_Learned]:
+    """Several arms at a time where the student lets itself be trained so, each on one thread."""
+    if at_once < 2:
+        return [job.done(folder, advance) for job in jobs]
+    with threadpool_limits(1), ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(lambda job: job.done(folder, advance), jobs))
 
 
 # -- what is said -----------------------------------------------------------------------------------------
@@ -320,7 +338,11 @@ def _details(arm: Arm, found: Sequence[_OfView]) -> dict[str, Any]:
 def _use(arm: Arm, config: Config) -> dict[str, Any]:
     """The guard and select settings that make the arm's selection, as JSON values."""
     made = config_of(arm, config)
-    return {key: value for stage in SELECTING for key, value in getattr(made, stage).model_dump(mode="json").items()}
+    return {
+        key: value
+        for stage in SELECTING
+        for key, value in getattr(made, stage).model_dump(mode="json").items()
+    }
 
 
 def from_trial(run: RunDirectory) -> dict[str, Any]:

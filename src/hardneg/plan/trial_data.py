@@ -76,4 +76,3 @@ class Data:
             "the student `adapter` learns from stored vectors, and no retriever of this run has any; mine with "
             "a dense retriever too, or take --student static"
         )
-

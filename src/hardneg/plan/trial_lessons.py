@@ -180,4 +180,3 @@ def _of_view(people: Judgments | None, prepared: Prepared) -> Judgments | None:
         relevant=people.relevant[own],
         weight=people.weight[own],
     )
-

@@ -20,7 +20,17 @@ from hardneg.plan.retrieve import base_parts, read_block
 from hardneg.read import load, rows_of
 from hardneg.records import NO_DOC, Bool, Collection, Float32, Float64, Int32, Pairs
 from hardneg.texts import normalise, text_number
-from hardneg.trialing import FOLDS, Answers, Folds, Groups, TrialOptions, folds, learned_from, of_queries, shared
+from hardneg.trialing import (
+    FOLDS,
+    Answers,
+    Folds,
+    Groups,
+    TrialOptions,
+    folds,
+    learned_from,
+    of_queries,
+    shared,
+)
 
 ONE_SPLIT_FROM = 1500
 """Queries from which a fifth of them is asked once; with fewer each fifth is asked in turn."""
@@ -87,7 +97,14 @@ class Queries:
                 "must be those of the run"
             )
         found = cls(
-            prepared, table, positives, relevance, usable, given, _numbers(text_classes(prepared, config)), options
+            prepared,
+            table,
+            positives,
+            relevance,
+            usable,
+            given,
+            _numbers(text_classes(prepared, config)),
+            options,
         )
         return replace(found, usable=found._drawn())
 
@@ -175,7 +192,9 @@ class Queries:
         answers = None if sharing else of_queries(self.positives, asked)
         pairs = of_queries(view.taught, learning)
         taught = learned_from(pairs, self.document, learning, answers)
-        return View(view.repeat, view.fold, taught.counts > 0, taught, asked, len(pairs.doc) - len(taught.doc))
+        return View(
+            view.repeat, view.fold, taught.counts > 0, taught, asked, len(pairs.doc) - len(taught.doc)
+        )
 
     # -- what is asked --------------------------------------------------------------------------------
 

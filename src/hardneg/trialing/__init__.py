@@ -1,6 +1,6 @@
 """trial: students learn from different negatives, and are asked queries that they have not seen.
 
-    default_arms ─▶ Lesson ─▶ Student.train ─▶ Ranker ─▶ measured ─▶ compare
+default_arms ─▶ Lesson ─▶ Student.train ─▶ Ranker ─▶ measured ─▶ compare
 """
 
 from hardneg.trialing.adapter import Adapter

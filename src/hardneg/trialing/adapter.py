@@ -7,8 +7,9 @@ other known positives are masked, and its own negatives count by their weights (
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -32,8 +33,9 @@ class Adapter:
     Mapped vectors have length 1 where those that the run searched with have.
     """
 
-    side: Side = "query"
+    side: Side = "shared"
     name: str = "adapter"
+    at_once: int = field(default_factory=lambda: os.cpu_count() or 1)
 
     def fingerprint(self) -> Mapping[str, Any]:
         return {"student": self.name, "side": self.side, "version": 1}
@@ -139,37 +141,99 @@ def _known(lesson: Lesson, documents: Int32) -> Bool:
 
 def _trained(data: Studied, lesson: Lesson, budget: Budget, side: Side) -> Float32:
     """The map, float32 (dimension, dimension), by Adam (Kingma and Ba 2015)."""
-    import torch
-
     steps = _Steps(lesson, budget)
-    query = torch.from_numpy(data.query_vectors(lesson.query))
-    document = torch.from_numpy(data.document_vectors(steps.documents))
-    unit = _unit(query.numpy()) and _unit(document.numpy())
-    weight = torch.eye(query.shape[1]).requires_grad_()
-    optimiser = torch.optim.Adam([weight], lr=budget.learning_rate, betas=BETAS, eps=EPSILON)
+    query, document = data.query_vectors(lesson.query), data.document_vectors(steps.documents)
+    unit = _unit(query) and _unit(document)
+    weight = np.eye(query.shape[1], dtype=np.float32)
+    adam = _Adam(np.zeros_like(weight), np.zeros_like(weight), np.empty_like(weight))
     for number in range(len(steps)):
         step = steps[number]
-        one, other = query[step.query], document[step.document]
-        if side != "document":
-            one = _torch_mapped(one, weight, unit)
-        if side != "query":
-            other = _torch_mapped(other, weight, unit)
-        logits = one @ other.T / budget.temperature + torch.from_numpy(step.bias)
-        loss = torch.nn.functional.cross_entropy(logits, torch.arange(len(one)))
-        for group in optimiser.param_groups:
-            group["lr"] = budget.learning_rate * schedule(number, len(steps))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    found: Float32 = weight.detach().numpy()
+        gradient = _gradient(
+            query[step.query], document[step.document], step.bias, weight, side, unit, budget.temperature
+        )
+        adam.step(weight, gradient, budget.learning_rate * schedule(number, len(steps)), number + 1)
+    return weight
+
+
+def _gradient(
+    query: Float32,
+    document: Float32,
+    bias: Float32,
+    weight: Float32,
+    side: Side,
+    unit: bool,
+    temperature: float,
+) -> Float32:
+    """Of the mean loss of a batch by the map, float32 like it; row i's answer is document i."""
+    one = _Mapped.of(query, weight if side != "document" else None, unit)
+    other = _Mapped.of(document, weight if side != "query" else None, unit)
+    logits = one.out @ other.out.T / np.float32(temperature) + bias
+    chance = np.exp(logits - logits.max(axis=1, keepdims=True))
+    chance /= chance.sum(axis=1, keepdims=True)
+    row = np.arange(len(query))
+    chance[row, row] -= 1
+    chance /= np.float32(len(query) * temperature)
+    found = np.zeros_like(weight)
+    if side != "document":
+        found += one.back(chance @ other.out)
+    if side != "query":
+        found += other.back(chance.T @ one.out)
     return found
 
 
-def _torch_mapped(vectors: Any, weight: Any, unit: bool) -> Any:
-    import torch
+@dataclass(frozen=True)
+class _Adam:
+    """Kingma and Ba 2015, algorithm 1, with the corrections of both means put into the rate (section 2).
 
-    mapped = vectors @ weight
-    return torch.nn.functional.normalize(mapped, dim=1) if unit else mapped
+    mean, square  of the gradients so far; changed in place, as `room` is
+    """
+
+    mean: Float32
+    square: Float32
+    room: Float32
+
+    def step(self, weight: Float32, gradient: Float32, rate: float, number: int) -> None:
+        """Change the weight by the `number`-th gradient, from 1 on."""
+        mean, square, room = self.mean, self.square, self.room
+        mean *= np.float32(BETAS[0])
+        np.multiply(gradient, np.float32(1 - BETAS[0]), out=room)
+        mean += room
+        np.multiply(gradient, gradient, out=room)
+        room *= np.float32(1 - BETAS[1])
+        square *= np.float32(BETAS[1])
+        square += room
+        np.sqrt(square, out=room)
+        room += np.float32(EPSILON)
+        np.divide(mean, room, out=room)
+        room *= np.float32(rate * np.sqrt(1 - BETAS[1] ** number) / (1 - BETAS[0] ** number))
+        weight -= room
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """Vectors mapped, and brought to length 1 where `length` is there."""
+
+    vectors: Float32
+    out: Float32
+    length: Float32 | None
+
+    @classmethod
+    def of(cls, vectors: Float32, weight: Float32 | None, unit: bool) -> _Mapped:
+        if weight is None:
+            return cls(vectors, vectors, None)
+        mapped = vectors @ weight
+        if not unit:
+            return cls(vectors, mapped, None)
+        length = _length(mapped)
+        return cls(vectors, mapped / length, length)
+
+    def back(self, slope: Float32) -> Float32:
+        """From the loss's slope by `out` that by the map."""
+        if self.length is not None:
+            along = (slope * self.out).sum(axis=1, keepdims=True)
+            slope = (slope - along * self.out) / self.length
+        found: Float32 = self.vectors.T @ slope
+        return found
 
 
 def schedule(step: int, steps: int) -> float:
@@ -178,4 +242,3 @@ def schedule(step: int, steps: int) -> float:
     if step < rising:
         return (step + 1) / rising
     return (steps - step) / max(1, steps - rising)
-

@@ -11,7 +11,9 @@ def batches(lesson: Lesson, steps: int, batch_size: int, seed: int) -> tuple[Int
     n = len(lesson.query)
     size = min(batch_size, n)
     draws = np.random.Generator(np.random.Philox(key=seed))
-    order = np.concatenate([draws.permutation(n)[: n // size * size] for _ in range(-(-steps * size // (n // size * size)))])
+    order = np.concatenate(
+        [draws.permutation(n)[: n // size * size] for _ in range(-(-steps * size // (n // size * size)))]
+    )
     place = order[: steps * size].reshape(steps, size).astype(np.int32)
     count = (lesson.positives != NO_DOC).sum(axis=1)
     pick = (draws.random(place.shape) * count[place]).astype(np.int64)

@@ -1,18 +1,20 @@
 """Which arms can be told apart: paired differences, a bootstrap over queries and seeds, all pairs at once.
 
 A difference of two arms is a number for each seed and query. Queries and seeds are drawn with replacement,
-the same for all arms (Efron 1979). The bound that a difference must pass is that of the largest of all pairs'
-differences, each in its own standard errors (max-t, Westfall and Young 1993), so that with all arms equal
-one is wrongly called better in one trial of twenty, however many arms there are.
+the same for all arms (Efron 1979). The bound that a difference must pass is that of the largest of all those
+compared, each in its own standard errors (max-t, Westfall and Young 1993), so that with all arms equal one is
+wrongly called better in one trial of twenty, however many arms there are. Arms are compared all with all (the
+best is known only afterwards), and each with one that was named before, which asks for less.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from hardneg.records import Bool, Float64
+from hardneg.records import Float64, Int64
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -23,59 +25,78 @@ FEWEST_QUERIES = 20
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every pair of arms.
+    """The arms of a trial by one measure.
 
-    mean        float64 (arms,)
-    low, high   float64 (arms,): 95 % interval of each arm's mean
-    error       float64 (arms, arms): standard error of the difference of two arms' means
-    bound       how many standard errors a difference must have
-    queries     how many were asked
+    mean    float64 (arms,)
+    drawn   float64 (resamples, arms): what resampling adds to the means
+    error   float64 (arms, arms): standard error of the difference of two arms' means
+    queries how many were asked
     """
 
     mean: Float64
-    low: Float64
-    high: Float64
+    drawn: Float64
     error: Float64
-    bound: float
     queries: int
 
-    def better(self, one: int, other: int) -> bool:
-        """Whether the first arm is better than the other, beyond chance."""
-        if self.queries < FEWEST_QUERIES:
-            return False
-        return bool(self.mean[one] - self.mean[other] > self.bound * self.error[one, other])
+    def interval(self, arm: int) -> tuple[float, float]:
+        """95 %, of the arm's mean by itself."""
+        low, high = np.quantile(self.drawn[:, arm], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return float(self.mean[arm] + low), float(self.mean[arm] + high)
 
-    def group(self, arms: Bool) -> list[int]:
-        """The best of these arms, and those that cannot be told apart from it, the best first."""
-        places = np.flatnonzero(arms)
-        order = places[np.argsort(-self.mean[places], kind="stable")]
-        return [int(place) for place in order if not self.better(int(order[0]), int(place))]
+    def among(self, arms: Sequence[int]) -> Contrast:
+        """All of these with all."""
+        one, other = np.triu_indices(len(arms), 1)
+        places = np.array(arms, np.int64)
+        return self._contrast(places[one], places[other])
+
+    def against(self, control: int) -> Contrast:
+        """Each arm with this one."""
+        others = np.delete(np.arange(len(self.mean)), control)
+        return self._contrast(others, np.full(len(others), control))
+
+    def _contrast(self, one: Int64, other: Int64) -> Contrast:
+        difference, error = np.abs(self.drawn[:, one] - self.drawn[:, other]), self.error[one, other]
+        ratio = np.divide(difference, error, out=np.zeros_like(difference), where=error > 0)
+        bound = float(np.quantile(ratio.max(axis=1), LEVEL)) if len(one) else 0.0
+        return Contrast(self, bound)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """What may be said of the pairs of one comparison; `bound` is how many standard errors a difference must
+    have."""
+
+    of: Comparison
+    bound: float
 
     def difference(self, one: int, other: int) -> dict[str, float]:
-        """The first less the other, with its simultaneous interval."""
-        value, width = float(self.mean[one] - self.mean[other]), float(self.bound * self.error[one, other])
+        """The first less the other, with its simultaneous 95 % interval."""
+        value = float(self.of.mean[one] - self.of.mean[other])
+        width = float(self.bound * self.of.error[one, other])
         return {"difference": value, "low": value - width, "high": value + width}
 
+    def better(self, one: int, other: int) -> bool:
+        """Whether the first is better than the other, beyond chance."""
+        return self.of.queries >= FEWEST_QUERIES and self.difference(one, other)["low"] > 0
+
+    def group(self, arms: Sequence[int]) -> list[int]:
+        """The best of these arms, and those that cannot be told apart from it, the best first."""
+        order = sorted(arms, key=lambda arm: (-self.of.mean[arm], arm))
+        return [arm for arm in order if not self.better(order[0], arm)]
+
     def queries_needed(self, one: int, other: int) -> int | None:
-        """How many queries would tell these two apart were the difference what it seems; None: no number."""
-        value = abs(float(self.mean[one] - self.mean[other]))
-        width = float(self.bound * self.error[one, other])
-        return int(np.ceil(self.queries * (width / value) ** 2)) if value > 0 else None
+        """How many queries would tell these two apart were the difference what it seems; None: it is 0."""
+        found = self.difference(one, other)
+        value, width = abs(found["difference"]), found["high"] - found["difference"]
+        return int(np.ceil(self.of.queries * (width / value) ** 2)) if value > 0 else None
 
 
 def compare(values: Float64, seed: int) -> Comparison:
     """values  float64 (arms, seeds, queries): one measure."""
-    arms, seeds, queries = values.shape
     mean = values.mean(axis=(1, 2))
-    of_query = values.mean(axis=1) - mean[:, None]
-    of_seed = values.mean(axis=2) - mean[:, None]
-    drawn = _resampled(of_query, of_seed, seed)
-    error = np.std(drawn[:, :, None] - drawn[:, None, :], axis=0)
-    ratio = _in_errors(drawn[:, :, None] - drawn[:, None, :], error)
-    largest = ratio.reshape(len(drawn), -1).max(axis=1)
-    bound = float(np.quantile(largest, LEVEL)) if arms > 1 else 0.0
-    low, high = mean + np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return Comparison(mean, low, high, error, bound, queries)
+    drawn = _resampled(values.mean(axis=1) - mean[:, None], values.mean(axis=2) - mean[:, None], seed)
+    error = np.stack([np.std(drawn - drawn[:, [arm]], axis=0) for arm in range(len(mean))])
+    return Comparison(mean, drawn, error, values.shape[2])
 
 
 def _resampled(of_query: Float64, of_seed: Float64, seed: int) -> Float64:
@@ -98,9 +119,3 @@ def _resampled(of_query: Float64, of_seed: Float64, seed: int) -> Float64:
 def _counts(draws: np.random.Generator, of: int) -> Float64:
     """How often each is in each resample: float64 (AT_ONCE, of)."""
     return draws.multinomial(of, np.full(of, 1 / of), AT_ONCE).astype(np.float64)
-
-
-def _in_errors(difference: Float64, error: Float64) -> Float64:
-    nothing = np.zeros_like(difference)
-    found: Float64 = np.divide(np.abs(difference), error, out=nothing, where=error > 0)
-    return found

@@ -20,7 +20,7 @@ class TrialOptions(Stage):
         "model itself (full), or a bag of its word vectors (static).",
     )
     side: Literal["query", "document", "shared"] = Field(
-        "query", description="adapter: whose vectors are mapped."
+        "shared", description="adapter: whose vectors are mapped; shared: one map for both."
     )
     loss: Literal["mnrl", "cached-mnrl", "gist", "margin-mse"] = Field(
         "mnrl", description="full, static: loss of sentence-transformers that is trained with."
@@ -28,15 +28,20 @@ class TrialOptions(Stage):
     trial_model: str | None = Field(
         None, description="full, static: model that is trained; default: that of the run's retriever."
     )
-    steps: int | None = Field(None, ge=1, description="Batches; default: adapter 300, full 100, static 300.")
-    batch: int | None = Field(None, ge=2, description="Queries a batch; default: adapter 64, full 32, static 64.")
+    steps: int | None = Field(None, ge=1, description="Batches; default: adapter 200, full 100, static 300.")
+    batch: int | None = Field(
+        None, ge=2, description="Queries a batch; default: adapter 64, full 32, static 64."
+    )
     learning_rate: Names = Field(
         (), description="Learning rate; repeatable: each arm takes what does best on a part of the training."
     )
     softmax_temperature: Names = Field((), description="Temperature of the loss; repeatable, likewise.")
-    seeds: int = Field(3, ge=1, le=50, description="How often each arm is trained, each time in other batches.")
+    seeds: int = Field(
+        3, ge=1, le=50, description="How often each arm is trained, each time in other batches."
+    )
     evaluation: str | None = Field(
-        None, description="Source of the queries asked, with the run's document ids; default: a part of its own."
+        None,
+        description="Source of the queries asked, with the run's document ids; default: a part of its own.",
     )
     evaluation_split: str | None = Field(
         None, description="Split of the judgments that are asked, of --evaluation or the run's own source."

@@ -19,7 +19,7 @@ class Defaults:
 
 
 DEFAULTS: Mapping[str, Defaults] = {
-    "adapter": Defaults(300, 64, (3e-4, 1e-3), (0.05, 0.1)),
+    "adapter": Defaults(200, 64, (3e-4, 1e-3), (0.05, 0.1)),
     "full": Defaults(100, 32, (1e-5, 3e-5), (0.05,)),
     "static": Defaults(300, 64, (1e-3, 3e-3), (0.05,)),
 }
@@ -55,4 +55,3 @@ def _number(key: str, value: str) -> float:
     if not 0 < number < float("inf"):
         raise UsageError(f"{key}: {value!r} is no number above 0")
     return number
-

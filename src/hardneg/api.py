@@ -155,8 +155,8 @@ def trial(
     student     adapter, full or static, or a `hardneg.protocols.Student`
     options     hardneg.trialing.TrialOptions
 
-    Returns what is in RUN/trial/trial.json; docs/trial.md says how to read it. Raises UsageError where nothing
-    can be learned or asked.
+    Returns what is in RUN/trial/trial.json; docs/trial.md says how to read it. Raises UsageError where
+    nothing can be learned or asked.
     """
     mined = open_run(run_dir, progress=progress)
     return mined.trial(selections=selections, evaluation=evaluation, student=student, **options)

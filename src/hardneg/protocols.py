@@ -160,8 +160,11 @@ class Student(Protocol):
     trained at the same time, by threads of this process.
     """
 
-    name: str
-    at_once: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def at_once(self) -> int: ...
 
     def fingerprint(self) -> Mapping[str, Any]: ...
 

@@ -270,8 +270,8 @@ class Lesson:
     """What a student learns from: queries, their positives, and the negatives of one arm of a trial.
 
     query      int32 (queries,): rows of the trial's queries, each once
-    positives  int32 (queries, positives), NO_DOC filled: corpus rows, learned as answers; at least one a query
-    negatives  int32 (queries, negatives), NO_DOC filled: corpus rows, in the order of choice; the width may be 0
+    positives  int32 (queries, positives), NO_DOC filled: corpus rows, learned as answers; one at least
+    negatives  int32 (queries, negatives), NO_DOC filled: corpus rows, in the order of choice; width 0 is none
     weights    float32 like negatives: how much each counts, in (0, 1]
     known      the documents that are no negatives of a query when they come with another of the batch; by
                rows of the trial's queries

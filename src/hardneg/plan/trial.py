@@ -178,7 +178,7 @@ class _Trial:
         out = np.full((1 + len(arms), self.options.seeds, len(asked)), np.nan)
         for one in found:
             column = np.searchsorted(asked, np.flatnonzero(one.view.asked))
-            grid = np.ix_(one.seeds, column)
+            grid = np.ix_(np.array(one.seeds), column)
             out[0][grid] = np.broadcast_to(one.untrained[name], (len(one.seeds), len(column)))
             for place, arm in enumerate(arms, 1):
                 out[place][grid] = one.of_arm[arm.name].values[name]
@@ -216,7 +216,7 @@ class _Exam:
 
 @dataclass(frozen=True)
 class _Job:
-    """One arm in one view: tried in every setting on the tuning part, then trained in the best by each seed."""
+    """An arm in a view: tried in every setting on the tuning part, then trained in the best by each seed."""
 
     student: Student
     data: Data
@@ -260,7 +260,7 @@ class _Job:
             advance(1)
         values = {name: np.stack([one[name] for one in each]) for name in MEASURES}
         with replacing(path) as temporary, temporary.open("wb") as handle:
-            np.savez(handle, tuned=tuned, **values)
+            np.savez(handle, allow_pickle=False, tuned=tuned, **values)
         return _load(path, self.settings)
 
     def _tuned(self, advance: Callable[[int], None]) -> Float64:
@@ -346,11 +346,13 @@ def _use(arm: Arm, config: Config) -> dict[str, Any]:
 
 
 def from_trial(run: RunDirectory) -> dict[str, Any]:
-    """The settings of the selection that the last trial recommends. Raises InputError where there was none."""
+    """The settings that the last trial recommends. Raises InputError where there was none."""
     path = run.trial / "trial.json"
     if not path.is_file():
         raise InputError("no trial was run here; run `hardneg trial` first", file=run.path)
     found = read_json(path)
+    if found["recommended"] is None:
+        raise UsageError("the last trial tried no selection with negatives, so it recommends none")
     settings: dict[str, Any] = found["recommended"]["settings"]
     return settings
 
@@ -361,14 +363,14 @@ def _said(facts: Mapping[str, Any]) -> str:
             f"trial: {facts['learning']:,} queries learn, {facts['asked']:,} of the evaluation are asked; "
             f"{facts['sharing_documents']:,} of these share a positive with queries that learn"
         )
-    largest = f"the largest group that hangs together by shared positives or texts has {facts['largest_component']:,}"
+    largest = f"the most that hang together by shared positives or texts are {facts['largest_component']:,}"
     if facts["kind"] == "separate":
         return (
-            f"trial: {facts['asked']:,} of {facts['queries']:,} queries are asked in {facts['folds']} folds, apart "
-            f"from those that learn; {largest}"
+            f"trial: {facts['asked']:,} of {facts['queries']:,} queries are asked in {facts['folds']} folds, "
+            f"apart from those that learn; {largest}"
         )
     return (
         f"trial: queries cannot be kept apart: {largest} of {facts['queries']:,} queries; "
-        f"{facts['pairs_removed']:,} training pairs whose document is an answer of a query that is asked were "
-        f"taken out, {facts['pairs']:,} of {facts['learning']:,} queries remain"
+        f"{facts['pairs_removed']:,} training pairs whose document is an answer of a query that is asked "
+        f"were taken out, {facts['pairs']:,} of {facts['learning']:,} queries remain"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 from hardneg.config import Config
 from hardneg.errors import UsageError
 from hardneg.plan.prepare import Prepared
-from hardneg.plan.retrievers import OwnParts, Source, sources
+from hardneg.plan.retrievers import OwnParts, sources
 from hardneg.protocols import Kind, Vectors
 from hardneg.records import Float32, Int32
 from hardneg.run_directory import RunDirectory
@@ -57,12 +58,11 @@ class Data:
 
     @cached_property
     def _stored(self) -> dict[Kind, Vectors]:
-        source = self._source()
-        assert source.vectors is not None
-        return {"query": source.vectors("query"), "document": source.vectors("document")}
+        vectors = self._source()
+        return {"query": vectors("query"), "document": vectors("document")}
 
-    def _source(self) -> Source:
-        """The first of the run's retrievers with vectors, over the trial's queries.
+    def _source(self) -> Callable[[Kind], Vectors]:
+        """Vectors of the first of the run's retrievers that has any, over the trial's queries.
 
         What encoding notes of itself goes to a folder of the trial, so that the run's own notes stay.
         """
@@ -71,8 +71,8 @@ class Data:
         joined = replace(self.prepared, collection=collection, run=run)
         for source in sources(joined, self.config, self.own):
             if source.vectors is not None:
-                return source
+                return source.vectors
         raise UsageError(
-            "the student `adapter` learns from stored vectors, and no retriever of this run has any; mine with "
-            "a dense retriever too, or take --student static"
+            "the student `adapter` learns from stored vectors, and no retriever of this run has any; mine "
+            "with a dense retriever too, or take --student static"
         )

@@ -1,7 +1,7 @@
 """What each arm of a trial teaches: its rule chooses anew, by the labels of the learning queries alone.
 
 A selection that is stored in the run was chosen with the labels of all queries, those that are asked among
-them. A guard that has seen those knows which documents will be asked for. So its settings are used again here.
+them. A guard that has seen those knows which documents will be asked for. So its settings are used anew.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whom a trial teaches and whom it asks: the run's queries, those of another source, and how they are split."""
+"""Whom a trial teaches and whom it asks: the run's queries, those of another source, how they are split."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ class Queries:
     @property
     def own(self) -> int:
         """How many are the run's."""
-        return self.prepared.collection.queries.num_rows
+        count: int = self.prepared.collection.queries.num_rows
+        return count
 
     def _drawn(self) -> Bool:
         """The usable ones, no more of either kind than the options say."""
@@ -268,7 +269,7 @@ def _evaluation(prepared: Prepared, config: Config, options: TrialOptions, sourc
         raise InputError(
             "there is no such file or folder; name the queries to ask with --evaluation SOURCE", file=source
         )
-    update = {"limit_queries": None, "corpus": None, "qrels": None}
+    update: dict[str, Any] = {"limit_queries": None, "corpus": None, "qrels": None}
     if options.evaluation_split is not None:
         update["split"] = options.evaluation_split
     return load(source, config=config.read.model_copy(update=update))
@@ -294,7 +295,8 @@ def _joined(
         relevance.append(grade[kept])
         start += part.queries.num_rows
     table = pa.concat_tables(tables, promote_options="default")
-    return table, *_pairs(*(np.concatenate(each) for each in (query, doc, relevance)), start)
+    pairs, grades = _pairs(np.concatenate(query), np.concatenate(doc), np.concatenate(relevance), start)
+    return table, pairs, grades
 
 
 def _pairs(query: Int32, doc: Int32, relevance: Float32, queries: int) -> tuple[Pairs, Float32]:

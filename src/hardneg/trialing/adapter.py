@@ -1,4 +1,4 @@
-"""The adapter: a linear map over the vectors that are stored anyway, from the identity on; no model is called.
+"""The adapter: a linear map, from the identity on, over the vectors that are stored; no model is called.
 
 The loss is the cross-entropy of each query's positive among all documents of the batch (InfoNCE, van den Oord
 et al. 2018), as sentence-transformers' MultipleNegativesRankingLoss has it, with two differences: a query's
@@ -48,7 +48,8 @@ class Adapter:
         weight = _trained(data, lesson, budget, self.side)
         if not np.isfinite(weight).all():
             raise ModelError(
-                f"the adapter's map is NaN or infinity at learning rate {budget.learning_rate:g}; try a lower one"
+                f"the adapter's map became NaN or infinity at learning rate {budget.learning_rate:g}; take a "
+                "lower one"
             )
         return _ranker(data, self.side, weight)
 

@@ -105,7 +105,7 @@ def _resampled(of_query: Float64, of_seed: Float64, seed: int) -> Float64:
     The spread of few seeds is that of their deviations from their own mean, which is too small by
     (seeds - 1) / seeds; they are scaled up by its root.
     """
-    (arms, queries), seeds = of_query.shape, of_seed.shape[1]
+    queries, seeds = of_query.shape[1], of_seed.shape[1]
     draws = np.random.Generator(np.random.Philox(key=seed))
     wider = np.sqrt(seeds / (seeds - 1)) if seeds > 1 else 0.0
     parts = []

@@ -1,4 +1,4 @@
-"""From values to what is said: every arm, the group that cannot be told apart, what is recommended; JSON values."""
+"""From values to what is said: each arm, the group that cannot be told apart, what is recommended."""
 
 from __future__ import annotations
 
@@ -89,14 +89,14 @@ def _notes(
         yield f"only {queries} queries were asked: nothing can be told apart with so few"
     if facts["kind"] == "given" and facts["sharing_documents"]:
         yield (
-            f"shared documents: {facts['sharing_documents']:,} of {facts['asked']:,} queries asked have an answer "
-            "that other queries learn from. That is a leak: gains look larger than they will be, and the hardest "
-            "negatives look best"
+            f"shared documents: {facts['sharing_documents']:,} of {facts['asked']:,} queries asked have an "
+            "answer that other queries learn from. That is a leak: gains look larger than they will be, and "
+            "the hardest negatives look best"
         )
     if len(group) > 1:
         needed = contrast.queries_needed(group[0], group[-1])
         if needed is not None and needed > queries:
             yield (
-                f"to tell {names[group[0]]} from {names[group[-1]]}, were the difference what it seems, about "
-                f"{needed:,} queries would have to be asked"
+                f"to tell {names[group[0]]} from {names[group[-1]]}, were the difference what it seems, "
+                f"about {needed:,} queries would have to be asked"
             )

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -90,6 +91,10 @@ class DenseEncoder:
         if self._hash is None:
             self._hash = self._source.content(store_root(self._config.cache_dir))
         return self._hash
+
+    def trainable(self) -> Any:
+        """A SentenceTransformer of its own, to be trained: the encoder's stays as it is."""
+        return deepcopy(self._model)
 
     # -- prompts --------------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,14 @@ from hardneg.config import SELECTING, Config
 from hardneg.errors import InputError, UsageError
 from hardneg.files import read_json, replacing, write_json
 from hardneg.fingerprints import digest
-from hardneg.plan.mine import changed_config
+from hardneg.plan.mine import changed_config, sources_again
 from hardneg.plan.prepare import reopen
-from hardneg.plan.retrievers import OwnParts
+from hardneg.plan.retrievers import OwnParts, Source
 from hardneg.plan.trial_data import Data
 from hardneg.plan.trial_lessons import Chosen, Lessons, config_of
 from hardneg.plan.trial_queries import Queries, View
 from hardneg.plan.trial_students import opened
+from hardneg.progress import Silent
 from hardneg.protocols import Progress, Ranker, Student
 from hardneg.records import Budget, Float64, Int32, Lesson
 from hardneg.run_directory import RunDirectory
@@ -73,8 +75,9 @@ def trial(
         prepared = reopen(run, config, progress)
         queries = Queries.of(prepared, config, options, _asked_source(run, options, evaluation))
         data = Data(prepared, queries.table, config, own)
-        learner = student if student is not None else opened(options, data)
-        tried = _Trial(queries, data, config, options, learner, own, list(queries.views()))
+        learner = student if student is not None else opened(options, config, own)
+        found = cache(partial(sources_again, replace(prepared, progress=Silent()), config, own))
+        tried = _Trial(queries, data, config, options, learner, found, list(queries.views()))
         numbers = tried.run(_arms(run, config, selections), progress)
         numbers |= {"student": learner.name, "options": options.model_dump(mode="json")}
         write_json(numbers, run.trial / "trial.json")
@@ -108,7 +111,7 @@ class _Trial:
     config: Config
     options: TrialOptions
     student: Student
-    own: OwnParts
+    found: Callable[[], Sequence[Source]]
     views: Sequence[View]
 
     def run(self, arms: Sequence[Arm], progress: Progress) -> dict[str, Any]:
@@ -148,7 +151,7 @@ class _Trial:
         advance: Callable[[int], None],
     ) -> _OfView:
         """Train and ask every arm that the labels allow; the others' reasons go to `refused`."""
-        lessons = Lessons(self.queries, view, self.config, self.own)
+        lessons = Lessons(self.queries, view, self.config, self.found)
         pool, answers = self.queries.pool(view.asked), self.queries.answers(view.asked)
         exam = _Exam(pool, answers)
         tuning = self.queries.tuning(view) if len(settings) > 1 else None

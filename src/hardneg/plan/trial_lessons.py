@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
 
 import numpy as np
 
@@ -16,9 +15,9 @@ from hardneg.config import Config, SelectConfig
 from hardneg.errors import UsageError
 from hardneg.plan.choose import Choosing, blocks
 from hardneg.plan.labels import Judgments, judgments
-from hardneg.plan.mine import document_vectors, sources_again
+from hardneg.plan.mine import document_vectors
 from hardneg.plan.prepare import Prepared
-from hardneg.plan.retrievers import OwnParts, Source
+from hardneg.plan.retrievers import Source
 from hardneg.plan.trial_queries import Queries, View
 from hardneg.progress import Silent
 from hardneg.records import NO_DOC, Bool, Float32, Int32, Int64, Lesson, Pairs
@@ -58,7 +57,10 @@ NOTHING = Chosen(
 class Lessons:
     """The arms' lessons of one view."""
 
-    def __init__(self, queries: Queries, view: View, config: Config, own: OwnParts) -> None:
+    def __init__(
+        self, queries: Queries, view: View, config: Config, found: Callable[[], Sequence[Source]]
+    ) -> None:
+        """found  the run's retrievers, looked at where the guard or a sampler needs their vectors"""
         run = queries.prepared
         rows = np.flatnonzero(view.learning[: queries.own]).astype(np.int32)
         learning = view.learning[: queries.own]
@@ -66,7 +68,7 @@ class Lessons:
         looking = replace(run, positives=positives, within=rows, progress=Silent())
         self._queries, self._view, self._config = queries, view, config
         self._prepared = looking
-        self._found: Callable[[], Sequence[Source]] = cache(partial(sources_again, run, config, own))
+        self._found = found
         self._depth = int(run.run.stage("search")["depth"])
 
     def chosen(self, arm: Arm) -> Chosen:

@@ -33,7 +33,7 @@ from hardneg.trialing import (
 )
 
 ONE_SPLIT_FROM = 1500
-"""Queries from which a fifth of them is asked once; with fewer each fifth is asked in turn."""
+"""Queries from which one fifth of them is asked; with fewer each in turn."""
 REPEATED_BELOW = 400
 """Queries below which every seed splits them anew."""
 
@@ -148,9 +148,17 @@ class Queries:
 
     @property
     def repeats(self) -> int:
-        """How many partitions there are; every seed has its own where queries are few."""
-        few = not self.given.any() and int(self.usable.sum()) < REPEATED_BELOW
+        """How many partitions there are; every seed has its own where queries are few and all are asked."""
+        every = not self.given.any() and self._asked_folds == FOLDS
+        few = every and int(self.usable.sum()) < REPEATED_BELOW
         return self.options.seeds if few else 1
+
+    @property
+    def _asked_folds(self) -> int:
+        if self.options.folds is not None:
+            return self.options.folds
+        many = int(self.usable.sum()) >= ONE_SPLIT_FROM or self.options.student != "adapter"
+        return 1 if many else FOLDS
 
     def views(self) -> Iterator[View]:
         if self.given.any():
@@ -158,14 +166,14 @@ class Queries:
             return
         for repeat in range(self.repeats):
             dealt = self.folds(self.usable, repeat)
-            for fold in range(1 if self.usable.sum() >= ONE_SPLIT_FROM else FOLDS):
+            for fold in range(self._asked_folds):
                 if dealt.asked(fold).any():
                     yield self._view(repeat, fold, dealt.asked(fold), dealt.separate)
 
     def folds(self, usable: Bool, repeat: int, purpose: str = "folds") -> Folds:
         """Where one fold is asked, a fifth must be left to ask; where each is, half of all."""
         count = int(usable.sum())
-        least = count // FOLDS if count >= ONE_SPLIT_FROM else -(-count // 2)
+        least = count // FOLDS if self._asked_folds == 1 else -(-count // 2)
         return folds(self.groups, usable, self.draw(purpose, repeat), least)
 
     def _view(self, repeat: int, fold: int, asked: Bool, separate: bool) -> View:

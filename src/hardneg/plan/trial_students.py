@@ -2,10 +2,55 @@
 
 from __future__ import annotations
 
-from hardneg.plan.trial_data import Data
+from hardneg.config import Config
+from hardneg.encode import DenseEncoder, open_encoder
+from hardneg.errors import UsageError
+from hardneg.plan.rescoring import open_scorer
+from hardneg.plan.retrievers import OwnParts
 from hardneg.protocols import Student
-from hardneg.trialing import Adapter, TrialOptions
+from hardneg.retriever_specs import encode_config_of, parse_retrievers
+from hardneg.trialing import Adapter, FineTuned, TrialOptions, static_model
 
 
-def opened(options: TrialOptions, data: Data) -> Student:
-    return Adapter(options.side)
+def opened(options: TrialOptions, config: Config, own: OwnParts) -> Student:
+    """Raises UsageError where no model is named and the run's retrievers have none."""
+    if options.student == "adapter":
+        return Adapter(options.side)
+    encoder = _encoder(options, config, own)
+    static = options.student == "static"
+    teacher = open_scorer(config, own) if options.loss == "margin-mse" else None
+    return FineTuned(
+        name=options.student,
+        make=(lambda: static_model(encoder.trainable())) if static else encoder.trainable,
+        mark={kind: dict(encoder.fingerprint(kind)) for kind in ("query", "document")},
+        unit=encoder.similarity == "cosine",
+        query_prompt="" if static else encoder.prompt("query"),
+        document_prompt="" if static else encoder.prompt("document"),
+        loss=options.loss,
+        teacher=teacher,
+        batch_size=config.encode.batch_size,
+    )
+
+
+def _encoder(options: TrialOptions, config: Config, own: OwnParts) -> DenseEncoder:
+    """The model that is trained: the one named, or that of the run's first dense retriever."""
+    settings = config.encode.model_copy(
+        update={"max_length": options.trial_max_length or config.encode.max_length}
+    )
+    name = options.trial_model
+    if name is None:
+        specs = parse_retrievers(config.search.retriever) if config.search.retriever else []
+        dense = next((spec for spec in specs if spec.kind == "dense"), None)
+        if dense is None:
+            raise UsageError(
+                f"the student {options.student!r} is a model, and this run has no dense retriever; name one with "
+                "--trial-model"
+            )
+        settings = encode_config_of(dense, settings, specs)
+        name = dense.target or settings.model
+    found = open_encoder(own.models.get(name, name), settings)
+    if not isinstance(found, DenseEncoder):
+        raise UsageError(
+            f"the student {options.student!r} trains sentence-transformers models; this is another encoder"
+        )
+    return found

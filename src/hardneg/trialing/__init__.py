@@ -6,6 +6,7 @@ default_arms ─▶ Lesson ─▶ Student.train ─▶ Ranker ─▶ measured �
 from hardneg.trialing.adapter import Adapter
 from hardneg.trialing.arms import IN_BATCH, UNTRAINED, Arm, default_arms
 from hardneg.trialing.compare import FEWEST_QUERIES, Comparison, compare
+from hardneg.trialing.fine_tuned import FineTuned, static_model
 from hardneg.trialing.measures import DEPTH, MEASURES, NDCG, Answers, measured
 from hardneg.trialing.options import TrialOptions
 from hardneg.trialing.result import result
@@ -32,6 +33,7 @@ __all__ = [
     "Answers",
     "Arm",
     "Comparison",
+    "FineTuned",
     "Folds",
     "Groups",
     "TrialOptions",
@@ -45,4 +47,5 @@ __all__ = [
     "result",
     "seeded",
     "shared",
+    "static_model",
 ]

@@ -16,9 +16,9 @@ import numpy as np
 
 from hardneg.errors import ModelError
 from hardneg.protocols import Ranker, Studied
-from hardneg.records import NO_DOC, Bool, Budget, Float32, Int32, Int64, Lesson
-from hardneg.trialing.batches import batches
+from hardneg.records import Budget, Float32, Int32, Lesson
 from hardneg.trialing.ranking import ranked
+from hardneg.trialing.steps import Steps
 
 Side = Literal["query", "document", "shared"]
 BETAS, EPSILON = (0.9, 0.999), 1e-8
@@ -85,64 +85,9 @@ def _unit(vectors: Float32) -> bool:
     return bool(np.allclose(length[length > 0], 1, atol=1e-3))
 
 
-@dataclass(frozen=True)
-class _Step:
-    """One batch: places in the lesson's queries and documents.
-
-    query     int64 (batch,)
-    document  int64 (batch + batch × negatives,): each query's positive, then all negatives, query by query
-    bias      float32 (batch, documents): added to the logits, -inf where a document is masked
-    """
-
-    query: Int64
-    document: Int64
-    bias: Float32
-
-
-class _Steps:
-    """The batches of a lesson. A query's own positive is never masked, the other known ones always are."""
-
-    def __init__(self, lesson: Lesson, budget: Budget) -> None:
-        self._lesson = lesson
-        self.documents = lesson.documents
-        self._place, self._positive = batches(lesson, budget.steps, budget.batch_size, budget.seed)
-        self._known = _known(lesson, self.documents)
-        with np.errstate(divide="ignore"):
-            self._log_weight = np.where(lesson.negatives != NO_DOC, np.log(lesson.weights), -np.inf)
-
-    def __len__(self) -> int:
-        return len(self._place)
-
-    def __getitem__(self, step: int) -> _Step:
-        place, positive = self._place[step], self._positive[step]
-        count, width = len(place), self._lesson.negatives.shape[1]
-        negative = self._lesson.negatives[place]
-        document = np.concatenate([positive, np.maximum(negative, 0).ravel()])
-        column = np.minimum(np.searchsorted(self.documents, document), len(self.documents) - 1)
-        masked = self._known[place[:, None], column[None, :]]
-        masked[:, count:] |= (negative == NO_DOC).ravel()
-        masked[np.arange(count), np.arange(count)] = False
-        bias = np.where(masked, np.float32(-np.inf), np.float32(0))
-        own = count + np.arange(count)[:, None] * width + np.arange(width)
-        row = np.arange(count)[:, None]
-        bias[row, own] = np.where(masked[row, own], -np.inf, self._log_weight[place])
-        return _Step(place.astype(np.int64), column, bias)
-
-
-def _known(lesson: Lesson, documents: Int32) -> Bool:
-    """bool (queries, documents of the lesson): a positive of the query."""
-    known = lesson.known.padded(lesson.query)
-    column = np.minimum(np.searchsorted(documents, known), len(documents) - 1)
-    there = (known != NO_DOC) & (documents[column] == known)
-    out = np.zeros((len(lesson.query), len(documents)), np.bool_)
-    row = np.broadcast_to(np.arange(len(known))[:, None], known.shape)
-    out[row[there], column[there]] = True
-    return out
-
-
 def _trained(data: Studied, lesson: Lesson, budget: Budget, side: Side) -> Float32:
     """The map, float32 (dimension, dimension), by Adam (Kingma and Ba 2015)."""
-    steps = _Steps(lesson, budget)
+    steps = Steps(lesson, budget)
     query, document = data.query_vectors(lesson.query), data.document_vectors(steps.documents)
     unit = _unit(query) and _unit(document)
     weight = np.eye(query.shape[1], dtype=np.float32)

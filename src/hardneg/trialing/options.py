@@ -28,6 +28,9 @@ class TrialOptions(Stage):
     trial_model: str | None = Field(
         None, description="full, static: model that is trained; default: that of the run's retriever."
     )
+    trial_max_length: int | None = Field(
+        None, ge=1, description="full: longest text in tokens; default: as the run encoded."
+    )
     steps: int | None = Field(None, ge=1, description="Batches; default: adapter 200, full 100, static 300.")
     batch: int | None = Field(
         None, ge=2, description="Queries a batch; default: adapter 64, full 32, static 64."
@@ -38,6 +41,13 @@ class TrialOptions(Stage):
     softmax_temperature: Names = Field((), description="Temperature of the loss; repeatable, likewise.")
     seeds: int = Field(
         3, ge=1, le=50, description="How often each arm is trained, each time in other batches."
+    )
+    folds: int | None = Field(
+        None,
+        ge=1,
+        le=5,
+        description="Fifths of the run's queries that are asked in turn; default: all where there are fewer "
+        "than 1,500 and the student is the adapter, else one.",
     )
     evaluation: str | None = Field(
         None,

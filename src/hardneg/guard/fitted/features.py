@@ -158,21 +158,17 @@ def _one_scale(block: Block, name: str, present: Bool) -> dict[str, Float64]:
     count = np.maximum(known.sum(axis=1, keepdims=True), 1)
     held = np.where(found, score, np.nan)
     mean, deviation = moments(score, found)
-    lowest = np.where(found, score, np.inf).min(axis=1, keepdims=True, initial=np.inf)
-    highest = np.where(found, score, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
-    filled = np.where(found, score, np.where(np.isfinite(lowest), lowest, 0.0))
+    highest = score.max(axis=1, keepdims=True, initial=0.0)
     reference = np.where(known, positive, 0.0).sum(axis=1, keepdims=True) / count
-    reference = np.where(
-        known.any(axis=1, keepdims=True), reference, np.where(np.isfinite(highest), highest, 0.0)
-    )
+    reference = np.where(known.any(axis=1, keepdims=True), reference, highest)
     among = _ranks(rank, found)
     above = (held[:, None, :] > positive[:, :, None]).sum(axis=2)
     number = found.sum(axis=1, keepdims=True)
     depth = np.rint(np.log1p(above) * STEPS)
     return {
-        "score": (filled - mean) / deviation,
+        "score": (score - mean) / deviation,
         # Candidates that score alike have no deviation to measure by.
-        "below positives": np.where(lowest < highest, (filled - reference) / deviation, 0.0),
+        "below positives": np.where(highest > 0, (score - reference) / deviation, 0.0),
         "log rank": np.log(np.where(found, among, number + 1)),
         "depth of positives": np.where(known, depth, 0.0).sum(axis=1, keepdims=True) / count / STEPS,
         "positives in reach": (known & (above < number)).sum(axis=1, keepdims=True) / count,
@@ -181,7 +177,7 @@ def _one_scale(block: Block, name: str, present: Bool) -> dict[str, Float64]:
 
 def _stepped(block: Block, name: str, found: Bool) -> tuple[Float64, Float64]:
     """Scores of candidates and positives as whole steps of the range of the query's candidates, so that sums
-    of them are exact."""
+    of them are exact: 0 the lowest candidate's, and that of one without a score."""
     score = np.where(found, block.scores[name], np.nan).astype(np.float64)
     lowest = np.where(found, score, np.inf).min(axis=1, keepdims=True, initial=np.inf)
     highest = np.where(found, score, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)

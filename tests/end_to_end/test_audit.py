@@ -17,6 +17,7 @@ from hardneg.config import Config
 from hardneg.errors import InputError, UsageError
 from hardneg.plan.audit import hidden_positives
 from hardneg.plan.guarding import text_classes
+from hardneg.plan.judging import learned
 from hardneg.plan.prepare import reopen
 from hardneg.progress import Silent
 from hardneg.run_directory import RunDirectory
@@ -127,6 +128,56 @@ def test_a_point_is_what_mining_without_the_hidden_labels_gives(
     assert said["hardness"]["mean_score"] == pytest.approx(np.mean(mined["score"].to_numpy()), rel=1e-5)
     assert said["mean_rank"] == pytest.approx(np.mean(mined["rank"].to_numpy()), rel=1e-5)
     assert said["yield"] == pytest.approx(len(pairs) / (3 * 40), abs=1e-6)
+
+
+def test_what_the_guard_catches_and_would_promote_is_what_mining_with_it_says(
+    run: Path, found: dict[str, Any]
+) -> None:
+    hidden = hidden_pairs(run, seed=4)
+    less = tables()
+    less["qrels"] = [row for row in less["qrels"] if (row["query_id"], row["doc_id"]) not in hidden]
+    mined = hardneg.mine(less, **{**BM25, "seed": 4, "max_miss_rate": 0.5}).decisions.to_pylist()
+    judged = [row for row in mined if row["p_false_negative"] is not None]
+    back = [row for row in judged if (row["query_id"], row["doc_id"]) in hidden]
+    passed = sum(row["reason"] != "likely_positive" for row in back)
+    said = next(row["passed"] for row in found["miss_rates"] if row["asked"] == 0.5)
+    assert 0 < passed < len(back) and said["share"] == pytest.approx(passed / len(back), abs=1e-6)
+    assert found["hidden"]["positives"] == len(hidden) and found["hidden"]["in_reach"] == len(back)
+    bars = {row["promoted"]: row for row in found["promotion"]}
+    likely = [row for row in judged if row["p_false_negative"] >= np.float32(0.5)]
+    right = sum((row["query_id"], row["doc_id"]) in hidden for row in likely)
+    bar = bars["p from 0.5 on"]
+    assert bar["candidates"] == len(likely) > right > 0
+    assert bar["right"]["share"] == pytest.approx(right / len(likely), abs=1e-6)
+    assert bar["said"] == pytest.approx(np.mean([row["p_false_negative"] for row in likely]), rel=1e-5)
+
+
+def test_what_a_rule_does_not_find_lowers_its_yield(run: Path, found: dict[str, Any]) -> None:
+    strict = point(found, "relative margin", relative_margin=0.5)
+    assert 0 < strict["negatives"] < 3 * 40
+    assert strict["yield"] == pytest.approx(strict["negatives"] / (3 * 40), abs=1e-6)
+
+
+def test_the_guard_is_told_how_many_labels_are_left(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def seen(config: Any, *rest: Any) -> Any:
+        asked.append(config.label_completeness)
+        return learned(config, *rest)
+
+    monkeypatch.setattr("hardneg.plan.audit.learned", seen)
+    found = hardneg.audit(run, repeats=1, seed=4, label_completeness=0.8)
+    assert asked == [pytest.approx(0.8 * (200 - found["hidden"]["positives"]) / 200)]
+
+
+def test_each_repeat_hides_others_and_looks_at_others(run: Path) -> None:
+    found = hardneg.audit(run, repeats=2, max_queries=20, guard="off")
+    hidden = {repeat: hidden_pairs(run, 0, repeat) for repeat in (0, 1)}
+    assert found["queries"]["measured"] == 40
+    of_query = [len([p for p in hidden[0] if p[0] == q]) for q in {p[0] for p in hidden[0]}]
+    assert set(of_query) == {1, 2}  # 0.3 of five is one and a half: one or two by a draw
+    assert len(hidden[0] & hidden[1]) < 0.7 * len(hidden[0])
+    assert found["hidden"]["positives"] < 0.7 * (len(hidden[0]) + len(hidden[1]))
 
 
 def test_the_guard_lets_fewer_pass_at_equal_hardness(found: dict[str, Any]) -> None:

@@ -139,6 +139,7 @@ def test_a_held_out_positive_is_looked_at_like_any_candidate() -> None:
     rows = training_rows(block, ~known_places(block), 6, lambda one: features(one, sight))
     assert rows.label.sum() == counts[several].sum()
     unlabelled = (~known_places(block))[several].sum()
+    assert (rows.label == 0).sum() == ((~known_places(block)).sum(axis=1) * counts)[several].sum()
     assert rows.share[rows.label == 0].sum() == pytest.approx(unlabelled)
     assert set(rows.query.tolist()) == set(np.flatnonzero(several).tolist())
 

@@ -81,3 +81,13 @@ def test_rows_are_added_up_a_chunk_at_a_time(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("hardneg.guard.fitted.regression.CHUNK", 70)
     parts, as_high = every.likeliest(ratio=1.0)
     assert parts.weight == pytest.approx(whole.weight, abs=1e-9) and as_high == pytest.approx(height)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+def test_a_start_far_off_leads_to_the_same_top(ratio: float) -> None:
+    values, label, share = rows(800)
+    every = Likelihood(values, label, share, "abc")
+    far = Weights(("a", "b", "c"), np.zeros(3), np.ones(3), np.array([6.0, -6.0, 6.0]), 3.0)
+    wanted, height = every.likeliest(ratio=ratio)
+    found, as_high = every.likeliest(ratio=ratio, start=far)
+    assert found.weight == pytest.approx(wanted.weight, abs=1e-2) and as_high == pytest.approx(height)

@@ -152,6 +152,50 @@ def test_what_the_guard_catches_and_would_promote_is_what_mining_with_it_says(
     assert bar["said"] == pytest.approx(np.mean([row["p_false_negative"] for row in likely]), rel=1e-5)
 
 
+def test_promoted_candidates_are_positives_in_an_audit_too(run: Path) -> None:
+    hidden = hidden_pairs(run, seed=4)
+    less = tables()
+    less["qrels"] = [row for row in less["qrels"] if (row["query_id"], row["doc_id"]) not in hidden]
+    settings = {"relative_margin": 0.3, "promote": 0.5}
+    mined = hardneg.mine(less, **{**BM25, "seed": 4, **settings})
+    assert "promoted" in mined.positives["source"].to_pylist()
+    pairs = list(zip(*(mined.negatives[name].to_pylist() for name in ("query_id", "doc_id")), strict=True))
+    said = point(hardneg.audit(run, repeats=1, seed=4, **settings), "own")
+    assert (said["negatives"], said["hidden"]) == (len(pairs), sum(pair in hidden for pair in pairs))
+    assert said["hardness"]["mean_score"] == pytest.approx(
+        np.mean(mined.negatives["score"].to_numpy()), rel=1e-5
+    )
+
+
+def test_queries_with_too_few_negatives_are_measured_whatever_would_become_of_them(run: Path) -> None:
+    settings = {"repeats": 1, "guard": "off", "relative_margin": 0.5}
+    kept, dropped = (
+        point(hardneg.audit(run, **settings, shortfall=shortfall), "own") for shortfall in ("keep", "drop")
+    )
+    assert kept == dropped and 0 < kept["yield"] < 1
+
+
+def test_queries_that_are_left_out_are_not_measured(tmp_path: Path) -> None:
+    (tmp_path / "left-out.txt").write_text("q03\nq10\n")
+    settings = {**BM25, "guard": "off", "exclude_queries": str(tmp_path / "left-out.txt")}
+    mined = hardneg.mine(tables(), run_dir=tmp_path / "run", **settings)
+    asked = set(mined.negatives["query_id"].to_pylist())
+    assert not {"q03", "q10"} & asked and len(asked) > 30
+    queries = hardneg.audit(tmp_path / "run", repeats=1)["queries"]
+    assert (queries["several_positives"], queries["measured"]) == (len(asked), len(asked))
+
+
+def test_what_a_hard_exclusion_speaks_of_is_not_in_reach(tmp_path: Path) -> None:
+    (tmp_path / "left-out.txt").write_text("".join(f"d{topic:02d}-02\n" for topic in range(20)))
+    settings = {**BM25, "guard": "off", "exclude_docs": str(tmp_path / "left-out.txt")}
+    mined = hardneg.mine(tables(), run_dir=tmp_path / "run", **settings)
+    hidden = hidden_pairs(tmp_path / "run", seed=0)
+    there = set(zip(*(mined.candidates[name].to_pylist() for name in ("query_id", "doc_id")), strict=True))
+    left = {pair for pair in hidden & there if not pair[1].endswith("-02")}
+    assert len(left) < len(hidden & there)
+    assert hardneg.audit(tmp_path / "run", repeats=1)["hidden"]["in_reach"] == len(left)
+
+
 def test_what_a_rule_does_not_find_lowers_its_yield(run: Path, found: dict[str, Any]) -> None:
     strict = point(found, "relative margin", relative_margin=0.5)
     assert 0 < strict["negatives"] < 3 * 40

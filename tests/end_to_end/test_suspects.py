@@ -196,6 +196,22 @@ def test_suspects_are_backfilled_ones_too_and_shown_beside_the_best_known_positi
         assert row["positive"] in best and row["document"] == texts[row["doc_id"]]
 
 
+def test_a_positive_without_a_score_is_shown_where_there_is_no_other(tmp_path: Path) -> None:
+    tables, _ = collection(topics=6)
+    lines = [
+        f"q{topic} Q0 d{topic:02d}-{number:02d} {number + 1} {number - 20} own"
+        for topic in range(6)
+        for number in range(2 if topic else 3, 12)
+    ]
+    (tmp_path / "own.trec").write_text("\n".join(lines) + "\n")
+    settings = {**BM25, "retriever": f"run:{tmp_path / 'own.trec'}", "guard": "off"}
+    run = hardneg.mine(tables, run_dir=tmp_path / "run", **settings)
+    texts = {row["doc_id"]: row["text"] for row in run.collection.corpus.to_pylist()}
+    shown = {(row["query_id"], row["positive"]) for row in run.suspects(1000).to_pylist()}
+    # Of three positives the third alone was found; of the first query none.
+    assert shown == {(f"q{topic}", texts[f"d{topic:02d}-{2 if topic else 0:02d}"]) for topic in range(6)}
+
+
 def test_a_number_or_seed_that_cannot_be_is_refused(mined: Judged) -> None:
     run, _, _ = mined
     for n, seed in ((0, 0), (1, -1), (1, 2**63)):
@@ -313,6 +329,12 @@ def test_a_second_round_counts_what_the_first_found(mined: Judged, tmp_path: Pat
         rows = list(csv.DictReader(handle))
     before = [row for row in rows if row["stratum"] == "judged"]
     assert len(rows) == 20 + len(before) and before and all(row["relevant"] == "false" for row in before)
+    chances, judged_before = chances_of(second), {(row["query_id"], row["doc_id"]) for row in before}
+    asked = [chances[pair] or 0.0 for pair in pairs_of(second.negatives) if pair not in judged_before]
+    riskiest = [chances[row["query_id"], row["doc_id"]] for row in rows if row["stratum"] == "riskiest"]
+    assert sorted(riskiest) == sorted(asked)[-10:]
+    assert {row["stratum_size"] for row in before} == {str(len(before))}
+    assert {row["selection_size"] for row in rows} == {str(second.negatives.num_rows)}
     more = filled_in(tmp_path / "more.csv", hidden)
     third = second.select(name="third", labels=[str(labels), str(more)])
     rates = {rate["selection"]: rate for rate in third.summary["measured"]}

@@ -175,6 +175,13 @@ def test_queries_with_too_few_negatives_are_measured_whatever_would_become_of_th
     assert kept == dropped and 0 < kept["yield"] < 1
 
 
+def test_margins_are_laid_out_by_the_size_of_a_positives_score(run: Path, found: dict[str, Any]) -> None:
+    size = np.median(np.abs(hardneg.open_run(run).positives["score"].to_numpy()))
+    levels = point_levels(found)
+    assert levels == sorted(levels)
+    assert (levels[0], levels[-1]) == (float(f"{-size:.2g}"), float(f"{size / 2:.2g}"))
+
+
 def test_queries_that_are_left_out_are_not_measured(tmp_path: Path) -> None:
     (tmp_path / "left-out.txt").write_text("q03\nq10\n")
     settings = {**BM25, "guard": "off", "exclude_queries": str(tmp_path / "left-out.txt")}

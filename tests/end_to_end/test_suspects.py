@@ -166,7 +166,10 @@ def test_many_pairs_are_weighed_by_what_they_stand_for(mined: Judged, tmp_path: 
     share = np.array([weight[pair] for pair in pairs])
     share *= share.sum() / (share**2).sum()
     assert len(np.unique(share)) > 2
-    found = run.select(name="many", labels=[*map(str, files)]).summary["guard"]["calibration"]
+    summary = run.select(name="many", labels=[*map(str, files)]).summary
+    assert summary["labels"]["not_used"]["own_positives"] == 1  # however often other pairs were drawn
+    assert (summary["labels"]["relevant"], summary["labels"]["not_relevant"]) == (0, len(pairs))
+    found = summary["guard"]["calibration"]
     after = 1 / (1 + (1 - said) / said * np.exp(-found["shift"]))
     assert found["judged"] == len(pairs)
     # The answers, all 0, less what is said after the shift balance the pull towards none, of deviation one.

@@ -11,9 +11,9 @@ import pytest
 
 from hardneg.errors import InputError
 from hardneg.guard.fitted import Stratum, measured_rate
+from hardneg.plan.labels import Judgments, measured
 from hardneg.plan.labels import _weights as weights
-from hardneg.plan.labels import measured
-from hardneg.records import RELEVANCE_LABELS
+from hardneg.records import NO_DOC, RELEVANCE_LABELS, Block, Pairs
 
 
 def rows(stratum: str | None, size: int, drawn: int, answers: str, **other: Any) -> list[dict[str, Any]]:
@@ -74,3 +74,35 @@ def test_a_pair_stands_for_as_many_as_any_drawing_says() -> None:
     query, doc = np.array([0, 1, 1, 2, 2], np.int32), np.array([5, 3, 3, 1, 2], np.int32)
     read: Any = SimpleNamespace(table={"inclusion_probability": chance}, query=query, doc=doc)
     assert weights(read).tolist() == pytest.approx([1, 10, 1, 1])  # of the pairs in their order
+
+
+def test_judged_positives_have_the_scores_that_they_have_as_candidates() -> None:
+    """Documents 4 and 7 of query 0 and 9 of query 2 are judged positives; 7 is no candidate."""
+    nothing: Any = None
+    people = Judgments(
+        read=nothing,
+        known=Pairs.from_rows(np.array([0, 1, 2], np.int32), np.array([1, 1, 1], np.int32), 3),
+        query=np.array([0, 0, 1, 2], np.int32),
+        doc=np.array([4, 7, 5, 9], np.int32),
+        relevant=np.array([True, True, False, True]),
+        weight=np.ones(4),
+        measured=[],
+        found=list,
+    )
+    block = Block(
+        query=np.array([2, 0, 1], np.int32),
+        doc=np.array([[3, 9], [4, NO_DOC], [5, 8]], np.int32),
+        ranks={},
+        scores={"judge": np.array([[0.3, 0.9], [0.4, np.nan], [0.5, 0.8]], np.float32)},
+        positive=np.array([[1], [1], [1]], np.int32),
+        positive_scores={"judge": np.array([[0.7], [np.nan], [0.1]], np.float32)},
+        p_false_negative=np.full((3, 2), np.nan, np.float32),
+    )
+    found = people.block(block)
+    assert found.positive.tolist() == [[1, 9, NO_DOC], [1, 4, 7], [1, NO_DOC, NO_DOC]]
+    wanted = [[0.7, 0.9, np.nan], [np.nan, 0.4, np.nan], [0.1, np.nan, np.nan]]
+    np.testing.assert_array_equal(found.positive_scores["judge"], np.array(wanted, np.float32))
+    pair, row, place = people.places(block)
+    assert sorted(zip(pair.tolist(), row.tolist(), place.tolist(), strict=True)) == [
+        (0, 1, 0), (2, 2, 0), (3, 0, 1),
+    ]  # fmt: skip

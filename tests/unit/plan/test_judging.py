@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 
 from hardneg.config import GuardConfig
 from hardneg.errors import UsageError
-from hardneg.guard.fitted import LIKELY, PROMOTED, Model, Space
+from hardneg.guard.fitted import LIKELY, PROMOTED, Correction, Model, Space, Weights, contamination
+from hardneg.guard.fitted.features import COLUMNS
 from hardneg.plan.judging import _nearest as nearest
-from hardneg.plan.judging import fitted_on, folds_of, likely_rules
+from hardneg.plan.judging import fitted_on, folds_of, guard_summary, likely_rules
 from hardneg.progress import Silent
 from hardneg.records import NO_DOC, Block, Float32, Pairs
 
@@ -107,3 +109,40 @@ def test_near_queries_are_the_nearest_others(
         cosine = {other: float(on_grid[q] @ on_grid[other]) for other in range(count) if other != q}
         wanted = sorted(cosine, key=lambda other: (-cosine[other], other))[:width]
         assert near[q].tolist() == wanted and similarity[q].tolist() == [cosine[n] for n in wanted]
+
+
+def table(**columns: Any) -> pa.Table:
+    return pa.table({name: pa.array(values) for name, values in columns.items()})
+
+
+def test_the_summary_by_hand() -> None:
+    negatives = table(
+        query_id=["a", "a", "b", "b"],
+        p_false_negative=[0.5, 0.25, 0.75, None],
+        source=["mined", "mined", "backfill", "mined"],
+    )
+    positives = table(p_false_negative=[None, 0.9, 0.6])
+    nothing, one = np.zeros(len(COLUMNS)), np.ones(len(COLUMNS))
+    weights = [Weights(COLUMNS, nothing, one, weight * one, 0.0) for weight in (1.0, 2.0)]
+    fitted = Model(tuple(weights), slope=1.0, shift=0.0, ratio=3.0, spread=2.0, held=())
+    tables = {"negatives": negatives, "positives": positives}
+    judge: Any = SimpleNamespace(model=fitted, people=None)
+    found = guard_summary(judge, tables, None)
+    assert found is not None and (found["judged_by"], found["label_completeness"]) == ("fit", 1 / (1 + 3))
+    chance, query = np.array([0.5, 0.25]), np.array([0, 0])
+    assert found["false_negatives"] == asdict(contamination(chance, query, 2.0))
+    assert found["promoted"] == {"total": 2, "precision": pytest.approx((0.9 + 0.6) / 2)}
+    assert found["weights"] == dict.fromkeys(COLUMNS, (1 + 2) / 2)
+    # Set right by people: their correction's spread, and no completeness, which was the model's own.
+    correction = Correction(0.5, 0.4, 9)
+    judge = SimpleNamespace(model=fitted, people=(None, correction))
+    found = guard_summary(judge, tables, {"mean_score": 0.1})
+    assert found is not None and found["label_completeness"] is None
+    spread = np.exp(1.645 * 0.4 * (0.5 * 0.5 + 0.25 * 0.75) / 0.75)
+    assert found["false_negatives"]["high"] == pytest.approx(contamination(chance, query, spread).high)
+    assert found["calibration"] == {"judged": 9, "shift": 0.5}
+    assert found["hardness_without"] == {"mean_score": 0.1}
+    # All refuted: nothing is left to be off by a factor.
+    refuted = tables | {"negatives": negatives.set_column(1, "p_false_negative", pa.array([0.0] * 4))}
+    found = guard_summary(judge, refuted, None)
+    assert found is not None and found["false_negatives"]["share"] == 0.0

@@ -117,9 +117,9 @@ def table(**columns: Any) -> pa.Table:
 
 def test_the_summary_by_hand() -> None:
     negatives = table(
-        query_id=["a", "a", "b", "b"],
-        p_false_negative=[0.5, 0.25, 0.75, None],
-        source=["mined", "mined", "backfill", "mined"],
+        query_id=["a", "a", "b", "b"] * 50,
+        p_false_negative=[0.5, 0.25, 0.75, None] * 50,
+        source=["mined", "mined", "backfill", "mined"] * 50,
     )
     positives = table(p_false_negative=[None, 0.9, 0.6])
     nothing, one = np.zeros(len(COLUMNS)), np.ones(len(COLUMNS))
@@ -129,7 +129,7 @@ def test_the_summary_by_hand() -> None:
     judge: Any = SimpleNamespace(model=fitted, people=None)
     found = guard_summary(judge, tables, None)
     assert found is not None and (found["judged_by"], found["label_completeness"]) == ("fit", 1 / (1 + 3))
-    chance, query = np.array([0.5, 0.25]), np.array([0, 0])
+    chance, query = np.tile([0.5, 0.25], 50), np.zeros(100, np.int64)
     assert found["false_negatives"] == asdict(contamination(chance, query, 2.0))
     assert found["promoted"] == {"total": 2, "precision": pytest.approx((0.9 + 0.6) / 2)}
     assert found["weights"] == dict.fromkeys(COLUMNS, (1 + 2) / 2)
@@ -143,6 +143,6 @@ def test_the_summary_by_hand() -> None:
     assert found["calibration"] == {"judged": 9, "shift": 0.5}
     assert found["hardness_without"] == {"mean_score": 0.1}
     # All refuted: nothing is left to be off by a factor.
-    refuted = tables | {"negatives": negatives.set_column(1, "p_false_negative", pa.array([0.0] * 4))}
+    refuted = tables | {"negatives": negatives.set_column(1, "p_false_negative", pa.array([0.0] * 200))}
     found = guard_summary(judge, refuted, None)
     assert found is not None and found["false_negatives"]["share"] == 0.0

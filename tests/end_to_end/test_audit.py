@@ -17,6 +17,7 @@ from hardneg.config import Config
 from hardneg.errors import InputError, UsageError
 from hardneg.plan.audit import hidden_positives
 from hardneg.plan.guarding import text_classes
+from hardneg.plan.judging import learned
 from hardneg.plan.prepare import reopen
 from hardneg.progress import Silent
 from hardneg.run_directory import RunDirectory
@@ -127,6 +128,107 @@ def test_a_point_is_what_mining_without_the_hidden_labels_gives(
     assert said["hardness"]["mean_score"] == pytest.approx(np.mean(mined["score"].to_numpy()), rel=1e-5)
     assert said["mean_rank"] == pytest.approx(np.mean(mined["rank"].to_numpy()), rel=1e-5)
     assert said["yield"] == pytest.approx(len(pairs) / (3 * 40), abs=1e-6)
+
+
+def test_what_the_guard_catches_and_would_promote_is_what_mining_with_it_says(
+    run: Path, found: dict[str, Any]
+) -> None:
+    hidden = hidden_pairs(run, seed=4)
+    less = tables()
+    less["qrels"] = [row for row in less["qrels"] if (row["query_id"], row["doc_id"]) not in hidden]
+    mined = hardneg.mine(less, **{**BM25, "seed": 4, "max_miss_rate": 0.5}).decisions.to_pylist()
+    judged = [row for row in mined if row["p_false_negative"] is not None]
+    back = [row for row in judged if (row["query_id"], row["doc_id"]) in hidden]
+    passed = sum(row["reason"] != "likely_positive" for row in back)
+    said = next(row["passed"] for row in found["miss_rates"] if row["asked"] == 0.5)
+    assert 0 < passed < len(back) and said["share"] == pytest.approx(passed / len(back), abs=1e-6)
+    assert found["hidden"]["positives"] == len(hidden) and found["hidden"]["in_reach"] == len(back)
+    bars = {row["promoted"]: row for row in found["promotion"]}
+    likely = [row for row in judged if row["p_false_negative"] >= np.float32(0.5)]
+    right = sum((row["query_id"], row["doc_id"]) in hidden for row in likely)
+    bar = bars["p from 0.5 on"]
+    assert bar["candidates"] == len(likely) > right > 0
+    assert bar["right"]["share"] == pytest.approx(right / len(likely), abs=1e-6)
+    assert bar["said"] == pytest.approx(np.mean([row["p_false_negative"] for row in likely]), rel=1e-5)
+
+
+def test_promoted_candidates_are_positives_in_an_audit_too(run: Path) -> None:
+    hidden = hidden_pairs(run, seed=4)
+    less = tables()
+    less["qrels"] = [row for row in less["qrels"] if (row["query_id"], row["doc_id"]) not in hidden]
+    settings = {"relative_margin": 0.3, "promote": 0.5}
+    mined = hardneg.mine(less, **{**BM25, "seed": 4, **settings})
+    assert "promoted" in mined.positives["source"].to_pylist()
+    pairs = list(zip(*(mined.negatives[name].to_pylist() for name in ("query_id", "doc_id")), strict=True))
+    said = point(hardneg.audit(run, repeats=1, seed=4, **settings), "own")
+    assert (said["negatives"], said["hidden"]) == (len(pairs), sum(pair in hidden for pair in pairs))
+    assert said["hardness"]["mean_score"] == pytest.approx(
+        np.mean(mined.negatives["score"].to_numpy()), rel=1e-5
+    )
+
+
+def test_queries_with_too_few_negatives_are_measured_whatever_would_become_of_them(run: Path) -> None:
+    settings = {"repeats": 1, "guard": "off", "relative_margin": 0.5}
+    kept, dropped = (
+        point(hardneg.audit(run, **settings, shortfall=shortfall), "own") for shortfall in ("keep", "drop")
+    )
+    assert kept == dropped and 0 < kept["yield"] < 1
+
+
+def test_margins_are_laid_out_by_the_size_of_a_positives_score(run: Path, found: dict[str, Any]) -> None:
+    size = np.median(np.abs(hardneg.open_run(run).positives["score"].to_numpy()))
+    levels = point_levels(found)
+    assert levels == sorted(levels)
+    assert (levels[0], levels[-1]) == (float(f"{-size:.2g}"), float(f"{size / 2:.2g}"))
+
+
+def test_queries_that_are_left_out_are_not_measured(tmp_path: Path) -> None:
+    (tmp_path / "left-out.txt").write_text("q03\nq10\n")
+    settings = {**BM25, "guard": "off", "exclude_queries": str(tmp_path / "left-out.txt")}
+    mined = hardneg.mine(tables(), run_dir=tmp_path / "run", **settings)
+    asked = set(mined.negatives["query_id"].to_pylist())
+    assert not {"q03", "q10"} & asked and len(asked) > 30
+    queries = hardneg.audit(tmp_path / "run", repeats=1)["queries"]
+    assert (queries["several_positives"], queries["measured"]) == (len(asked), len(asked))
+
+
+def test_what_a_hard_exclusion_speaks_of_is_not_in_reach(tmp_path: Path) -> None:
+    (tmp_path / "left-out.txt").write_text("".join(f"d{topic:02d}-02\n" for topic in range(20)))
+    settings = {**BM25, "guard": "off", "exclude_docs": str(tmp_path / "left-out.txt")}
+    mined = hardneg.mine(tables(), run_dir=tmp_path / "run", **settings)
+    hidden = hidden_pairs(tmp_path / "run", seed=0)
+    there = set(zip(*(mined.candidates[name].to_pylist() for name in ("query_id", "doc_id")), strict=True))
+    left = {pair for pair in hidden & there if not pair[1].endswith("-02")}
+    assert len(left) < len(hidden & there)
+    assert hardneg.audit(tmp_path / "run", repeats=1)["hidden"]["in_reach"] == len(left)
+
+
+def test_what_a_rule_does_not_find_lowers_its_yield(run: Path, found: dict[str, Any]) -> None:
+    strict = point(found, "relative margin", relative_margin=0.5)
+    assert 0 < strict["negatives"] < 3 * 40
+    assert strict["yield"] == pytest.approx(strict["negatives"] / (3 * 40), abs=1e-6)
+
+
+def test_the_guard_is_told_how_many_labels_are_left(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def seen(config: Any, *rest: Any) -> Any:
+        asked.append(config.label_completeness)
+        return learned(config, *rest)
+
+    monkeypatch.setattr("hardneg.plan.audit.learned", seen)
+    found = hardneg.audit(run, repeats=1, seed=4, label_completeness=0.8)
+    assert asked == [pytest.approx(0.8 * (200 - found["hidden"]["positives"]) / 200)]
+
+
+def test_each_repeat_hides_others_and_looks_at_others(run: Path) -> None:
+    found = hardneg.audit(run, repeats=2, max_queries=20, guard="off")
+    hidden = {repeat: hidden_pairs(run, 0, repeat) for repeat in (0, 1)}
+    assert found["queries"]["measured"] == 40
+    of_query = [len([p for p in hidden[0] if p[0] == q]) for q in {p[0] for p in hidden[0]}]
+    assert set(of_query) == {1, 2}  # 0.3 of five is one and a half: one or two by a draw
+    assert len(hidden[0] & hidden[1]) < 0.7 * len(hidden[0])
+    assert found["hidden"]["positives"] < 0.7 * (len(hidden[0]) + len(hidden[1]))
 
 
 def test_the_guard_lets_fewer_pass_at_equal_hardness(found: dict[str, Any]) -> None:

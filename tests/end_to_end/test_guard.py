@@ -168,6 +168,31 @@ def test_what_is_judged_at_one_depth_is_not_taken_for_another(tmp_path: Path) ->
     assert one.decisions.to_pylist() == other.decisions.to_pylist()
 
 
+def test_what_one_setting_judged_is_not_taken_for_anothers(tmp_path: Path) -> None:
+    tables, _ = collection(topics=25)
+    (tmp_path / "left-out.txt").write_text("".join(f"d{topic:02d}-05\n" for topic in range(25)))
+    mined = hardneg.mine(tables, run_dir=tmp_path / "one", **BM25)
+    before = mined.decisions["p_false_negative"]
+    for number, settings in enumerate(
+        (
+            {"guard": "prior"},
+            {"label_completeness": 0.2},
+            {"exclude_docs": str(tmp_path / "left-out.txt")},
+        )
+    ):
+        again = mined.select(name=f"other-{number}", **settings)
+        fresh = hardneg.mine(tables, run_dir=tmp_path / f"fresh-{number}", **BM25, **settings)
+        assert again.decisions.to_pylist() == fresh.decisions.to_pylist()
+        assert again.decisions["p_false_negative"] != before
+    # The list's file is the same one, with other documents in it.
+    (tmp_path / "left-out.txt").write_text("".join(f"d{topic:02d}-06\n" for topic in range(25)))
+    again = mined.select(name="changed", exclude_docs=str(tmp_path / "left-out.txt"))
+    fresh = hardneg.mine(
+        tables, run_dir=tmp_path / "fresh", **BM25, exclude_docs=str(tmp_path / "left-out.txt")
+    )
+    assert again.decisions.to_pylist() == fresh.decisions.to_pylist()
+
+
 def test_titles_that_are_joined_are_looked_at(tmp_path: Path) -> None:
     tables, _ = collection()
     for number, row in enumerate(tables["corpus"]):

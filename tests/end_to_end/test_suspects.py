@@ -147,6 +147,82 @@ def test_a_pair_is_weighed_as_if_nobody_had_judged_it(mined: Judged, tmp_path: P
     assert shift == pytest.approx(relevant - after, abs=1e-4)
 
 
+def test_many_pairs_are_weighed_by_what_they_stand_for(mined: Judged, tmp_path: Path) -> None:
+    """All are refuted, so that no positive is added and the guard sees what it saw before."""
+    run, _, _ = mined
+    run.suspects(30, output=tmp_path / "first.csv")
+    run.select(name="fewer", num_negatives=2).suspects(40, output=tmp_path / "second.csv")
+    known = sorted(pairs_of(run.positives))[0]  # a positive by the data's own labels stays one
+    (tmp_path / "third.csv").write_text(f"query_id,doc_id,relevant\n{known[0]},{known[1]},no\n")
+    files = [filled_in(tmp_path / f"{name}.csv", set()) for name in ("first", "second", "third")]
+    weight: dict[Pair, float] = {}
+    for path in files[:2]:
+        with path.open(newline="") as handle:
+            for row in csv.DictReader(handle):
+                pair, stands_for = (row["query_id"], row["doc_id"]), 1 / float(row["inclusion_probability"])
+                weight[pair] = max(weight.get(pair, 1.0), stands_for)
+    chances, pairs = chances_of(run), sorted(weight)
+    said = np.array([chances[pair] for pair in pairs], np.float64)
+    share = np.array([weight[pair] for pair in pairs])
+    share *= share.sum() / (share**2).sum()
+    assert len(np.unique(share)) > 2
+    summary = run.select(name="many", labels=[*map(str, files)]).summary
+    assert summary["labels"]["not_used"]["own_positives"] == 1  # however often other pairs were drawn
+    assert (summary["labels"]["relevant"], summary["labels"]["not_relevant"]) == (0, len(pairs))
+    found = summary["guard"]["calibration"]
+    after = 1 / (1 + (1 - said) / said * np.exp(-found["shift"]))
+    assert found["judged"] == len(pairs)
+    # The answers, all 0, less what is said after the shift balance the pull towards none, of deviation one.
+    assert found["shift"] == pytest.approx(-share @ after, abs=1e-4)
+
+
+def test_suspects_are_backfilled_ones_too_and_shown_beside_the_best_known_positive(mined: Judged) -> None:
+    run, _, _ = mined
+    settings = {"relative_margin": 0.4, "num_negatives": 12, "shortfall": "backfill", "promote": 0.5}
+    chosen = run.select(name="filled-up", **settings)
+    sources = chosen.negatives["source"].to_pylist()
+    assert {"mined", "backfill"} <= set(sources)
+    wanted = {
+        pair
+        for pair, source in zip(pairs_of(chosen.negatives), sources, strict=True)
+        if source in ("mined", "backfill")
+    }
+    table = chosen.suspects(10_000)
+    assert set(pairs_of(table)) == wanted and table.num_rows == len(wanted)
+    texts = {row["doc_id"]: row["text"] for row in run.collection.corpus.to_pylist()}
+    positives = chosen.positives.to_pylist()
+    assert "promoted" in {row["source"] for row in positives}
+    known = [row for row in positives if row["source"] != "promoted"]
+    for row in table.to_pylist():
+        scores = {one["doc_id"]: one["score"] for one in known if one["query_id"] == row["query_id"]}
+        best = {texts[doc] for doc, score in scores.items() if score == max(scores.values())}
+        assert row["positive"] in best and row["document"] == texts[row["doc_id"]]
+
+
+def test_a_positive_without_a_score_is_shown_where_there_is_no_other(tmp_path: Path) -> None:
+    tables, _ = collection(topics=6)
+    lines = [
+        f"q{topic} Q0 d{topic:02d}-{number:02d} {number + 1} {number - 20} own"
+        for topic in range(6)
+        for number in range(2 if topic else 3, 12)
+    ]
+    (tmp_path / "own.trec").write_text("\n".join(lines) + "\n")
+    settings = {**BM25, "retriever": f"run:{tmp_path / 'own.trec'}", "guard": "off"}
+    run = hardneg.mine(tables, run_dir=tmp_path / "run", **settings)
+    texts = {row["doc_id"]: row["text"] for row in run.collection.corpus.to_pylist()}
+    shown = {(row["query_id"], row["positive"]) for row in run.suspects(1000).to_pylist()}
+    # Of three positives the third alone was found; of the first query none.
+    assert shown == {(f"q{topic}", texts[f"d{topic:02d}-{2 if topic else 0:02d}"]) for topic in range(6)}
+
+
+def test_a_number_or_seed_that_cannot_be_is_refused(mined: Judged) -> None:
+    run, _, _ = mined
+    for n, seed in ((0, 0), (1, -1), (1, 2**63)):
+        with pytest.raises(UsageError, match="n: ask for at least one|seed: give a whole number"):
+            run.suspects(n, seed=seed)
+    assert run.suspects(1, seed=2**63 - 1).num_rows == 1
+
+
 def test_searching_deeper_and_previews_know_the_judgments(mined: Judged, tmp_path: Path) -> None:
     tables, hidden = collection(topics=20)
     run = hardneg.mine(tables, run_dir=tmp_path / "run", **{**BM25, "depth": 6})
@@ -256,6 +332,12 @@ def test_a_second_round_counts_what_the_first_found(mined: Judged, tmp_path: Pat
         rows = list(csv.DictReader(handle))
     before = [row for row in rows if row["stratum"] == "judged"]
     assert len(rows) == 20 + len(before) and before and all(row["relevant"] == "false" for row in before)
+    chances, judged_before = chances_of(second), {(row["query_id"], row["doc_id"]) for row in before}
+    asked = [chances[pair] or 0.0 for pair in pairs_of(second.negatives) if pair not in judged_before]
+    riskiest = [chances[row["query_id"], row["doc_id"]] for row in rows if row["stratum"] == "riskiest"]
+    assert sorted(riskiest) == sorted(asked)[-10:]
+    assert {row["stratum_size"] for row in before} == {str(len(before))}
+    assert {row["selection_size"] for row in rows} == {str(second.negatives.num_rows)}
     more = filled_in(tmp_path / "more.csv", hidden)
     third = second.select(name="third", labels=[str(labels), str(more)])
     rates = {rate["selection"]: rate for rate in third.summary["measured"]}

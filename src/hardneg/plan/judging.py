@@ -453,8 +453,7 @@ def guard_summary(
     chance = mined["p_false_negative"].to_numpy().astype(np.float64)
     model = judge.model
     correction = None if judge.people is None else judge.people[1]
-    open_ones = chance[chance > 0]  # without those that people judged
-    spread = model.spread if correction is None or not len(open_ones) else correction.spread(open_ones)
+    spread = model.spread if correction is None or not chance.any() else correction.spread(chance)
     left = contamination(chance, ids.astype(np.int64), spread)
     stands = model.fitted and correction is None  # a correction leaves the model's own share behind
     found: dict[str, Any] = {

@@ -96,7 +96,7 @@ class Judgments:
         if name in block.scores:
             for column in range(added.shape[1]):
                 wanted = added[:, column : column + 1]
-                row, place = np.nonzero((block.doc == wanted) & (wanted != NO_DOC))
+                row, place = np.nonzero(block.doc == wanted)  # no document: no score
                 out[row, column] = block.scores[name][row, place]
         missing = np.isnan(out) & (added != NO_DOC)
         if name in block.ranks and missing.any():

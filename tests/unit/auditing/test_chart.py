@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hardneg.auditing import OWN, draw
+from hardneg.auditing.chart import _rows, chart
 from hardneg.auditing.points import RULES
 from hardneg.errors import MissingExtraError
 
@@ -50,3 +51,36 @@ def test_without_the_libraries_it_names_the_extra(tmp_path: Path, monkeypatch: p
             with pytest.raises(MissingExtraError, match=r"hardneg\[charts\]"):
                 draw(numbers(), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_draws_what_was_found() -> None:
+    figure = chart(numbers()).to_dict()
+    band, _, _, own, *_ = (layer["data"]["values"] for layer in figure["layer"])
+    # Neither what hardly found anything nor what has no share.
+    assert [row["rule"] for row in band] == [rule for rule in RULES for _ in range(2)]
+    assert band[1] == {
+        "rule": RULES[0], "level": 1, "hardness": 0.4, "contamination": 0.1, "low": 0.05, "high": 0.2,
+    }  # fmt: skip
+    assert [(row["name"], row["hardness"]) for row in own] == [("selection mine <own>", 0.45)]
+    line = figure["layer"][1]["encoding"]
+    assert (line["x"]["field"], line["y"]["field"]) == ("hardness", "contamination")
+    assert line["order"]["field"] == "level"
+    low, high = (figure["layer"][0]["encoding"][axis]["field"] for axis in ("y", "y2"))
+    assert (low, high) == ("low", "high")
+
+
+def test_the_selection_is_drawn_however_little_it_found() -> None:
+    found = numbers()
+    found["points"][-1]["yield"] = 0.01
+    assert OWN in [row["rule"] for row in _rows(found)]
+
+
+def test_small_shares_have_a_decimal_and_scales_their_name() -> None:
+    found = numbers()
+    axis = lambda: chart(found).to_dict()["layer"][1]["encoding"]  # noqa: E731
+    assert axis()["y"]["axis"]["format"] == "%"
+    for point in found["points"]:
+        point["contamination"] = {"share": 0.01, "low": 0.005, "high": 0.02}
+    assert axis()["y"]["axis"]["format"] == ".1%"
+    found["hardness_by"] = "standardised"
+    assert "mean standard deviations of the negatives" in axis()["x"]["title"]

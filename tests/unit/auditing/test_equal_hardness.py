@@ -46,3 +46,7 @@ def test_each_resample_has_its_own_hardness() -> None:
     hardness, value = np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([[0.4, 0.0], [0.8, 0.0]])
     found, _ = at_equal_hardness(hardness, value, np.array([0.5, 0.25]))
     assert found == pytest.approx([0.2, 0.2])
+
+
+def test_the_first_of_levels_that_are_all_as_hard_is_read() -> None:
+    assert read([0.8, 0.8, 0.8], [0.5, 0.3, 0.2], 0.8) == (0.5, 0.0)

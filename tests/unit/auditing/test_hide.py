@@ -80,3 +80,10 @@ def test_a_block_knows_only_what_is_known() -> None:
     assert left.positive.tolist() == [[5, 8], [5, NO_DOC]]
     np.testing.assert_array_equal(left.positive_scores["r"], np.array([[5, 8], [5, np.nan]], np.float32))
     assert left.doc.tolist() == [[3, 5], [5, 8]]
+
+
+def test_a_text_that_is_hidden_is_found_by_whichever_document_has_it() -> None:
+    class_of = np.array([0, 1, 2, 1], np.int32)
+    keys = pair_keys(pairs([3], [2]), class_of)
+    found = held(np.array([[0], [1]], np.int32), np.array([[0, 1, 3]] * 2, np.int32), keys, class_of)
+    assert found.tolist() == [[False, True, True], [False, False, False]]

@@ -38,3 +38,21 @@ def test_a_rule_alone_switches_all_others_off() -> None:
     found = alone(config, {"max_score": 0.5})
     assert (found.window, found.margin, found.relative_margin, found.sampler) == (None, None, None, "top")
     assert (found.max_score, found.num_negatives, found.shortfall) == (0.5, 7, "keep")
+
+
+def test_a_window_that_ends_at_the_depth_is_measured() -> None:
+    flags = {point.flags for point in points(50, 1.0, guarded=False)}
+    assert "--window 0:50 --sampler random" in flags and "--window 5:55 --sampler random" not in flags
+
+
+def test_levels_become_stricter() -> None:
+    found = points(1000, unit=1.0, guarded=True)
+
+    def of(rule: str, name: str) -> list[float]:
+        settings = [{**point.select, **point.guard} for point in found if point.rule == rule]
+        return [given[name] for given in settings if name in given]
+
+    for rule, name in (("margin", "margin"), ("relative margin", "relative_margin")):
+        assert of(rule, name) == sorted(of(rule, name)) and len(of(rule, name)) > 5
+    for rule, name in (("guard", "max_p"), ("miss rate", "max_miss_rate")):
+        assert of(rule, name) == sorted(of(rule, name), reverse=True) and len(of(rule, name)) >= 5

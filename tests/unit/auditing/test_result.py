@@ -89,3 +89,46 @@ def test_intervals_are_over_queries() -> None:
     # Of two queries a resample holds one twice in half the cases: 0, a half or 1.
     assert found["points"][0]["contamination"] == {"share": 0.5, "low": 0.0, "high": 1.0}
     assert found["promotion"] == []
+
+
+def uneven(shift: float = 0.5) -> dict[str, Any]:
+    """Of ten chosen eight have a score and five a rank; levels choose less and less."""
+    points = [
+        Point("shift", {"window": "0:"}),
+        Point("shift", {"window": "10:"}),
+        Point("margin"),
+        Point("margin", {"margin": 0.1}),
+        Point("relative margin"),
+        Point("relative margin", {"relative_margin": 0.1}),
+    ]
+    chosen = np.array([10, 10, 10, 4, 10, 4])
+    hardness = np.array([0.8, shift, 0.8, 0.4, 0.8, 0.4])
+    sums = {
+        "chosen": chosen, "asked": 20, "hidden": chosen / 2, "scored": 0.8 * chosen,
+        "score": 0.8 * chosen * hardness, "ranked": chosen / 2, "rank": 7 * chosen / 2, "reach": 1,
+        "passed": 1,
+    }  # fmt: skip
+    column = {
+        name: np.broadcast_to(values, chosen.shape)[:, None] * np.ones(2) for name, values in sums.items()
+    }
+    return result(points, column, {}, seed=0)
+
+
+def test_what_has_no_score_or_rank_is_no_part_of_the_mean() -> None:
+    found = uneven()
+    assert found["points"][1]["hardness"]["mean_score"] == pytest.approx(0.5)
+    assert found["points"][1]["mean_rank"] == 7.0
+
+
+def test_yield_and_nearest_level_at_a_hardness() -> None:
+    (at,) = uneven()["equal_hardness"]
+    assert at["reference"] == "skip 10" and at["hardness"]["mean_score"] == pytest.approx(0.5)
+    margin = next(row for row in at["rules"] if row["rule"] == "margin")
+    # 0.5 is three quarters of the way from 0.8 to 0.4: nearer to the second level, and from 10 to 4 of 20.
+    assert margin["nearest"] == "--margin 0.1"
+    assert margin["yield"] == pytest.approx((10 - 3 / 4 * (10 - 4)) / 20)
+    assert margin["contamination"]["share"] == pytest.approx(1 / 2)
+
+
+def test_nothing_is_compared_at_the_hardness_of_what_chose_nothing() -> None:
+    assert uneven(shift=np.nan)["equal_hardness"] == []

@@ -139,6 +139,7 @@ def test_a_held_out_positive_is_looked_at_like_any_candidate() -> None:
     rows = training_rows(block, ~known_places(block), 6, lambda one: features(one, sight))
     assert rows.label.sum() == counts[several].sum()
     unlabelled = (~known_places(block))[several].sum()
+    assert (rows.label == 0).sum() == ((~known_places(block)).sum(axis=1) * counts)[several].sum()
     assert rows.share[rows.label == 0].sum() == pytest.approx(unlabelled)
     assert set(rows.query.tolist()) == set(np.flatnonzero(several).tolist())
 
@@ -199,3 +200,54 @@ def test_scorers_stand_for_themselves_too() -> None:
     alone = features(asked(a_run()[0]), sight)
     assert (alone[..., COLUMNS.index("scorers")] == 0).all()
     assert (alone[..., COLUMNS.index("scorers, below positives")] == 0).all()
+
+
+@pytest.mark.parametrize("per_query", [1, 6])
+def test_rows_that_are_kept_stand_for_all(per_query: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hardneg.guard.fitted.episodes.UNLABELLED", 5)
+    block, sight = a_run()
+    counts = (block.positive != NO_DOC).sum(axis=1)
+    several, candidate = counts >= 2, ~known_places(block)
+    rows = training_rows(block, candidate, per_query, lambda one: features(one, sight))
+    unlabelled = rows.label == 0
+    for q in np.flatnonzero(several).tolist():
+        episode = min(per_query, counts[q])
+        assert (unlabelled & (rows.query == q)).sum() == 5 * episode
+        # However few are kept: all candidates without a label, and all known positives.
+        assert rows.share[unlabelled & (rows.query == q)].sum() == pytest.approx(candidate[q].sum())
+        assert rows.share[~unlabelled & (rows.query == q)].sum() == pytest.approx(counts[q])
+
+
+def random_block(queries: int) -> Block:
+    """Of twelve candidates of each query the first four are its positives."""
+    draws = np.random.default_rng(6)
+    doc = np.stack([np.sort(draws.permutation(1000)[:12]) for _ in range(queries)]).astype(np.int32)
+    nothing = np.full(doc.shape, np.nan, np.float32)
+    return Block(np.arange(queries, dtype=np.int32), doc, {}, {}, doc[:, :4], {}, nothing)
+
+
+def test_any_row_may_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hardneg.guard.fitted.episodes.UNLABELLED", 4)
+    block, queries = random_block(400), 400
+    place = np.arange(12, dtype=np.float32)[None, :, None]
+    rows = training_rows(
+        block, ~known_places(block), 1, lambda one: np.broadcast_to(place, (len(one.query), 12, 1))
+    )
+    kept = rows.values[rows.label == 0, 0].astype(np.int64)
+    often = np.bincount(kept, minlength=12) / queries
+    assert (often[:4] == 0).all() and np.abs(often[4:] - 4 / 8).max() < 4 * np.sqrt(1 / 2 / 2 / queries)
+
+
+def test_any_positive_may_be_the_one_that_is_held_out() -> None:
+    block, queries = random_block(400), 400
+    _, held, _ = episodes(block, block.doc != NO_DOC, 1)
+    often = held.sum(axis=0) / queries
+    assert (often[4:] == 0).all() and np.abs(often[:4] - 1 / 4).max() < 4 * np.sqrt(1 / 4 * 3 / 4 / queries)
+
+
+def test_no_document_is_no_known_positive() -> None:
+    doc = np.array([[4, NO_DOC, 7], [7, 4, NO_DOC]], np.int32)
+    positive = np.array([[7, NO_DOC], [4, 7]], np.int32)
+    rows, nothing = np.arange(2, dtype=np.int32), np.full(doc.shape, np.nan, np.float32)
+    found = known_places(Block(rows, doc, {}, {}, positive, {}, nothing))
+    assert found.tolist() == [[False, False, True], [True, True, False]]

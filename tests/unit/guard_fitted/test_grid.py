@@ -51,3 +51,10 @@ def test_standardised_by_hand() -> None:
     values = np.array([[1.0, 3.0, 99.0], [5.0, 5.0, 5.0]])
     present = np.array([[True, True, False], [True, True, True]])
     assert standardised(values, present).tolist() == [[-1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
+
+
+def test_whole_vectors_are_taken_as_they_are() -> None:
+    held = np.array([[3.0, 4.0], [0.0, 5.0]], np.float32)
+    space = Space("own", lambda rows: held[rows], lambda rows: held[rows], whole=True)
+    rows = np.array([1, 0], np.int32)
+    assert (space.documents(rows) == held[rows]).all() and (space.queries(rows) == held[rows]).all()

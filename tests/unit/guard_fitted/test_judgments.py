@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hardneg.guard.fitted.judgments import calibrate, log_odds
+from hardneg.guard.fitted.judgments import Correction, calibrate, log_odds
 
 
 def said_and_true(count: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
@@ -67,3 +67,18 @@ def test_the_order_stays_and_certain_probabilities_are_finite() -> None:
     assert np.isfinite(found.shift)
     assert (np.diff(found.probability(np.linspace(0.01, 0.99, 50))) > 0).all()
     assert np.isnan(found.probability(np.array([np.nan]))).all()
+
+
+def test_a_weighted_shift_and_its_deviation_by_hand() -> None:
+    """Weights 1 and 3 are worth (1 + 3)² / (1 + 9) = 1.6 equal pairs, 0.4 and 1.2 of them."""
+    found = calibrate(np.array([0.5, 0.2]), np.array([False, True]), np.array([1.0, 3.0]))
+    one, other = 1 / (1 + np.exp(-found.shift)), 0.2 / (0.2 + 0.8 * np.exp(-found.shift))
+    assert found.shift == pytest.approx(1.2 * (1 - other) - 0.4 * one, abs=1e-9)
+    curvature = 0.4 * one * (1 - one) + 1.2 * other * (1 - other) + 1
+    assert found.deviation == pytest.approx(1 / np.sqrt(curvature)) and found.judged == 2
+
+
+def test_the_spread_by_hand() -> None:
+    """Were the log-odds higher by 0.4, the mean would be by 0.4 Σ p (1 - p) / Σ p of itself."""
+    found = Correction(0.0, 0.4, 9).spread(np.array([0.1, 0.2, 0.5]))
+    assert found == pytest.approx(np.exp(1.645 * 0.4 * (0.1 * 0.9 + 0.2 * 0.8 + 0.5 * 0.5) / 0.8))

@@ -70,3 +70,12 @@ def test_two_sampled_strata_are_held_together() -> None:
         assert rate is not None
         held.append(rate.low <= 50 / 450 <= rate.high)
     assert np.mean(held) >= 0.95
+
+
+def test_the_bounds_of_sampled_strata_share_what_may_go_wrong() -> None:
+    """Two of three strata are samples: 5 % between two sides of either, so each side has 1.25 %."""
+    whole, one, two = Stratum(10, 10, 6), Stratum(50, 15, 4), Stratum(90, 30, 3)
+    rate = measured_rate([whole, one, two])
+    assert rate is not None
+    bounds = np.array([positives_between(stratum, 0.05 / 4) for stratum in (one, two)])
+    assert [rate.low, rate.high] == pytest.approx((6 + bounds.sum(axis=0)) / 150)

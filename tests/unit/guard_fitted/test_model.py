@@ -12,8 +12,17 @@ import pytest
 from hardneg.guard.fitted.episodes import Rows
 from hardneg.guard.fitted.estimate import contamination
 from hardneg.guard.fitted.features import COLUMNS
-from hardneg.guard.fitted.model import FOLDS, Model, conformal_cut, fit_model, matching_shift
-from hardneg.guard.fitted.regression import Weights
+from hardneg.guard.fitted.model import (
+    FOLDS,
+    GIVEN,
+    STRENGTH,
+    Model,
+    conformal_cut,
+    fit_model,
+    matching_shift,
+    ratio_of,
+)
+from hardneg.guard.fitted.regression import Likelihood, Weights
 
 
 def test_a_cut_by_hand() -> None:
@@ -112,3 +121,93 @@ def test_an_estimate_is_the_mean_and_its_interval_holds_the_truth() -> None:
         inside += found.low <= truth <= found.high
     assert inside >= 80
     assert contamination(np.zeros(0), np.zeros(0, np.int64), 1.0) is None
+
+
+def test_no_cut_where_every_positive_may_pass() -> None:
+    assert conformal_cut(np.arange(3.0), np.ones(3), 1.0) == np.inf
+
+
+def test_an_estimate_by_hand() -> None:
+    """400 of p = 0.2, a query each: only the draw of them is unknown; its deviation is √(0.2 × 0.8 / 400)."""
+    found = contamination(np.full(400, 0.2), np.arange(400), 1.0)
+    assert found is not None and (found.share, found.judged) == (pytest.approx(0.2), 400)
+    deviation = np.sqrt(0.2 * 0.8 / 400)
+    assert (0.2 - found.low) / deviation == pytest.approx(1.645, abs=0.3)
+    assert (found.high - 0.2) / deviation == pytest.approx(1.645, abs=0.3)
+
+
+def test_an_estimates_interval_is_over_queries() -> None:
+    """One query of three that are surely positives to each of one that surely is none: queries are drawn."""
+    chance, query = np.tile([1.0, 1.0, 1.0, 0.0], 100), np.repeat(np.arange(200), [3, 1] * 100)
+    found = contamination(chance, query, 1.0)
+    assert found is not None and (found.share, found.judged) == (3 / 4, 400)
+    draws = np.random.default_rng(0).binomial(200, 0.5, 20_000)
+    low, high = np.quantile(3 * draws / (3 * draws + 200 - draws), [0.05, 0.95])
+    assert (found.low, found.high) == (pytest.approx(low, abs=0.01), pytest.approx(high, abs=0.01))
+
+
+def test_an_estimate_is_as_wide_as_the_scale_is_unknown_and_stays_a_share() -> None:
+    chance, query = np.full(400, 0.2), np.arange(400)
+    known, unknown, hardly = (contamination(chance, query, spread) for spread in (1.0, 2.0, 9.0))
+    assert known is not None and unknown is not None and hardly is not None
+    assert (unknown.low, unknown.high) == (pytest.approx(known.low / 2), pytest.approx(known.high * 2))
+    assert (unknown.share, hardly.high) == (known.share, 1.0)
+    few = contamination(np.full(3, 0.01), np.arange(3), 1.0)
+    assert few is not None and few.low == 0.0
+
+
+def test_no_shift_makes_more_positives_than_there_are_candidates() -> None:
+    # 0.999 of ten is the most: log-odds of 0.999 each.
+    assert matching_shift(np.zeros(10), ratio=100.0, labels=5.0) == pytest.approx(np.log(999), abs=1e-6)
+
+
+def test_mean_weights_are_those_of_all_folds() -> None:
+    one = model(folds=3)
+    wanted = np.mean([weights.weight for weights in one.folds], axis=0)
+    assert one.mean_weights() == pytest.approx(dict(zip(COLUMNS, wanted.tolist(), strict=True)))
+
+
+def labelled(per_query: list[int], seed: int = 7) -> tuple[Rows, np.ndarray]:
+    """Rows of as many queries in turn in each fold, so many of twelve of each labelled; and the folds."""
+    draws, count = np.random.default_rng(seed), len(per_query)
+    query = np.repeat(np.arange(count), 12)
+    label = np.concatenate([np.arange(12) < number for number in per_query]).astype(np.float64)
+    values = (draws.normal(size=(len(query), len(COLUMNS))) + label[:, None]).astype(np.float32)
+    rows = Rows(values, label, draws.integers(1, 4, len(query)).astype(np.float64), query)
+    return rows, np.arange(count, dtype=np.int32) % FOLDS
+
+
+def test_a_fold_is_what_the_rows_of_six_others_give_and_held_positives_are_weighed_by_query() -> None:
+    rows, fold = labelled([1, 2, 3] * 2 * FOLDS)
+    prior = start = model().folds[0]
+    with ThreadPoolExecutor(1) as threads:
+        folds, held = fit_model(rows, fold, prior, 3.0, start, threads)
+    for number in range(FOLDS):
+        away = np.array([(f - number) % FOLDS for f in fold.tolist()])[rows.query]
+        seen = rows.of(away >= 4)
+        wanted, _ = Likelihood(seen.values, seen.label, seen.share, COLUMNS).likeliest(
+            prior=prior, strength=STRENGTH, ratio=3.0
+        )
+        assert folds[number].weight == pytest.approx(wanted.weight, abs=1e-3)
+        part = rows.of((away >= 1) & (away <= 3) & (rows.label == 1))
+        odds = folds[number].log_odds(part.values)
+        weight = [1 / (part.query == q).sum() for q in part.query]
+        assert list(zip(*held[number], strict=True)) == sorted(zip(odds, weight, strict=True))
+
+
+def test_where_no_positive_is_left_out_for_a_fold_its_weights_are_those_believed_beforehand() -> None:
+    rows, fold = labelled([2 if n % FOLDS in (1, 2, 3) else 0 for n in range(3 * FOLDS)])
+    prior = model().folds[0]
+    with ThreadPoolExecutor(1) as threads:
+        folds, _ = fit_model(rows, fold, prior, 1.0, prior, threads)
+    assert folds[0] is prior and folds[5] is not prior
+
+
+def test_a_ratio_that_is_given_is_taken() -> None:
+    rows, _ = labelled([1, 2, 3] * 10)
+    prior = model().folds[0]
+    ratio, spread, weights = ratio_of(rows, prior, 3.0)
+    every = Likelihood(rows.values, rows.label, rows.share, COLUMNS)
+    wanted, _ = every.likeliest(prior=prior, strength=STRENGTH, ratio=3.0)
+    assert (ratio, spread) == (3.0, GIVEN) and GIVEN > 1
+    assert weights.weight == pytest.approx(wanted.weight)

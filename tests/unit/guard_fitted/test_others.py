@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,3 +61,29 @@ def test_the_last_neighbour_weighs_nothing() -> None:
     own = 1024.0 * 1024
     found = near_weights(np.array([[own, 0.75 * own, 0.5 * own]], np.float32))
     assert found.tolist() == [[1.0, 0.5, 0.0]]
+
+
+def test_more_similar_than_itself_is_the_same() -> None:
+    own = 1024.0 * 1024  # a vector on the grid is a little longer or shorter than 1024
+    assert near_weights(np.array([[1.001 * own, 0.5 * own]], np.float32)).tolist() == [[1.0, 0.0]]
+
+
+@settings(max_examples=100, deadline=None)
+@given(LABELS)
+def test_of_many_the_first_are_looked_at(labels: list[set[int]]) -> None:
+    most, near = 2, np.array([[q for q in range(QUERIES) if q != row] for row in range(QUERIES)], np.int32)
+    company, block = company_of(labels, near, np.ones(near.shape, np.float32))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hardneg.guard.fitted.others.MOST", most)
+        total, _ = company.near(block)
+        highest, together = company.company(block)
+    looked_at = lambda d: [o for o in range(QUERIES) if d in labels[o]][:most]  # noqa: E731
+    for q in range(QUERIES):
+        for d in range(DOCUMENTS - 1):
+            assert total[q, d] == sum(d in sorted(labels[o])[:most] for o in range(QUERIES) if o != q)
+            others, cosines = {*looked_at(d)} - {q}, []
+            for p in labels[q]:
+                theirs = {*looked_at(p)} - {q}
+                size = math.sqrt(len(others)) * math.sqrt(len(theirs))
+                cosines.append(round(len(others & theirs) / max(size, 1.0) * 1024) / 1024)
+            assert highest[q, d] == max(cosines) and together[q, d] == sum(cosines)

@@ -72,3 +72,30 @@ def test_a_start_that_is_not_far_changes_nothing() -> None:
     one, height = rows.likeliest(ratio=2.0)
     other, as_high = rows.likeliest(ratio=2.0, start=near)
     assert other.weight == pytest.approx(one.weight, abs=1e-2) and as_high == pytest.approx(height, rel=1e-6)
+
+
+@pytest.mark.parametrize(("centre", "deviation"), [(0.0, 0.3), (1.0, 0.5), (-1.5, 0.8), (0.7, 2.0)])
+def test_what_is_said_by_hand(centre: float, deviation: float) -> None:
+    """Heights of a normal distribution of the logarithm: two rows count as one, so half the precision; that
+    of a mean of 0 and a deviation of 0.7 is added, and a variance of 0.25² that the model does not hold."""
+    nothing = Weights((), np.zeros(0), np.ones(0), np.zeros(0), 0.0)
+
+    def fit(ratio: float, _: Weights | None) -> tuple[Weights, float]:
+        return nothing, -((np.log(ratio) - centre) ** 2) / (2 * deviation**2)
+
+    said, spread = likeliest_ratio(fit)
+    precision = 1 / (2 * deviation**2) + 1 / 0.7**2
+    assert np.log(said) == pytest.approx(centre / (2 * deviation**2) / precision, abs=1e-3)
+    assert np.log(spread) == pytest.approx(1.645 * np.sqrt(1 / precision + 0.25**2), rel=1e-3)
+
+
+@pytest.mark.parametrize("slope", [3.0, -3.0])
+def test_ratios_from_a_64th_to_64_are_looked_at(slope: float) -> None:
+    asked = []
+
+    def fit(ratio: float, _: Weights | None) -> tuple[Weights, float]:
+        asked.append(ratio)
+        return Weights((), np.zeros(0), np.ones(0), np.zeros(0), 0.0), slope * np.log(ratio)
+
+    likeliest_ratio(fit)
+    assert [min(asked), max(asked)] == pytest.approx([1 / 64, 64])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hardneg.guard.fitted.regression import Likelihood, Weights
+from hardneg.guard.fitted.regression import SMALLEST, Likelihood, Weights
 
 
 def rows(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -63,3 +63,31 @@ def test_no_shape_changes_a_bit() -> None:
     values = rows(60, seed=3)[0]
     assert (found.log_odds(values.reshape(4, 15, 3)).ravel() == found.log_odds(values)).all()
     assert found.log_odds(values[7]) == found.log_odds(values)[7]
+
+
+def test_columns_are_standardised_as_the_rows_count() -> None:
+    values = np.array([[1.0, 5.0], [2.0, 5.1], [4.0, 5.0]], np.float32)
+    share = np.array([1.0, 1.0, 2.0])
+    found, _ = Likelihood(values, np.array([0.0, 1.0, 0.0]), share, "ab").likeliest()
+    mean = (1 + 2 + 2 * 4) / 4
+    assert found.mean == pytest.approx([mean, (5 + 5.1 + 2 * 5) / 4])
+    variance = ((1 - mean) ** 2 + (2 - mean) ** 2 + 2 * (4 - mean) ** 2) / 4
+    assert found.scale == pytest.approx([np.sqrt(variance), SMALLEST])  # the other one hardly varies
+
+
+def test_rows_are_added_up_a_chunk_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = Likelihood(*rows(500), "abc")
+    whole, height = every.likeliest(ratio=1.0)
+    monkeypatch.setattr("hardneg.guard.fitted.regression.CHUNK", 70)
+    parts, as_high = every.likeliest(ratio=1.0)
+    assert parts.weight == pytest.approx(whole.weight, abs=1e-9) and as_high == pytest.approx(height)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+def test_a_start_far_off_leads_to_the_same_top(ratio: float) -> None:
+    values, label, share = rows(800)
+    every = Likelihood(values, label, share, "abc")
+    far = Weights(("a", "b", "c"), np.zeros(3), np.ones(3), np.array([6.0, -6.0, 6.0]), 3.0)
+    wanted, height = every.likeliest(ratio=ratio)
+    found, as_high = every.likeliest(ratio=ratio, start=far)
+    assert found.weight == pytest.approx(wanted.weight, abs=1e-2) and as_high == pytest.approx(height)

@@ -158,20 +158,17 @@ def _one_scale(block: Block, name: str, present: Bool) -> dict[str, Float64]:
     count = np.maximum(known.sum(axis=1, keepdims=True), 1)
     held = np.where(found, score, np.nan)
     mean, deviation = moments(score, found)
-    lowest = np.where(found, score, np.inf).min(axis=1, keepdims=True, initial=np.inf)
-    highest = np.where(found, score, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
-    filled = np.where(found, score, np.where(np.isfinite(lowest), lowest, 0.0))
+    highest = score.max(axis=1, keepdims=True, initial=0.0)
     reference = np.where(known, positive, 0.0).sum(axis=1, keepdims=True) / count
-    reference = np.where(
-        known.any(axis=1, keepdims=True), reference, np.where(np.isfinite(highest), highest, 0.0)
-    )
+    reference = np.where(known.any(axis=1, keepdims=True), reference, highest)
     among = _ranks(rank, found)
     above = (held[:, None, :] > positive[:, :, None]).sum(axis=2)
     number = found.sum(axis=1, keepdims=True)
     depth = np.rint(np.log1p(above) * STEPS)
     return {
-        "score": (filled - mean) / deviation,
-        "below positives": (filled - reference) / deviation,
+        "score": (score - mean) / deviation,
+        # Candidates that score alike have no deviation to measure by.
+        "below positives": np.where(highest > 0, (score - reference) / deviation, 0.0),
         "log rank": np.log(np.where(found, among, number + 1)),
         "depth of positives": np.where(known, depth, 0.0).sum(axis=1, keepdims=True) / count / STEPS,
         "positives in reach": (known & (above < number)).sum(axis=1, keepdims=True) / count,
@@ -180,7 +177,7 @@ def _one_scale(block: Block, name: str, present: Bool) -> dict[str, Float64]:
 
 def _stepped(block: Block, name: str, found: Bool) -> tuple[Float64, Float64]:
     """Scores of candidates and positives as whole steps of the range of the query's candidates, so that sums
-    of them are exact."""
+    of them are exact: 0 the lowest candidate's, and that of one without a score."""
     score = np.where(found, block.scores[name], np.nan).astype(np.float64)
     lowest = np.where(found, score, np.inf).min(axis=1, keepdims=True, initial=np.inf)
     highest = np.where(found, score, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
@@ -238,13 +235,14 @@ def _to_positives(documents: Float32, space: Space, block: Block) -> tuple[Float
 
 
 def _chances(opinion: Float64, present: Bool) -> Float64:
-    """How likely each candidate looks beside the one at LIKELY, in 1/1024: whole numbers float64 (queries,
-    width), 0 where there is none."""
+    """How likely each candidate looks beside the one at LIKELY, or the last where there are fewer, in 1/1024:
+    whole numbers float64 (queries, width), 0 where there is none."""
     held = np.where(present, opinion, -np.inf)
     width = held.shape[1]
     at = width - min(LIKELY, width)
     bar = np.partition(held, at, axis=1)[:, at, None] if width else held
-    bar = np.where(np.isfinite(bar), bar, 0.0)
+    last = np.where(present, opinion, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    bar = np.where(np.isfinite(bar), bar, np.where(np.isfinite(last), last, 0.0))
     chance = np.rint(1024 / (1 + np.exp(-np.clip(held - bar, -30, 30))))
     return np.where(present, chance, 0.0)
 
@@ -289,11 +287,12 @@ def _to_likeliest(documents: Float32, chance: Float64) -> tuple[Float32, Int64]:
 
 
 def _rivals(found: Float32, place: Int64, chance: Float64, present: Bool) -> Float64:
-    """The mean cosine to the three most likely and nearest of the likeliest candidates, standardised.
+    """The mean cosine to the three most likely and nearest of the likeliest candidates, standardised; one
+    that points away counts 0, like a place without a candidate.
 
     found  float32 (queries, width, rivals): cosines to the candidates at `place`
     """
-    cosine = found * np.take_along_axis(chance, place, axis=1)[:, None, :]
+    cosine = np.maximum(found, 0.0) * np.take_along_axis(chance, place, axis=1)[:, None, :]
     cosine[np.arange(len(found))[:, None], place, np.arange(place.shape[1])[None, :]] = 0.0
     width = cosine.shape[2]
     top = min(3, width)

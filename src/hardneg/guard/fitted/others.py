@@ -119,7 +119,9 @@ class Company:
     def _others_of(self, query: Int32, doc: Int32) -> Float64:
         """How many of a document's queries, of those that are looked at, are other ones."""
         count = np.minimum(self._queries_of.counts[doc], MOST)
-        others: Float64 = np.maximum(count - self._is_own(query, doc), 0).astype(np.float64)
+        last = self._queries_of.doc[self._queries_of.start[doc] + count - 1]
+        own = self._is_own(query, doc) & (query <= last)  # a document's queries ascend
+        others: Float64 = (count - own).astype(np.float64)
         return others
 
     def _is_own(self, query: Int32, doc: Int32) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -95,6 +95,28 @@ class DenseEncoder:
     def trainable(self) -> Any:
         """A SentenceTransformer of its own, to be trained: the encoder's stays as it is."""
         return deepcopy(self._model)
+
+    def words(self) -> tuple[Callable[[Sequence[str]], list[list[int]]], Float32]:
+        """What cuts texts into words, as their numbers, and the model's vectors of those, float32.
+
+        Texts are cut at the model's longest. Raises ModelError for a model without a fast tokenizer.
+        """
+        model = self._model
+        inner = getattr(model[0], "auto_model", None) or getattr(model[0], "model", None)
+        tokenizer = getattr(model.tokenizer, "backend_tokenizer", None)
+        if inner is None or tokenizer is None or not hasattr(inner, "get_input_embeddings"):
+            raise ModelError(f"model {self.name!r} has no word vectors or no fast tokenizer; name another")
+        weight = inner.get_input_embeddings().weight.detach().float().cpu().numpy()
+        cut = type(tokenizer).from_str(tokenizer.to_str())
+        cut.no_padding()
+        if model.max_seq_length is not None:
+            cut.enable_truncation(int(model.max_seq_length))
+
+        def ids(texts: Sequence[str]) -> list[list[int]]:
+            found = cut.encode_batch_fast(list(texts), add_special_tokens=False)
+            return [encoding.ids for encoding in found]
+
+        return ids, np.array(weight, np.float32)
 
     # -- prompts --------------------------------------------------------------------------------------
 

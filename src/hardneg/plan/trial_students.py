@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from hardneg.config import Config
 from hardneg.encode import DenseEncoder, open_encoder
 from hardneg.errors import UsageError
 from hardneg.plan.rescoring import open_scorer
-from hardneg.plan.retrievers import OwnParts
+from hardneg.plan.retrievers import KINDS, OwnParts
 from hardneg.protocols import Student
 from hardneg.retriever_specs import encode_config_of, parse_retrievers
-from hardneg.trialing import Adapter, FineTuned, TrialOptions, static_model
+from hardneg.trialing import Adapter, FineTuned, Static, TrialOptions, Words
 
 
 def opened(options: TrialOptions, config: Config, own: OwnParts) -> Student:
@@ -17,19 +19,24 @@ def opened(options: TrialOptions, config: Config, own: OwnParts) -> Student:
     if options.student == "adapter":
         return Adapter(options.side)
     encoder = _encoder(options, config, own)
-    static = options.student == "static"
-    teacher = open_scorer(config, own) if options.loss == "margin-mse" else None
+    mark = {str(kind): dict(encoder.fingerprint(kind)) for kind in KINDS}
+    if options.student == "static":
+        return Static(cache(lambda: _words(encoder)), mark)
     return FineTuned(
-        name=options.student,
-        make=(lambda: static_model(encoder.trainable())) if static else encoder.trainable,
-        mark={kind: dict(encoder.fingerprint(kind)) for kind in ("query", "document")},
+        make=encoder.trainable,
+        mark=mark,
         unit=encoder.similarity == "cosine",
-        query_prompt="" if static else encoder.prompt("query"),
-        document_prompt="" if static else encoder.prompt("document"),
+        query_prompt=encoder.prompt("query"),
+        document_prompt=encoder.prompt("document"),
         loss=options.loss,
-        teacher=teacher,
+        teacher=open_scorer(config, own) if options.loss == "margin-mse" else None,
         batch_size=config.encode.batch_size,
     )
+
+
+def _words(encoder: DenseEncoder) -> Words:
+    ids, vectors = encoder.words()
+    return Words(ids, vectors)
 
 
 def _encoder(options: TrialOptions, config: Config, own: OwnParts) -> DenseEncoder:
@@ -43,8 +50,8 @@ def _encoder(options: TrialOptions, config: Config, own: OwnParts) -> DenseEncod
         dense = next((spec for spec in specs if spec.kind == "dense"), None)
         if dense is None:
             raise UsageError(
-                f"the student {options.student!r} is a model, and this run has no dense retriever; name one with "
-                "--trial-model"
+                f"the student {options.student!r} is made of a model, and this run has no dense retriever; name "
+                "one with --trial-model"
             )
         settings = encode_config_of(dense, settings, specs)
         name = dense.target or settings.model

@@ -6,7 +6,7 @@ default_arms ─▶ Lesson ─▶ Student.train ─▶ Ranker ─▶ measured �
 from hardneg.trialing.adapter import Adapter
 from hardneg.trialing.arms import IN_BATCH, UNTRAINED, Arm, default_arms
 from hardneg.trialing.compare import FEWEST_QUERIES, Comparison, compare
-from hardneg.trialing.fine_tuned import FineTuned, static_model
+from hardneg.trialing.fine_tuned import FineTuned
 from hardneg.trialing.measures import DEPTH, MEASURES, NDCG, Answers, measured
 from hardneg.trialing.options import TrialOptions
 from hardneg.trialing.result import result
@@ -20,6 +20,7 @@ from hardneg.trialing.split import (
     of_queries,
     shared,
 )
+from hardneg.trialing.static import Static, Words
 
 __all__ = [
     "DEPTH",
@@ -36,7 +37,9 @@ __all__ = [
     "FineTuned",
     "Folds",
     "Groups",
+    "Static",
     "TrialOptions",
+    "Words",
     "budgets",
     "compare",
     "default_arms",
@@ -47,5 +50,4 @@ __all__ = [
     "result",
     "seeded",
     "shared",
-    "static_model",
 ]

@@ -1,4 +1,4 @@
-"""Which queries make a batch, and which of its positives each learns in it: the same whatever the negatives."""
+"""Which queries make a batch, and which of its positives each learns in it, whatever the negatives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Students that are models: fine-tuned with sentence-transformers' own trainer, then asked to encode.
+"""The student that is a model: fine-tuned with sentence-transformers' own trainer, then asked to encode.
 
 `mnrl` is the cross-entropy of MultipleNegativesRankingLoss with the masks and weights of `steps`. The other
 losses are the library's classes as they are; they know of neither, and want as many negatives of each query.
@@ -36,7 +36,6 @@ class FineTuned:
     unit       vectors are compared by their direction
     """
 
-    name: str
     make: Callable[[], Any]
     mark: Mapping[str, Any]
     unit: bool
@@ -45,6 +44,7 @@ class FineTuned:
     loss: Loss = "mnrl"
     teacher: Scorer | None = field(default=None, repr=False)
     batch_size: int = 32
+    name: str = "full"
     at_once: int = 1
 
     def fingerprint(self) -> Mapping[str, Any]:
@@ -173,24 +173,6 @@ class FineTuned:
             return ranked(encoded(data.query_texts(query), self.query_prompt), documents, pool, depth)
 
         return rank
-
-
-def static_model(model: Any) -> Any:
-    """A bag of the model's word vectors, as a SentenceTransformer of its own.
-
-    Raises UsageError for a model without a fast tokenizer or word vectors.
-    """
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-
-    inner = getattr(model[0], "auto_model", None) or getattr(model[0], "model", None)
-    if inner is None or not hasattr(inner, "get_input_embeddings"):
-        raise UsageError("the student `static` needs a model with word vectors; name one with --trial-model")
-    weights = inner.get_input_embeddings().weight.detach().float().cpu().clone()
-    try:
-        return SentenceTransformer(modules=[StaticEmbedding(model.tokenizer, weights)], device="cpu")
-    except ValueError as error:
-        raise UsageError(f"the student `static` cannot be made of this model: {error}") from error
 
 
 # -- what is learned from, row by row ---------------------------------------------------------------------

@@ -23,10 +23,10 @@ class TrialOptions(Stage):
         "shared", description="adapter: whose vectors are mapped; shared: one map for both."
     )
     loss: Literal["mnrl", "cached-mnrl", "gist", "margin-mse"] = Field(
-        "mnrl", description="full, static: loss of sentence-transformers that is trained with."
+        "mnrl", description="full: loss of sentence-transformers that is trained with."
     )
     trial_model: str | None = Field(
-        None, description="full, static: model that is trained; default: that of the run's retriever."
+        None, description="full, static: model that is trained; default: that of the run's dense retriever."
     )
     trial_max_length: int | None = Field(
         None, ge=1, description="full: longest text in tokens; default: as the run encoded."

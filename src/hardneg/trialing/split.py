@@ -89,7 +89,8 @@ def folds(groups: Groups, usable: Bool, draw: Float64, least: int) -> Folds:
     Components larger than a fold always learn. Where too few queries are left without them, queries are dealt
     out by likeness of text alone, and the folds are not `separate`.
     """
-    component, size = groups.component, np.bincount(groups.component[usable], minlength=1)
+    component = groups.component
+    size = np.bincount(component[usable], minlength=int(component.max(initial=0)) + 1)
     too_large = size[component] > usable.sum() / FOLDS
     askable = usable & ~too_large
     if askable.sum() >= least:

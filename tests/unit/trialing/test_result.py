@@ -1,0 +1,155 @@
+"""What is said of a trial: its arms, its group, what is recommended, and the notes."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hardneg.records import Float64
+from hardneg.trialing import IN_BATCH, MEASURES, NDCG, UNTRAINED, Arm, compare, result
+
+ARMS = [
+    Arm(UNTRAINED, negatives=False),
+    Arm(IN_BATCH, negatives=False),
+    Arm("top", {"num_negatives": 4}),
+    Arm("margin", {"relative_margin": 0.05}, weighted=True),
+]
+KEPT = {"kind": "held out", "asked": 60}
+
+
+def made(*shift: float, queries: int = 60, spread: float = 0.05) -> dict[str, Float64]:
+    """Each arm so much better than another, and a little chance."""
+    draws = np.random.default_rng(0)
+    values = {}
+    for name in MEASURES:
+        values[name] = draws.random((1, 1, queries)) + draws.normal(0, spread, (len(shift), 3, queries))
+        values[name] += np.array(shift)[:, None, None]
+    return values
+
+
+def said(values: dict[str, Float64], arms: list[Arm] = ARMS, **more: Any) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "facts": KEPT,
+        "details": {},
+        "use": {"top": {"num_negatives": 4}, "margin": {"relative_margin": 0.05, "num_negatives": 4}},
+        "refused": {},
+        "seed": 0,
+        **more,
+    }
+    return result(arms, values, **given)
+
+
+def test_it_is_json_and_holds_every_arm() -> None:
+    values = made(0, 0.1, 0.3, 0.2)
+    details = {"top": {"negatives_a_query": 3.5, "learning_rate": 0.001}}
+    found = said(values, details=details, refused={"guard 0.3": "too few labels"})
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["split"] == KEPT and found["refused"] == {"guard 0.3": "too few labels"}
+    assert (found["queries"], found["seeds"]) == (60, 3)
+    assert [arm["name"] for arm in found["arms"]] == [arm.name for arm in ARMS]
+    assert [arm["weighted"] for arm in found["arms"]] == [False, False, False, True]
+    top = found["arms"][2]
+    assert top["flags"] == "--num-negatives 4"
+    assert top["negatives_a_query"] == 3.5 and top["learning_rate"] == 0.001
+    assert "learning_rate" not in found["arms"][3]
+    for place, arm in enumerate(found["arms"]):
+        assert list(arm["measures"]) == list(MEASURES)
+        for name, measure in arm["measures"].items():
+            assert measure["mean"] == pytest.approx(values[name][place].mean())
+            assert measure["low"] < measure["mean"] < measure["high"]
+
+
+def test_differences_to_both_controls_and_none_to_itself() -> None:
+    values = made(0, 0.1, 0.3, 0.2)
+    arms = said(values)["arms"]
+    for place, arm in enumerate(arms):
+        for control, name in enumerate((UNTRAINED, IN_BATCH)):
+            if arm["name"] == name:
+                assert f"less {name}" not in arm
+                continue
+            less = arm[f"less {name}"]
+            expected = values[NDCG][place].mean() - values[NDCG][control].mean()
+            assert less["difference"] == pytest.approx(expected)
+            assert less == compare(values[NDCG], 0).against(control).difference(place, control)
+
+
+def test_the_best_that_can_be_used_is_recommended() -> None:
+    found = said(made(0, 0.1, 0.3, 0.2))
+    assert found["group"] == ["top"] and found["notes"] == []
+    recommended = found["recommended"]
+    assert recommended["name"] == "top" and recommended["settings"] == {"num_negatives": 4}
+    assert list(recommended["compared"]) == [UNTRAINED, IN_BATCH]
+    for name, shift in ((UNTRAINED, 0.3), (IN_BATCH, 0.2)):
+        compared = recommended["compared"][name]
+        assert compared["better"] and not compared["worse"]
+        assert compared["difference"] == pytest.approx(shift, abs=0.02)
+        width = compared["high"] - compared["difference"]
+        assert compared["queries_needed"] == math.ceil(60 * (width / compared["difference"]) ** 2) < 60
+    found = said(made(0, 0.1, 0.3, 0.2), use={"margin": {"relative_margin": 0.05}})
+    assert found["group"] == ["top"] and found["recommended"]["name"] == "margin"
+
+
+def test_a_recommendation_may_be_worse_than_the_controls() -> None:
+    found = said(made(0.5, 0.4, 0, 0.1))
+    # Untrained is not one of those compared for the best.
+    assert found["group"] == [IN_BATCH]
+    assert found["recommended"]["name"] == "margin"
+    for compared in found["recommended"]["compared"].values():
+        assert compared["worse"] and not compared["better"] and compared["high"] < 0
+
+
+def test_without_an_arm_to_use_nothing_is_recommended() -> None:
+    assert said(made(0, 0.1), ARMS[:2], use={})["recommended"] is None
+    found = said(made(0, 0.1, 0.2), [ARMS[0], *ARMS[2:]])
+    assert list(found["recommended"]["compared"]) == [UNTRAINED]
+    assert all(f"less {IN_BATCH}" not in arm for arm in found["arms"])
+
+
+def test_equal_arms_are_one_group_and_the_first_is_recommended() -> None:
+    values = {name: value.repeat(4, axis=0) for name, value in made(0).items()}
+    found = said(values)
+    assert found["group"] == [IN_BATCH, "top", "margin"] and found["notes"] == []
+    assert found["recommended"]["name"] == "top"
+    for compared in found["recommended"]["compared"].values():
+        assert compared == {
+            "difference": 0,
+            "low": 0,
+            "high": 0,
+            "better": False,
+            "worse": False,
+            "queries_needed": None,
+        }
+
+
+def test_too_few_queries_are_said() -> None:
+    found = said(made(0, 0.1, 0.9, 0.2, queries=19))
+    assert found["notes"][0] == "only 19 queries were asked: nothing can be told apart with so few"
+    assert set(found["group"]) == {IN_BATCH, "top", "margin"} and found["group"][0] == "top"
+    assert not any(one["better"] or one["worse"] for one in found["recommended"]["compared"].values())
+    assert not any("only" in note for note in said(made(0, 0.1, 0.9, 0.2, queries=20))["notes"])
+
+
+def test_a_leak_is_said() -> None:
+    facts = {"kind": "given", "asked": 1200, "sharing_documents": 1034}
+    (note,) = said(made(0, 0.1, 0.3, 0.2), facts=facts)["notes"]
+    assert note.startswith("shared documents: 1,034 of 1,200 queries asked have an answer")
+    assert said(made(0, 0.1, 0.3, 0.2), facts={**facts, "sharing_documents": 0})["notes"] == []
+
+
+def test_how_many_queries_would_tell_is_said() -> None:
+    values = made(0, 0.01, 0.02, 0.015, spread=0.5)
+    found = said(values)
+    group = found["group"]
+    assert len(group) == 3
+    names = [arm.name for arm in ARMS]
+    best, last = names.index(group[0]), names.index(group[-1])
+    needed = compare(values[NDCG], 0).among([1, 2, 3]).queries_needed(best, last)
+    assert needed is not None and needed > 60
+    assert found["notes"] == [
+        f"to tell {group[0]} from {group[-1]}, were the difference what it seems, about {needed:,} "
+        "queries would have to be asked"
+    ]

@@ -1,0 +1,47 @@
+"""Which settings are tried."""
+
+from __future__ import annotations
+
+import pytest
+
+from hardneg.errors import UsageError
+from hardneg.records import Budget
+from hardneg.trialing import TrialOptions, budgets, seeded
+from hardneg.trialing.settings import DEFAULTS, OWN
+
+
+@pytest.mark.parametrize("student", [*DEFAULTS, "mine"])
+def test_each_student_has_its_own_and_a_callers_those_of_any(student: str) -> None:
+    base = DEFAULTS.get(student, OWN)
+    found = budgets(TrialOptions(), student)
+    assert {(one.steps, one.batch_size, one.seed) for one in found} == {(base.steps, base.batch_size, 0)}
+    assert [(one.learning_rate, one.temperature) for one in found] == [
+        (rate, temperature) for rate in base.learning_rates for temperature in base.temperatures
+    ]
+
+
+def test_what_is_given_is_taken() -> None:
+    options = TrialOptions(
+        steps=7, batch=3, learning_rate=("1e-3", "0.5"), softmax_temperature=("2", "0.1", "1")
+    )
+    found = budgets(options, "adapter")
+    assert found[0] == Budget(steps=7, batch_size=3, learning_rate=1e-3, temperature=2.0, seed=0)
+    assert [(one.learning_rate, one.temperature) for one in found] == [
+        (rate, temperature) for rate in (1e-3, 0.5) for temperature in (2, 0.1, 1)
+    ]
+    rates = {one.learning_rate for one in budgets(TrialOptions(softmax_temperature=("1",)), "full")}
+    assert rates == set(DEFAULTS["full"].learning_rates)
+
+
+@pytest.mark.parametrize("key", ["learning_rate", "softmax_temperature"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "fast", "", "1e-400"])
+def test_what_is_no_number_above_0_is_refused(key: str, value: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        budgets(TrialOptions(**{key: ("0.1", value)}), "adapter")
+    assert str(raised.value) == f"{key}: {value!r} is no number above 0"
+
+
+def test_a_seed_changes_nothing_else() -> None:
+    budget = budgets(TrialOptions(), "adapter")[-1]
+    other = seeded(budget, 5)
+    assert other.seed == 5 and budget.seed == 0 and seeded(other, 0) == budget

@@ -50,8 +50,8 @@ def _encoder(options: TrialOptions, config: Config, own: OwnParts) -> DenseEncod
         dense = next((spec for spec in specs if spec.kind == "dense"), None)
         if dense is None:
             raise UsageError(
-                f"the student {options.student!r} is made of a model, and this run has no dense retriever; name "
-                "one with --trial-model"
+                f"the student {options.student!r} is made of a model, and this run has no dense retriever; "
+                "name one with --trial-model"
             )
         settings = encode_config_of(dense, settings, specs)
         name = dense.target or settings.model

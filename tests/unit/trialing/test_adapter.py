@@ -12,7 +12,10 @@ import torch
 from hardneg.errors import ModelError
 from hardneg.records import NO_DOC, Budget, Float32, Float64, Int32, Lesson, Pairs
 from hardneg.trialing import NDCG, Adapter, Answers, adapter, measured
-from hardneg.trialing.adapter import Side, _Adam, _gradient, _Steps, schedule
+from hardneg.trialing import steps as steps_module
+from hardneg.trialing.adapter import Side, _gradient
+from hardneg.trialing.contrastive import Adam, schedule
+from hardneg.trialing.steps import Steps
 
 SIDES: tuple[Side, ...] = ("query", "document", "shared")
 
@@ -97,10 +100,10 @@ def test_steps_are_adams() -> None:
     start, gradients = normals(7, 6, 6), normals(8, 5, 6, 6) * np.array([1, 0.01, 3, 1e-3, 1])[:, None, None]
     rates = [0.01, 0.02, 0.02, 0.01, 0.005]
     weight = start.astype(np.float32)
-    adam = _Adam(np.zeros_like(weight), np.zeros_like(weight), np.empty_like(weight))
+    adam = Adam(weight)
     mean, square, expected = np.zeros((6, 6)), np.zeros((6, 6)), start.copy()
     for number, (gradient, rate) in enumerate(zip(gradients, rates, strict=True), 1):
-        adam.step(weight, gradient.astype(np.float32), rate, number)
+        adam.step(gradient.astype(np.float32), rate, number)
         # As torch.optim.Adam has it.
         mean = 0.9 * mean + 0.1 * gradient
         square = 0.999 * square + 0.001 * gradient**2
@@ -111,8 +114,8 @@ def test_steps_are_adams() -> None:
 def test_the_first_step_by_hand() -> None:
     # Both means are corrected to the gradient itself: a step of the rate against its sign.
     weight = np.zeros((1, 3), np.float32)
-    adam = _Adam(np.zeros_like(weight), np.zeros_like(weight), np.empty_like(weight))
-    adam.step(weight, np.array([[2.0, -0.5, 0.0]], np.float32), 0.1, 1)
+    adam = Adam(weight)
+    adam.step(np.array([[2.0, -0.5, 0.0]], np.float32), 0.1, 1)
     np.testing.assert_allclose(weight, [[-0.1, 0.1, 0.0]], rtol=1e-5)
 
 
@@ -147,7 +150,7 @@ def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
         place = np.arange(len(lesson.query), dtype=np.int32)[None, :].repeat(steps, axis=0)
         return place, lesson.positives[:, 0][place]
 
-    monkeypatch.setattr(adapter, "batches", batches)
+    monkeypatch.setattr(steps_module, "batches", batches)
 
 
 def test_masks_and_weights_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +164,7 @@ def test_masks_and_weights_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
         np.array([[0.5, 1.0], [0.25, 0.125], [0.5, 0.5]], np.float32),
         pairs([[13], [], [10, 11], [99], [13, 20], [10, 30]]),
     )
-    steps = _Steps(lesson, BUDGET)
+    steps = Steps(lesson, BUDGET)
     assert len(steps) == 1
     assert steps.documents.tolist() == [10, 11, 13, 14, 20, 30]
     step = steps[0]
@@ -183,7 +186,7 @@ def test_a_lesson_without_negatives_has_the_batch_alone(monkeypatch: pytest.Monk
     none = np.zeros((3, 0), np.int32)
     positives = np.array([[4], [1], [4]], np.int32)
     known = pairs([[4], [1], [4]])
-    step = _Steps(
+    step = Steps(
         Lesson(np.arange(3, dtype=np.int32), positives, none, none.astype(np.float32), known), BUDGET
     )[0]
     assert step.document.tolist() == [1, 0, 1]

@@ -283,6 +283,34 @@ def test_promoted_candidates_become_positives_marked_as_such(tmp_path: Path) -> 
     assert mined.positives["p_false_negative"].null_count == mined.positives.num_rows
 
 
+def test_a_given_negative_is_never_promoted(tmp_path: Path) -> None:
+    tables, hidden = collection()
+    text = {row["doc_id"]: row["text"] for row in tables["corpus"]}
+    known: dict[str, list[str]] = {}
+    for row in tables["qrels"]:
+        known.setdefault(row["query_id"], []).append(text[row["doc_id"]])
+    given = {query: text[doc] for query, doc in sorted(hidden)}
+    rows = [
+        {
+            "query": row["text"],
+            "positive": known[row["query_id"]],
+            "negative": [given[row["query_id"]], text[f"d{number:02d}-13"]],
+        }
+        for number, row in enumerate(tables["queries"])
+    ]
+    pool = tmp_path / "corpus.jsonl"
+    pool.write_text("".join(json.dumps({"text": row["text"]}) + "\n" for row in tables["corpus"]))
+    mined = hardneg.mine(rows, corpus=str(pool), run_dir=tmp_path / "run", promote=0.3, **BM25)
+    pairs = {
+        table: {(row["query_id"], row["doc_id"]) for row in getattr(mined, table).to_pylist()}
+        for table in ("positives", "negatives")
+    }
+    assert mined.summary["guard"]["promoted"]["total"] > 50
+    assert mined.summary["negatives"]["sources"]["given"] == 120
+    assert not pairs["positives"] & pairs["negatives"]
+    mined.to("flagembedding", tmp_path / "train.jsonl")
+
+
 def test_a_rate_that_the_labels_cannot_keep_to_is_refused(tmp_path: Path) -> None:
     tables, _ = collection(topics=25)
     mined = hardneg.mine(tables, guard="fit", **BM25)

@@ -22,6 +22,7 @@ from hardneg.read import given_pairs
 from hardneg.records import NO_DOC, Block, Bool, Int32, Pairs
 from hardneg.run_directory import RunDirectory
 from hardneg.select import Corpus, GuardedBlock, Selection, Selector, Tally
+from hardneg.select.duplicates import Twins
 
 DEEPEN_BY = 4
 """A short query is searched to this many times the depth before, until it is full or has seen all."""
@@ -118,7 +119,10 @@ class Choosing:
         )
 
     def with_new_positives(self, selection: Selection, block: Block) -> Selection:
-        """The selection with promoted candidates among its positives, and judged ones marked as such."""
+        """The selection with promoted candidates among its positives, and judged ones marked as such.
+
+        A given negative is the user's own, and so is its text: neither is promoted.
+        """
         if self.judgments is not None:
             marked = selection.positives.and_judged(self.judgments.key)
             selection = replace(selection, positives=marked)
@@ -126,6 +130,7 @@ class Choosing:
         if rule is None:
             return selection
         promoted = rule.exclude(block) & block.present
+        promoted &= ~Twins(self.classes).among(block.doc, self.given.padded(block.query))
         score_by = self.config.select.score_by
         return replace(selection, positives=selection.positives.and_promoted(block, promoted, score_by))
 

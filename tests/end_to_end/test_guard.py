@@ -283,6 +283,36 @@ def test_promoted_candidates_become_positives_marked_as_such(tmp_path: Path) -> 
     assert mined.positives["p_false_negative"].null_count == mined.positives.num_rows
 
 
+def test_documents_of_one_text_have_one_probability(tmp_path: Path) -> None:
+    tables, _ = collection()
+    copies = [{**row, "doc_id": f"copy-{row['doc_id']}"} for row in tables["corpus"]]
+    # What is a positive of one query is judged for another that asks for the same, by its label alone.
+    again = [{**row, "query_id": f"again-{row['query_id']}"} for row in tables["queries"]]
+    for row in again:
+        row["text"] = f"{row['text']} common1"
+    labels = [{**row, "query_id": f"again-{row['query_id']}"} for row in tables["qrels"][::3]]
+    twice = {
+        "corpus": [*tables["corpus"], *copies],
+        "queries": [*tables["queries"], *again],
+        "qrels": [*tables["qrels"], *labels],
+    }
+    mined = hardneg.mine(twice, run_dir=tmp_path / "run", promote=0.3, **BM25)
+    chances: dict[Any, set[Any]] = {}
+    for row in mined.decisions.to_pylist():
+        if row["p_false_negative"] is not None:
+            pair = row["query_id"], row["doc_id"].removeprefix("copy-")
+            chances.setdefault(pair, set()).add(row["p_false_negative"])
+    assert len(chances) > 1000 and all(len(found) == 1 for found in chances.values())
+    texts = {
+        table: {
+            (row["query_id"], row["doc_id"].removeprefix("copy-"))
+            for row in getattr(mined, table).to_pylist()
+        }
+        for table in ("positives", "negatives")
+    }
+    assert not texts["positives"] & texts["negatives"]
+
+
 def test_a_given_negative_is_never_promoted(tmp_path: Path) -> None:
     tables, hidden = collection()
     text = {row["doc_id"]: row["text"] for row in tables["corpus"]}

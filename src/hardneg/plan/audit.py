@@ -37,7 +37,7 @@ from hardneg.config import Config, GuardConfig, SelectConfig
 from hardneg.errors import MissingExtraError, UsageError
 from hardneg.files import write_json
 from hardneg.guard import TextClasses, apply_rules, codes
-from hardneg.guard.fitted import Judge, Model, Sight, of_like_width, shipped_weights
+from hardneg.guard.fitted import Judge, Model, Sight, of_like_width, of_one_text, shipped_weights
 from hardneg.plan.guarding import queries_to_leave_out, rules, text_classes
 from hardneg.plan.judging import fitted_on, folds_of, learned, likely_rules, sight_of
 from hardneg.plan.mine import changed_config, document_vectors, refuse_window_beyond, sources_again
@@ -339,7 +339,8 @@ def _judged(shared: _Shared, prepared: Prepared, block: Block, asked: Asked) -> 
     model = learned(config, blocks, sight, shared.fold, prior, int(fitted_on(shared.prepared).sum()))
     judge = Judge(sight, model, shared.fold)
     for at, part, candidate in asked:
-        log_odds = judge.log_odds(part, candidate).astype(np.float32)
+        found = judge.log_odds(part, candidate)
+        log_odds = of_one_text(found, part.doc, shared.classes.document).astype(np.float32)
         chance[at] = model.probability(log_odds.astype(np.float64))
     return model, chance
 

@@ -65,7 +65,7 @@ class Choosing:
         if judgments is not None:
             knowing = judgments.prepared(prepared)
             hard = rules(knowing, config, classes)
-        judge = judged(prepared, config, rules_of_data, found, depth)
+        judge = judged(prepared, config, rules_of_data, classes, found, depth)
         if judge is not None and judgments is not None:
             judge = with_judgments(judge, knowing, config, hard, found, judgments)
         left_out, messages = queries_to_leave_out(prepared, config)

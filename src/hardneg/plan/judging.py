@@ -16,7 +16,7 @@ from hardneg.config import Config, GuardConfig
 from hardneg.errors import UsageError
 from hardneg.files import replacing
 from hardneg.fingerprints import digest
-from hardneg.guard import apply_rules
+from hardneg.guard import TextClasses, apply_rules
 from hardneg.guard.fitted import (
     FOLDS,
     LIKELY,
@@ -36,6 +36,7 @@ from hardneg.guard.fitted import (
     contamination,
     learn,
     near_weights,
+    of_one_text,
     prior_model,
     shipped_weights,
 )
@@ -59,10 +60,11 @@ SHOWN = 0.1
 class Judged:
     """Judges the run's blocks and keeps what it said, part by part.
 
-    sight  what the model looks at; opened only for a part that was not judged before
-    rules  the hard exclusions
-    mark   of everything that decides it
-    people what people judged, and what their judgments make of probabilities; None where there are none
+    sight   what the model looks at; opened only for a part that was not judged before
+    rules   the hard exclusions
+    classes int32 (documents,): those of one text
+    mark    of everything that decides it
+    people  what people judged, and what their judgments make of probabilities; None where there are none
     """
 
     prepared: Prepared
@@ -70,6 +72,7 @@ class Judged:
     fold: Int32
     sight: Callable[[], Sight]
     rules: Sequence[Rule]
+    classes: Int32
     mark: str
     depth: int
     people: tuple[Judgments, Correction] | None = None
@@ -81,7 +84,8 @@ class Judged:
             log_odds: Float32 = np.load(path, allow_pickle=False)
         else:
             judge = Judge(self.sight(), self.model, self.fold)
-            log_odds = judge.log_odds(block, askable(block, self.rules)).astype(np.float32)
+            found = judge.log_odds(block, askable(block, self.rules))
+            log_odds = of_one_text(found, block.doc, self.classes).astype(np.float32)
             with replacing(path) as temporary, temporary.open("wb") as handle:
                 np.save(handle, log_odds, allow_pickle=False)
         chance = self._chance(log_odds.astype(np.float64))
@@ -174,6 +178,7 @@ def judged(
     prepared: Prepared,
     config: Config,
     rules: Sequence[Rule],
+    classes: TextClasses,
     found: Callable[[], Sequence[Source]],
     depth: int,
 ) -> Judged | None:
@@ -210,7 +215,7 @@ def judged(
         with replacing(path) as temporary, temporary.open("wb") as handle:
             model.save(handle)
         _say(model, prepared.progress)
-    return Judged(prepared, model, fold, sight, rules, mark, depth)
+    return Judged(prepared, model, fold, sight, rules, classes.document, mark, depth)
 
 
 def _say(model: Model, progress: Progress) -> None:

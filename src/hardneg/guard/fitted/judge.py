@@ -113,6 +113,27 @@ def _shift(sample: Sequence[tuple[Block, Bool]], judge: Judge, step: int) -> flo
     return matching_shift(SLOPE * np.concatenate(odds), judge.model.ratio, labels)
 
 
+def of_one_text(log_odds: Float64, doc: Int32, classes: Int32) -> Float64:
+    """The log-odds with candidates of one text, of a query, all at the highest of theirs; NaN stays NaN.
+
+    Other queries' labels name one of the documents of a text: what they say holds for all of them.
+
+    log_odds, doc  float64 and int32 (queries, width)
+    classes        int32 (documents,): documents of one class have the same text
+    """
+    several = np.bincount(classes, minlength=1) > 1
+    shared = np.isfinite(log_odds) & (doc != NO_DOC)
+    shared[shared] = several[classes[doc[shared]]]
+    row, place = np.nonzero(shared)
+    key = row.astype(np.int64) << 32 | classes[doc[row, place]].astype(np.int64)
+    texts, text = np.unique(key, return_inverse=True)
+    highest = np.full(len(texts), -np.inf)
+    np.maximum.at(highest, text, log_odds[row, place])
+    out = log_odds.copy()
+    out[row, place] = highest[text]
+    return out
+
+
 @contextmanager
 def _threads() -> Iterator[ThreadPoolExecutor]:
     """A thread a core, each with a matrix product of its own: the products here are small."""

@@ -12,6 +12,7 @@ import pytest
 import hardneg
 from hardneg.errors import UsageError
 from hardneg.progress import Silent
+from hardneg.report.summary import render_summary
 
 BM25: dict[str, Any] = {"retriever": "bm25", "relative_margin": None, "depth": 60}
 
@@ -279,6 +280,13 @@ def test_promoted_candidates_become_positives_marked_as_such(tmp_path: Path) -> 
         chosen.to("flagembedding", soft_labels=True)
     with pytest.raises(UsageError, match="give one of them"):
         chosen.to("st-labeled-pair", soft_labels=True, scores=True)
+    # What both cost: without the guard the selection would be the first one.
+    assert chosen.summary["guard"]["hardness_without"] == mined.summary["hardness"]
+    alone = mined.select(name="alone", promote=0.3)
+    assert alone.summary["guard"]["hardness_without"] == mined.summary["hardness"]
+    none = mined.select(name="none", promote=1.0)
+    assert none.summary["guard"]["promoted"] == {"total": 0, "precision": None}
+    assert "0 candidates made positives" in render_summary(none.summary)
     # Another selection of the run knows nothing of it.
     assert mined.positives["p_false_negative"].null_count == mined.positives.num_rows
 

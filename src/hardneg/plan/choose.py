@@ -110,10 +110,16 @@ class Choosing:
             left_out=self.left_out[block.query],
         )
 
+    @property
+    def fitted_reasons(self) -> list[int]:
+        """Places of what the fitted guard excludes for, among the reasons."""
+        reasons = codes(self.rules)
+        return [reasons.index(code) for code in (PROMOTED, LIKELY) if code in reasons]
+
     def select(self, selector: Selector, one: GuardedBlock, with_likely_positives: bool = False) -> Selection:
         excluded = one.excluded
         if with_likely_positives:
-            excluded = np.where(excluded == codes(self.rules).index(LIKELY), 0, excluded)
+            excluded = np.where(np.isin(excluded, self.fitted_reasons), 0, excluded).astype(np.uint8)
         return selector.select(
             one.block, excluded, given=one.given, given_excluded=one.given_excluded, left_out=one.left_out
         )
@@ -143,13 +149,14 @@ def choose(
     Under shortfall `deepen` the short ones are searched deeper first, by `retrievers()`, and the new part
     gets its scorer's scores from `rescored(part)`.
 
-    Where likely positives are dropped, returns the hardness of what would have been chosen with them.
+    Where likely positives are dropped or promoted, returns the hardness of what would have been chosen with
+    them.
     """
     deeper: list[str] = []
     if choosing.config.select.shortfall == "deepen":
         deeper = _deepened(choosing, retrievers, rescored)
     selector = choosing.selector()
-    dropping = LIKELY in codes(choosing.rules)
+    dropping = bool(choosing.fitted_reasons)
     beside, tally = choosing.selector(), Tally(choosing.config.select)
     progress = choosing.prepared.progress
     with progress.track("select", choosing.prepared.collection.queries.num_rows, "queries") as advance:

@@ -442,11 +442,15 @@ def _nearest_of(space: Space, rows: Int32, count: int, width: int) -> tuple[Floa
 
 
 def guard_summary(
-    judge: Judged | None, tables: Mapping[str, pa.Table], without: Mapping[str, Any] | None
+    judge: Judged | None,
+    tables: Mapping[str, pa.Table],
+    without: Mapping[str, Any] | None,
+    config: GuardConfig,
 ) -> dict[str, Any] | None:
     """How the guard judged, what is left among the mined negatives by its estimate, and what it cost.
 
-    without  hardness of what would have been chosen had the guard dropped nothing; None where it dropped none
+    without  hardness of what would have been chosen had the guard neither dropped nor promoted any; None where
+             it does neither
     """
     if judge is None:
         return None
@@ -471,6 +475,7 @@ def guard_summary(
     if model.fitted:
         found["weights"] = {name: round(weight, 4) for name, weight in model.mean_weights().items()}
     promoted = positives["p_false_negative"].drop_null().to_numpy().astype(np.float64)
-    if len(promoted):
-        found["promoted"] = {"total": len(promoted), "precision": float(promoted.mean())}
+    if config.promoting:
+        right = float(promoted.mean()) if len(promoted) else None
+        found["promoted"] = {"total": len(promoted), "precision": right}
     return found if without is None else {**found, "hardness_without": dict(without)}

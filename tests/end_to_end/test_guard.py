@@ -160,6 +160,19 @@ def test_the_given_completeness_is_believed(tmp_path: Path) -> None:
         assert sums[share] == pytest.approx((1 - share) / share, rel=0.02)
 
 
+@pytest.mark.parametrize(("known", "mode"), [(1, "auto"), (3, "prior")])
+def test_the_given_completeness_is_believed_of_shipped_weights_too(known: int, mode: str) -> None:
+    tables, _ = collection(known=known)
+    for share in (0.25, 0.8):
+        mined = hardneg.mine(tables, guard=mode, label_completeness=share, **BM25)
+        assert mined.summary["guard"]["judged_by"] == "prior"
+        assert mined.summary["guard"]["label_completeness"] == pytest.approx(share)
+        rows = mined.decisions.to_pylist()
+        found = sum(row["reason"] == "positive" for row in rows)
+        total = sum(row["p_false_negative"] or 0.0 for row in rows)
+        assert total / found == pytest.approx((1 - share) / share, rel=0.02)
+
+
 def test_what_is_judged_at_one_depth_is_not_taken_for_another(tmp_path: Path) -> None:
     tables, _ = collection()
     hardneg.mine(tables, run_dir=tmp_path / "both", **BM25)

@@ -334,9 +334,10 @@ def _judged(shared: _Shared, prepared: Prepared, block: Block, asked: Asked) -> 
         left = len(prepared.positives.doc) / len(shared.prepared.positives.doc)
         config = config.model_copy(update={"label_completeness": config.label_completeness * left})
     sight, prior = shared.sight(prepared), shipped_weights()[1]
-    blocks = ((part, candidate) for _, part, candidate in asked)
+    blocks = [(part, candidate) for _, part, candidate in asked]
     # Told of as many queries as the run's own fit is, it looks at as many episodes of each.
-    model = learned(config, blocks, sight, shared.fold, prior, int(fitted_on(shared.prepared).sum()))
+    queries = int(fitted_on(shared.prepared).sum())
+    model = learned(config, lambda: blocks, lambda: blocks, sight, shared.fold, prior, queries)
     judge = Judge(sight, model, shared.fold)
     for at, part, candidate in asked:
         found = judge.log_odds(part, candidate)

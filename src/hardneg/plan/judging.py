@@ -22,6 +22,7 @@ from hardneg.guard.fitted import (
     LIKELY,
     NEIGHBOURS,
     PROMOTED,
+    SHIFTED,
     Company,
     Correction,
     Judge,
@@ -38,6 +39,7 @@ from hardneg.guard.fitted import (
     near_weights,
     of_one_text,
     prior_model,
+    prior_of,
     shipped_weights,
 )
 from hardneg.plan.guarding import label_digests, list_digests
@@ -52,6 +54,8 @@ from hardneg.texts import document_texts, normalise, take, text_number
 MOST_QUERIES = 3000
 """Queries that a run is fitted on, at most; they are chosen by the hash of their text."""
 QUERIES_AT_ONCE = 2048
+Blocks = Callable[[], Iterable[tuple[Block, Bool]]]
+"""Blocks of queries, and bool (queries, width): candidates that are asked about."""
 SHOWN = 0.1
 """Weights below that are not said; all are in the summary."""
 
@@ -241,31 +245,34 @@ def _learned(
     prior: Weights,
     depth: int,
 ) -> Model:
-    chosen = fitted_on(prepared)
-    blocks = _sampled(prepared, rules, chosen, depth)
-    return learned(config.guard, blocks, sight, fold, prior, int(chosen.sum()))
+    chosen, labelled = fitted_on(prepared), lowest_hashes(prepared, 1, SHIFTED)
+    blocks, others = (partial(_sampled, prepared, rules, of, depth) for of in (chosen, labelled))
+    return learned(config.guard, blocks, others, sight, fold, prior, int(chosen.sum()))
 
 
 def learned(
     config: GuardConfig,
-    blocks: Iterable[tuple[Block, Bool]],
+    blocks: Blocks,
+    others: Blocks,
     sight: Sight,
     fold: Int32,
     prior: Weights,
     queries: int,
 ) -> Model:
-    """The model in this configuration's mode; blocks and `queries` as `guard.fitted.learn` takes them."""
-    if config.guard == "prior":
-        return prior_model(prior)
-    return learn(
-        blocks,
-        sight,
-        prior,
-        fold,
-        queries=queries,
-        must_fit=config.guard == "fit",
-        completeness=config.label_completeness,
-    )
+    """The model in this configuration's mode.
+
+    blocks, queries  as `guard.fitted.learn` takes them
+    others           as `guard.fitted.prior_of` takes them
+    """
+    model, completeness = prior_model(prior), config.label_completeness
+    if config.guard != "prior":
+        must_fit = config.guard == "fit"
+        model = learn(
+            blocks(), sight, prior, fold, queries=queries, must_fit=must_fit, completeness=completeness
+        )
+    if model.fitted or completeness is None:
+        return model
+    return prior_of(prior, others(), sight, fold, completeness)
 
 
 def _sampled(
@@ -290,12 +297,16 @@ def _hashes(prepared: Prepared, rows: Int64) -> np.ndarray[tuple[int, ...], np.d
 
 def fitted_on(prepared: Prepared) -> Bool:
     """bool (queries,): those with several positives, the MOST_QUERIES of the lowest hashes."""
-    counts = prepared.positives.counts
-    chosen = counts >= 2
-    several = np.flatnonzero(chosen)
-    if len(several) > MOST_QUERIES:
-        order = np.argsort(_hashes(prepared, several) // FOLDS, kind="stable")
-        chosen[several[order[MOST_QUERIES:]]] = False
+    return lowest_hashes(prepared, 2, MOST_QUERIES)
+
+
+def lowest_hashes(prepared: Prepared, positives: int, most: int) -> Bool:
+    """bool (queries,): those with so many positives at least, the `most` of the lowest hashes."""
+    chosen: Bool = prepared.positives.counts >= positives
+    rows = np.flatnonzero(chosen)
+    if len(rows) > most:
+        order = np.argsort(_hashes(prepared, rows) // FOLDS, kind="stable")
+        chosen[rows[order[most:]]] = False
     return chosen
 
 
@@ -449,8 +460,8 @@ def guard_summary(
 ) -> dict[str, Any] | None:
     """How the guard judged, what is left among the mined negatives by its estimate, and what it cost.
 
-    without  hardness of what would have been chosen had the guard neither dropped nor promoted any; None where
-             it does neither
+    without  hardness of what would have been chosen had the guard neither dropped nor promoted any; None
+             where it does neither
     """
     if judge is None:
         return None
@@ -464,7 +475,8 @@ def guard_summary(
     open_ones = chance[chance > 0]  # without those that people judged
     spread = model.spread if correction is None or not len(open_ones) else correction.spread(open_ones)
     left = contamination(chance, ids.astype(np.int64), spread)
-    stands = model.fitted and correction is None  # a correction leaves the model's own share behind
+    known = model.fitted or config.label_completeness is not None
+    stands = known and correction is None  # a correction leaves the model's own share behind
     found: dict[str, Any] = {
         "judged_by": "fit" if model.fitted else "prior",
         "label_completeness": 1 / (1 + model.ratio) if stands else None,

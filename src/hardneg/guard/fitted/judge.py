@@ -97,20 +97,37 @@ def learn(
         ratio, spread, start = ratio_of(rows, prior, known)
         folds, calibration = fit_model(rows, fold, prior, ratio, start, threads)
     model = Model(folds, SLOPE, 0.0, ratio, spread, calibration)
-    return replace(model, shift=_shift(sample, Judge(sight, model, fold), max(1, queries // SHIFTED)))
+    some = _with_several(sample, max(1, queries // SHIFTED))
+    return replace(model, shift=_shift(some, Judge(sight, model, fold)))
 
 
-def _shift(sample: Sequence[tuple[Block, Bool]], judge: Judge, step: int) -> float:
-    """What makes the probabilities of all candidates add up to `ratio` for each known positive among them, in
-    every `step`th query with several."""
+def prior_of(
+    prior: Weights, blocks: Iterable[tuple[Block, Bool]], sight: Sight, fold: Int32, completeness: float
+) -> Model:
+    """The shipped weights where the user says what share of the positives is labelled.
+
+    blocks  as `learn` takes them, of about SHIFTED queries, those with one positive among them
+    """
+    model = replace(prior_model(prior), ratio=(1 - completeness) / completeness)
+    return replace(model, shift=_shift(blocks, Judge(sight, model, fold)))
+
+
+def _with_several(sample: Sequence[tuple[Block, Bool]], step: int) -> Iterator[tuple[Block, Bool]]:
+    """Every `step`th query with several positives."""
+    for block, candidate in sample:
+        at = np.flatnonzero((block.positive != NO_DOC).sum(axis=1) >= 2)[::step]
+        yield block.rows(at), candidate[at]
+
+
+def _shift(sample: Iterable[tuple[Block, Bool]], judge: Judge) -> float:
+    """What makes the probabilities of all candidates add up to `ratio` for each known positive among them; 0
+    where there is no such positive."""
     odds, labels = [np.zeros(0)], 0
     for block, candidate in sample:
-        several = (block.positive != NO_DOC).sum(axis=1) >= 2
-        at = np.flatnonzero(several)[::step]
-        part, there = block.rows(at), candidate[at]
-        odds.append(judge.log_odds(part, there)[there])
-        labels += int(known_places(part).sum())
-    return matching_shift(SLOPE * np.concatenate(odds), judge.model.ratio, labels)
+        odds.append(judge.log_odds(block, candidate)[candidate])
+        labels += int(known_places(block).sum())
+    model = judge.model
+    return matching_shift(model.slope * np.concatenate(odds), model.ratio, labels) if labels else 0.0
 
 
 def of_one_text(log_odds: Float64, doc: Int32, classes: Int32) -> Float64:

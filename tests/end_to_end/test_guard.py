@@ -117,8 +117,25 @@ def test_single_positives_are_judged_by_the_shipped_weights(tmp_path: Path) -> N
     assert mined.summary["guard"]["judged_by"] == "prior"
     guarded = mined.select(name="guarded", max_p=0.03)
     assert share_hidden(guarded, hidden) < 0.6 * share_hidden(mined, hidden)
-    with pytest.raises(UsageError, match="--max-miss-rate needs labels"):
+    with pytest.raises(UsageError, match="--max-miss-rate needs labels.*or --guard fit"):
         mined.select(name="none", max_miss_rate=0.1)
+    with pytest.raises(UsageError, match="positives, one of them found; use --max-p$"):
+        mined.select(name="none", max_miss_rate=0.1, guard="fit")
+
+
+def test_shipped_weights_that_were_asked_for_are_not_blamed_on_the_labels(tmp_path: Path) -> None:
+    lines: list[str] = []
+
+    class Said(Silent):
+        def say(self, line: str) -> None:
+            lines.append(line)
+
+    mined = hardneg.mine(collection()[0], progress=Said(), guard="prior", **BM25)
+    assert "guard: shipped weights" in lines
+    with pytest.raises(UsageError, match="--guard prior looks at none of them"):
+        mined.select(name="none", max_miss_rate=0.1)
+    notes = mined.audit(repeats=1)["notes"]
+    assert any(note.startswith("not measured, for shipped weights keep to no miss rate") for note in notes)
 
 
 def test_it_says_by_what_likely_positives_are_told() -> None:

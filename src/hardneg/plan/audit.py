@@ -436,14 +436,18 @@ def _notes(shared: _Shared, facts: Mapping[str, Any], impossible: Sequence[Point
     if not hidden["in_reach"]:
         notes.append("no hidden positive came back among the candidates; a greater --depth would reach more")
     by = facts["judged_by"]
-    if by.get("prior") and shared.config.guard.guard in ("auto", "fit"):
+    guard = shared.config.guard.guard
+    if by.get("prior") and guard in ("auto", "fit"):
         notes.append(
             f"in {by['prior']} of {hidden['repeats']} repeats too few labels were left to fit the guard, and "
             "the shipped weights judged; fitted on all labels it may do better than is shown"
         )
-    if shared.config.guard.guard == "off":
+    if guard == "off":
         notes.append("the guard is off in this selection; --guard auto measures it too")
+    if shared.config.guard.labels:
+        notes.append("judged labels are set aside: what is hidden and what is known are the data's own")
     if impossible:
         flags = ", ".join(point.flags or "the selection itself" for point in impossible)
-        notes.append(f"not measured, for too few labels were left to keep to a miss rate: {flags}")
+        why = "shipped weights keep to no" if guard == "prior" else "too few labels were left to keep to a"
+        notes.append(f"not measured, for {why} miss rate: {flags}")
     return notes

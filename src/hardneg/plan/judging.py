@@ -139,10 +139,7 @@ def likely_rules(
     cut = np.full(len(fold), np.inf if config.max_p is None else config.max_p, np.float32)
     if config.max_miss_rate is not None:
         if not model.held:
-            raise UsageError(
-                "--max-miss-rate needs labels to keep to it: too few queries here have several "
-                "positives, one of them found; use --max-p, or --guard fit"
-            )
+            raise UsageError(f"--max-miss-rate needs labels to keep to it: {_NO_RATE[config.guard]}")
         cuts = model.cuts(config.max_miss_rate)
         if np.isneginf(cuts).any():
             raise UsageError(
@@ -155,6 +152,15 @@ def likely_rules(
     if (promoted := _promoted_from(config, chances)) is not None:
         found.append(LikelyPositive(PROMOTED, np.full(len(fold), promoted, np.float32)))
     return [*found, LikelyPositive(LIKELY, cut)] if np.isfinite(cut).any() else found
+
+
+_FEW = "too few queries here have several positives, one of them found; use --max-p"
+_NO_RATE = {
+    "auto": f"{_FEW}, or --guard fit",
+    "fit": _FEW,
+    "prior": "--guard prior looks at none of them; use --max-p, or --guard auto",
+}
+"""Why none can be kept to, by how the guard judges."""
 
 
 def _promoted_from(config: GuardConfig, chances: Callable[[], Float32]) -> float | None:
@@ -218,14 +224,15 @@ def judged(
             model = _learned(prepared, config, sight(), rules, fold, whole, depth)
         with replacing(path) as temporary, temporary.open("wb") as handle:
             model.save(handle)
-        _say(model, prepared.progress)
+        _say(model, config.guard, prepared.progress)
     return Judged(prepared, model, fold, sight, rules, classes.document, mark, depth)
 
 
-def _say(model: Model, progress: Progress) -> None:
+def _say(model: Model, config: GuardConfig, progress: Progress) -> None:
     """By what likely positives are told, the weightiest first."""
     if not model.fitted:
-        progress.say("guard: shipped weights, for too few labels here can be left out and looked at")
+        why = "" if config.guard == "prior" else ", for too few labels here can be left out and looked at"
+        progress.say(f"guard: shipped weights{why}")
         return
     weighty = sorted(model.mean_weights().items(), key=lambda item: -abs(item[1]))
     shown = [(name, weight) for name, weight in weighty if abs(weight) >= SHOWN]

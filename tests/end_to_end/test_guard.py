@@ -269,6 +269,23 @@ def test_a_text_of_two_queries_is_judged_by_weights_that_saw_neither(tmp_path: P
     assert fold[0] == fold[1] == fold[3]
 
 
+def test_queries_asked_twice_teach_nothing_of_their_own_labels(tmp_path: Path) -> None:
+    tables, hidden = collection()
+    once = hardneg.mine(tables, run_dir=tmp_path / "once", max_miss_rate=0.2, **BM25)
+    for name in ("queries", "qrels"):
+        again = [{**row, "query_id": f"z{row['query_id']}"} for row in tables[name]]
+        tables[name] = [*tables[name], *again]
+    for row in tables["queries"][60:]:
+        row["text"] = row["text"].upper()
+    twice = hardneg.mine(tables, run_dir=tmp_path / "twice", max_miss_rate=0.2, **BM25)
+    rows = [row for row in twice.decisions.to_pylist() if (row["query_id"], row["doc_id"]) in hidden]
+    assert np.mean([row["reason"] != "likely_positive" for row in rows]) < 0.22
+    said, alone = (mined.summary["guard"] for mined in (twice, once))
+    assert said["label_completeness"] == pytest.approx(alone["label_completeness"], abs=0.1)
+    for name in ("near queries", "company", "popularity"):
+        assert said["weights"][name] == pytest.approx(alone["weights"][name], abs=0.15)
+
+
 def test_promoted_candidates_become_positives_marked_as_such(tmp_path: Path) -> None:
     tables, hidden = collection()
     mined = hardneg.mine(tables, run_dir=tmp_path / "run", **BM25)

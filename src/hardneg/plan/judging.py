@@ -42,7 +42,7 @@ from hardneg.guard.fitted import (
     prior_of,
     shipped_weights,
 )
-from hardneg.plan.guarding import label_digests, list_digests
+from hardneg.plan.guarding import label_digests, list_digests, text_classes
 from hardneg.plan.labels import Judgments, read_judged
 from hardneg.plan.prepare import Prepared, timed
 from hardneg.plan.retrieve import base_parts, read_block
@@ -389,9 +389,17 @@ def sight_of(
     words = Space("words", lexical.query, lexical.document, whole=True)
     spaces = [_space(source.name, source.vectors) for source in found() if source.vectors is not None]
     positives = prepared.positives
-    near, weight = _near(prepared, spaces[0] if spaces else words)
-    company = Company(Others(positives, near, weight, prepared.collection.corpus.num_rows))
+    first_of_text = _first_of_text(text_classes(prepared, config).query)
+    near, weight = _near(prepared, spaces[0] if spaces else words, first_of_text)
+    others = Others(positives, near, weight, prepared.collection.corpus.num_rows)
+    company = Company(others, first_of_text)
     return Sight(tuple(spaces), words, company, first)
+
+
+def _first_of_text(classes: Int32) -> Int32:
+    """int32 (queries,): the first query of each one's text."""
+    _, row, place = np.unique(classes, return_index=True, return_inverse=True)
+    return row[place].astype(np.int32)
 
 
 def _space(name: str, vectors: Callable[[Kind], Vectors]) -> Space:
@@ -409,16 +417,19 @@ def _lexical(prepared: Prepared, config: Config) -> Lexical:
     return Lexical.open(run.guard)
 
 
-def _near(prepared: Prepared, space: Space) -> tuple[Int32, Float32]:
-    """Each query's nearest other queries and their weights: int32 and float32 (queries, NEIGHBOURS)."""
-    run, count = prepared.run, prepared.collection.queries.num_rows
-    mark = digest({"search": run.stage("search")["fingerprint"], "space": space.name})
+def _near(prepared: Prepared, space: Space, first: Int32) -> tuple[Int32, Float32]:
+    """Each query's nearest queries of other texts and their weights: int32 and float32 (queries, NEIGHBOURS).
+
+    first  int32 (queries,): the first query of each one's text; of a text no other is near
+    """
+    run = prepared.run
+    mark = digest({"search": run.stage("search")["fingerprint"], "space": space.name, "of": "texts"})
     path = run.guard / "near-queries.npz"
     if run.stage("near queries").get("fingerprint") == mark and path.exists():
         with np.load(path, allow_pickle=False) as stored:
             return stored["near"], stored["weight"]
     with timed(run, "near queries"):
-        near, similarity = _nearest(space, count, prepared)
+        near, similarity = _nearest(space, first, prepared)
         weight = near_weights(similarity)
         with replacing(path) as temporary, temporary.open("wb") as handle:
             np.savez(handle, near=near, weight=weight)
@@ -426,28 +437,30 @@ def _near(prepared: Prepared, space: Space) -> tuple[Int32, Float32]:
     return near, weight
 
 
-def _nearest(space: Space, count: int, prepared: Prepared) -> tuple[Int32, Float32]:
+def _nearest(space: Space, first: Int32, prepared: Prepared) -> tuple[Int32, Float32]:
     """Rows and cosines of each query's nearest others, the nearest first."""
-    width = min(NEIGHBOURS, max(count - 1, 0))
+    count = len(first)
+    width = min(NEIGHBOURS, max(len(np.unique(first)) - 1, 0))
     near = np.full((count, width), NO_DOC, np.int32)
     similarity = np.zeros((count, width), np.float32)
     with prepared.progress.track("near queries", count, "queries") as advance:
         for start in range(0, count if width else 0, QUERIES_AT_ONCE):
             rows = np.arange(start, min(start + QUERIES_AT_ONCE, count), dtype=np.int32)
-            best, row = _nearest_of(space, rows, count, width)
+            best, row = _nearest_of(space, rows, first, width)
             near[rows], similarity[rows] = row, best
             advance(len(rows))
     return near, similarity
 
 
-def _nearest_of(space: Space, rows: Int32, count: int, width: int) -> tuple[Float32, Int32]:
+def _nearest_of(space: Space, rows: Int32, first: Int32, width: int) -> tuple[Float32, Int32]:
     own = space.queries(rows)
     best = np.full((len(rows), width), -np.inf, np.float32)
     row = np.full((len(rows), width), NO_DOC, np.int32)
-    for start in range(0, count, QUERIES_AT_ONCE):
-        others = np.arange(start, min(start + QUERIES_AT_ONCE, count), dtype=np.int32)
+    for start in range(0, len(first), QUERIES_AT_ONCE):
+        others = np.arange(start, min(start + QUERIES_AT_ONCE, len(first)), dtype=np.int32)
         product = own @ space.queries(others).T
-        product[rows[:, None] == others[None, :]] = -np.inf
+        product[first[rows][:, None] == others[None, :]] = -np.inf
+        product[:, first[others] != others] = -np.inf
         both = np.concatenate([best, product], axis=1)
         both_row = np.concatenate([row, np.broadcast_to(others, product.shape)], axis=1)
         top = np.argpartition(-both, width - 1, axis=1)[:, :width]

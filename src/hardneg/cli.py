@@ -219,7 +219,8 @@ def suspects(
 
     mined = hardneg.open_run(run, selection=selection, progress=_progress(quiet))
     path = output or RunDirectory(run).suspects(selection)
-    found = suspects_summary(mined.suspects(n, output=path, seed=seed), path)
+    table = mined.suspects(n, output=path, seed=seed)
+    found = suspects_summary(table, path, mined.config.get("labels", ()))
     _show(found, render_suspects(found, run), quiet=quiet, as_json=as_json)
 
 

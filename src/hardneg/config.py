@@ -193,6 +193,23 @@ class GuardConfig(Stage):
         "relevant; may be repeated.",
     )
 
+    @property
+    def promoting(self) -> bool:
+        return self.promote is not None or self.promote_precision is not None
+
+    @model_validator(mode="after")
+    def _something_judges(self) -> Self:
+        idle = [key for key in NEEDING_A_GUARD if getattr(self, key) is not None]
+        if self.guard == "off" and idle:
+            raise ValueError(
+                f"guard off gives no probabilities, and {idle[0]} needs them; leave one of both out "
+                f"({idle[0]}: none unsets it)"
+            )
+        return self
+
+
+NEEDING_A_GUARD = ("max_miss_rate", "max_p", "promote", "promote_precision", "label_completeness")
+
 
 class SelectConfig(Stage):
     """select: which of the candidates become negatives."""

@@ -12,6 +12,7 @@ import pytest
 import hardneg
 from hardneg.errors import UsageError
 from hardneg.progress import Silent
+from hardneg.report.summary import render_summary
 
 BM25: dict[str, Any] = {"retriever": "bm25", "relative_margin": None, "depth": 60}
 
@@ -116,8 +117,25 @@ def test_single_positives_are_judged_by_the_shipped_weights(tmp_path: Path) -> N
     assert mined.summary["guard"]["judged_by"] == "prior"
     guarded = mined.select(name="guarded", max_p=0.03)
     assert share_hidden(guarded, hidden) < 0.6 * share_hidden(mined, hidden)
-    with pytest.raises(UsageError, match="--max-miss-rate needs labels"):
+    with pytest.raises(UsageError, match="--max-miss-rate needs labels.*or --guard fit"):
         mined.select(name="none", max_miss_rate=0.1)
+    with pytest.raises(UsageError, match="positives, one of them found; use --max-p$"):
+        mined.select(name="none", max_miss_rate=0.1, guard="fit")
+
+
+def test_shipped_weights_that_were_asked_for_are_not_blamed_on_the_labels(tmp_path: Path) -> None:
+    lines: list[str] = []
+
+    class Said(Silent):
+        def say(self, line: str) -> None:
+            lines.append(line)
+
+    mined = hardneg.mine(collection()[0], progress=Said(), guard="prior", **BM25)
+    assert "guard: shipped weights" in lines
+    with pytest.raises(UsageError, match="--guard prior looks at none of them"):
+        mined.select(name="none", max_miss_rate=0.1)
+    notes = mined.audit(repeats=1)["notes"]
+    assert any(note.startswith("not measured, for shipped weights keep to no miss rate") for note in notes)
 
 
 def test_it_says_by_what_likely_positives_are_told() -> None:
@@ -157,6 +175,19 @@ def test_the_given_completeness_is_believed(tmp_path: Path) -> None:
         # positives without a label: (1 - share) / share for each known one that was found
         sums[share] = sum(row["p_false_negative"] or 0.0 for row in rows) / known
         assert sums[share] == pytest.approx((1 - share) / share, rel=0.02)
+
+
+@pytest.mark.parametrize(("known", "mode"), [(1, "auto"), (3, "prior")])
+def test_the_given_completeness_is_believed_of_shipped_weights_too(known: int, mode: str) -> None:
+    tables, _ = collection(known=known)
+    for share in (0.25, 0.8):
+        mined = hardneg.mine(tables, guard=mode, label_completeness=share, **BM25)
+        assert mined.summary["guard"]["judged_by"] == "prior"
+        assert mined.summary["guard"]["label_completeness"] == pytest.approx(share)
+        rows = mined.decisions.to_pylist()
+        found = sum(row["reason"] == "positive" for row in rows)
+        total = sum(row["p_false_negative"] or 0.0 for row in rows)
+        assert total / found == pytest.approx((1 - share) / share, rel=0.02)
 
 
 def test_what_is_judged_at_one_depth_is_not_taken_for_another(tmp_path: Path) -> None:
@@ -263,6 +294,23 @@ def test_a_text_of_two_queries_is_judged_by_weights_that_saw_neither(tmp_path: P
     assert fold[0] == fold[1] == fold[3]
 
 
+def test_queries_asked_twice_teach_nothing_of_their_own_labels(tmp_path: Path) -> None:
+    tables, hidden = collection()
+    once = hardneg.mine(tables, run_dir=tmp_path / "once", max_miss_rate=0.2, **BM25)
+    for name in ("queries", "qrels"):
+        again = [{**row, "query_id": f"z{row['query_id']}"} for row in tables[name]]
+        tables[name] = [*tables[name], *again]
+    for row in tables["queries"][60:]:
+        row["text"] = row["text"].upper()
+    twice = hardneg.mine(tables, run_dir=tmp_path / "twice", max_miss_rate=0.2, **BM25)
+    rows = [row for row in twice.decisions.to_pylist() if (row["query_id"], row["doc_id"]) in hidden]
+    assert np.mean([row["reason"] != "likely_positive" for row in rows]) < 0.22
+    said, alone = (mined.summary["guard"] for mined in (twice, once))
+    assert said["label_completeness"] == pytest.approx(alone["label_completeness"], abs=0.1)
+    for name in ("near queries", "company", "popularity"):
+        assert said["weights"][name] == pytest.approx(alone["weights"][name], abs=0.15)
+
+
 def test_promoted_candidates_become_positives_marked_as_such(tmp_path: Path) -> None:
     tables, hidden = collection()
     mined = hardneg.mine(tables, run_dir=tmp_path / "run", **BM25)
@@ -304,8 +352,73 @@ def test_promoted_candidates_become_positives_marked_as_such(tmp_path: Path) -> 
         chosen.to("flagembedding", soft_labels=True)
     with pytest.raises(UsageError, match="give one of them"):
         chosen.to("st-labeled-pair", soft_labels=True, scores=True)
+    # What both cost: without the guard the selection would be the first one.
+    assert chosen.summary["guard"]["hardness_without"] == mined.summary["hardness"]
+    alone = mined.select(name="alone", promote=0.3)
+    assert alone.summary["guard"]["hardness_without"] == mined.summary["hardness"]
+    none = mined.select(name="none", promote=1.0)
+    assert none.summary["guard"]["promoted"] == {"total": 0, "precision": None}
+    assert "0 candidates made positives" in render_summary(none.summary)
     # Another selection of the run knows nothing of it.
     assert mined.positives["p_false_negative"].null_count == mined.positives.num_rows
+
+
+def test_documents_of_one_text_have_one_probability(tmp_path: Path) -> None:
+    tables, _ = collection()
+    copies = [{**row, "doc_id": f"copy-{row['doc_id']}"} for row in tables["corpus"]]
+    # What is a positive of one query is judged for another that asks for the same, by its label alone.
+    again = [{**row, "query_id": f"again-{row['query_id']}"} for row in tables["queries"]]
+    for row in again:
+        row["text"] = f"{row['text']} common1"
+    labels = [{**row, "query_id": f"again-{row['query_id']}"} for row in tables["qrels"][::3]]
+    twice = {
+        "corpus": [*tables["corpus"], *copies],
+        "queries": [*tables["queries"], *again],
+        "qrels": [*tables["qrels"], *labels],
+    }
+    mined = hardneg.mine(twice, run_dir=tmp_path / "run", promote=0.3, **BM25)
+    chances: dict[Any, set[Any]] = {}
+    for row in mined.decisions.to_pylist():
+        if row["p_false_negative"] is not None:
+            pair = row["query_id"], row["doc_id"].removeprefix("copy-")
+            chances.setdefault(pair, set()).add(row["p_false_negative"])
+    assert len(chances) > 1000 and all(len(found) == 1 for found in chances.values())
+    texts = {
+        table: {
+            (row["query_id"], row["doc_id"].removeprefix("copy-"))
+            for row in getattr(mined, table).to_pylist()
+        }
+        for table in ("positives", "negatives")
+    }
+    assert not texts["positives"] & texts["negatives"]
+
+
+def test_a_given_negative_is_never_promoted(tmp_path: Path) -> None:
+    tables, hidden = collection()
+    text = {row["doc_id"]: row["text"] for row in tables["corpus"]}
+    known: dict[str, list[str]] = {}
+    for row in tables["qrels"]:
+        known.setdefault(row["query_id"], []).append(text[row["doc_id"]])
+    given = {query: text[doc] for query, doc in sorted(hidden)}
+    rows = [
+        {
+            "query": row["text"],
+            "positive": known[row["query_id"]],
+            "negative": [given[row["query_id"]], text[f"d{number:02d}-13"]],
+        }
+        for number, row in enumerate(tables["queries"])
+    ]
+    pool = tmp_path / "corpus.jsonl"
+    pool.write_text("".join(json.dumps({"text": row["text"]}) + "\n" for row in tables["corpus"]))
+    mined = hardneg.mine(rows, corpus=str(pool), run_dir=tmp_path / "run", promote=0.3, **BM25)
+    pairs = {
+        table: {(row["query_id"], row["doc_id"]) for row in getattr(mined, table).to_pylist()}
+        for table in ("positives", "negatives")
+    }
+    assert mined.summary["guard"]["promoted"]["total"] > 50
+    assert mined.summary["negatives"]["sources"]["given"] == 120
+    assert not pairs["positives"] & pairs["negatives"]
+    mined.to("flagembedding", tmp_path / "train.jsonl")
 
 
 def test_a_rate_that_the_labels_cannot_keep_to_is_refused(tmp_path: Path) -> None:

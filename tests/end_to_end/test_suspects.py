@@ -348,6 +348,21 @@ def test_a_second_round_counts_what_the_first_found(mined: Judged, tmp_path: Pat
     assert rates["second"]["negatives"] == len(negatives)
 
 
+def test_the_hint_of_a_second_round_names_the_first_rounds_file(mined: Judged, tmp_path: Path) -> None:
+    run, _, judged = mined
+    run.select(name="judged", labels=[str(judged)])
+    found = command("suspects", run.run_dir, "-n", 5, "--selection", "judged", "-o", tmp_path / "next.csv")
+    hint = found.stdout.splitlines()[-1]
+    assert hint.endswith(f" --labels {judged} --labels {tmp_path / 'next.csv'} --name judged-again")
+
+
+def test_an_audit_says_that_it_sets_judged_labels_aside(mined: Judged) -> None:
+    run, _, judged = mined
+    chosen = run.select(name="to-audit", labels=[str(judged)])
+    assert not any(note.startswith("judged labels") for note in run.audit(repeats=1, guard="off")["notes"])
+    assert any(note.startswith("judged labels") for note in chosen.audit(repeats=1, guard="off")["notes"])
+
+
 def test_ids_like_formulas_come_back(tmp_path: Path) -> None:
     tables, hidden = collection(topics=8, prefix="=")
     run = hardneg.mine(tables, run_dir=tmp_path / "run", guard="off", **BM25)

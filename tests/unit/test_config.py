@@ -114,3 +114,11 @@ def test_any_settings_give_a_config_or_a_usage_error(values: dict[str, object]) 
         Config.from_flat(values)
     except UsageError as error:
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"max_p": 0.3}, {"max_miss_rate": 0.1}, {"promote": 0.5}, {"label_completeness": 0.5}]
+)
+def test_what_needs_the_guard_is_refused_without_it(setting: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="guard off gives no probabilities"):
+        Config.from_flat({"guard": "off", **setting})

@@ -37,7 +37,7 @@ from hardneg.config import Config, GuardConfig, SelectConfig
 from hardneg.errors import MissingExtraError, UsageError
 from hardneg.files import write_json
 from hardneg.guard import TextClasses, apply_rules, codes
-from hardneg.guard.fitted import Judge, Model, Sight, of_like_width, shipped_weights
+from hardneg.guard.fitted import Judge, Model, Sight, of_like_width, of_one_text, shipped_weights
 from hardneg.plan.guarding import queries_to_leave_out, rules, text_classes
 from hardneg.plan.judging import fitted_on, folds_of, learned, likely_rules, sight_of
 from hardneg.plan.mine import changed_config, document_vectors, refuse_window_beyond, sources_again
@@ -334,12 +334,14 @@ def _judged(shared: _Shared, prepared: Prepared, block: Block, asked: Asked) -> 
         left = len(prepared.positives.doc) / len(shared.prepared.positives.doc)
         config = config.model_copy(update={"label_completeness": config.label_completeness * left})
     sight, prior = shared.sight(prepared), shipped_weights()[1]
-    blocks = ((part, candidate) for _, part, candidate in asked)
+    blocks = [(part, candidate) for _, part, candidate in asked]
     # Told of as many queries as the run's own fit is, it looks at as many episodes of each.
-    model = learned(config, blocks, sight, shared.fold, prior, int(fitted_on(shared.prepared).sum()))
+    queries = int(fitted_on(shared.prepared).sum())
+    model = learned(config, lambda: blocks, lambda: blocks, sight, shared.fold, prior, queries)
     judge = Judge(sight, model, shared.fold)
     for at, part, candidate in asked:
-        log_odds = judge.log_odds(part, candidate).astype(np.float32)
+        found = judge.log_odds(part, candidate)
+        log_odds = of_one_text(found, part.doc, shared.classes.document).astype(np.float32)
         chance[at] = model.probability(log_odds.astype(np.float64))
     return model, chance
 
@@ -434,14 +436,18 @@ def _notes(shared: _Shared, facts: Mapping[str, Any], impossible: Sequence[Point
     if not hidden["in_reach"]:
         notes.append("no hidden positive came back among the candidates; a greater --depth would reach more")
     by = facts["judged_by"]
-    if by.get("prior") and shared.config.guard.guard in ("auto", "fit"):
+    guard = shared.config.guard.guard
+    if by.get("prior") and guard in ("auto", "fit"):
         notes.append(
             f"in {by['prior']} of {hidden['repeats']} repeats too few labels were left to fit the guard, and "
             "the shipped weights judged; fitted on all labels it may do better than is shown"
         )
-    if shared.config.guard.guard == "off":
+    if guard == "off":
         notes.append("the guard is off in this selection; --guard auto measures it too")
+    if shared.config.guard.labels:
+        notes.append("judged labels are set aside: what is hidden and what is known are the data's own")
     if impossible:
         flags = ", ".join(point.flags or "the selection itself" for point in impossible)
-        notes.append(f"not measured, for too few labels were left to keep to a miss rate: {flags}")
+        why = "shipped weights keep to no" if guard == "prior" else "too few labels were left to keep to a"
+        notes.append(f"not measured, for {why} miss rate: {flags}")
     return notes

@@ -22,6 +22,7 @@ from hardneg.read import given_pairs
 from hardneg.records import NO_DOC, Block, Bool, Int32, Pairs
 from hardneg.run_directory import RunDirectory
 from hardneg.select import Corpus, GuardedBlock, Selection, Selector, Tally
+from hardneg.select.duplicates import Twins
 
 DEEPEN_BY = 4
 """A short query is searched to this many times the depth before, until it is full or has seen all."""
@@ -64,7 +65,7 @@ class Choosing:
         if judgments is not None:
             knowing = judgments.prepared(prepared)
             hard = rules(knowing, config, classes)
-        judge = judged(prepared, config, rules_of_data, found, depth)
+        judge = judged(prepared, config, rules_of_data, classes, found, depth)
         if judge is not None and judgments is not None:
             judge = with_judgments(judge, knowing, config, hard, found, judgments)
         left_out, messages = queries_to_leave_out(prepared, config)
@@ -109,16 +110,25 @@ class Choosing:
             left_out=self.left_out[block.query],
         )
 
+    @property
+    def fitted_reasons(self) -> list[int]:
+        """Places of what the fitted guard excludes for, among the reasons."""
+        reasons = codes(self.rules)
+        return [reasons.index(code) for code in (PROMOTED, LIKELY) if code in reasons]
+
     def select(self, selector: Selector, one: GuardedBlock, with_likely_positives: bool = False) -> Selection:
         excluded = one.excluded
         if with_likely_positives:
-            excluded = np.where(excluded == codes(self.rules).index(LIKELY), 0, excluded)
+            excluded = np.where(np.isin(excluded, self.fitted_reasons), 0, excluded).astype(np.uint8)
         return selector.select(
             one.block, excluded, given=one.given, given_excluded=one.given_excluded, left_out=one.left_out
         )
 
     def with_new_positives(self, selection: Selection, block: Block) -> Selection:
-        """The selection with promoted candidates among its positives, and judged ones marked as such."""
+        """The selection with promoted candidates among its positives, and judged ones marked as such.
+
+        A given negative is the user's own, and so is its text: neither is promoted.
+        """
         if self.judgments is not None:
             marked = selection.positives.and_judged(self.judgments.key)
             selection = replace(selection, positives=marked)
@@ -126,6 +136,7 @@ class Choosing:
         if rule is None:
             return selection
         promoted = rule.exclude(block) & block.present
+        promoted &= ~Twins(self.classes).among(block.doc, self.given.padded(block.query))
         score_by = self.config.select.score_by
         return replace(selection, positives=selection.positives.and_promoted(block, promoted, score_by))
 
@@ -138,13 +149,14 @@ def choose(
     Under shortfall `deepen` the short ones are searched deeper first, by `retrievers()`, and the new part
     gets its scorer's scores from `rescored(part)`.
 
-    Where likely positives are dropped, returns the hardness of what would have been chosen with them.
+    Where likely positives are dropped or promoted, returns the hardness of what would have been chosen with
+    them.
     """
     deeper: list[str] = []
     if choosing.config.select.shortfall == "deepen":
         deeper = _deepened(choosing, retrievers, rescored)
     selector = choosing.selector()
-    dropping = LIKELY in codes(choosing.rules)
+    dropping = bool(choosing.fitted_reasons)
     beside, tally = choosing.selector(), Tally(choosing.config.select)
     progress = choosing.prepared.progress
     with progress.track("select", choosing.prepared.collection.queries.num_rows, "queries") as advance:

@@ -16,12 +16,13 @@ from hardneg.config import Config, GuardConfig
 from hardneg.errors import UsageError
 from hardneg.files import replacing
 from hardneg.fingerprints import digest
-from hardneg.guard import apply_rules
+from hardneg.guard import TextClasses, apply_rules
 from hardneg.guard.fitted import (
     FOLDS,
     LIKELY,
     NEIGHBOURS,
     PROMOTED,
+    SHIFTED,
     Company,
     Correction,
     Judge,
@@ -36,10 +37,12 @@ from hardneg.guard.fitted import (
     contamination,
     learn,
     near_weights,
+    of_one_text,
     prior_model,
+    prior_of,
     shipped_weights,
 )
-from hardneg.plan.guarding import label_digests, list_digests
+from hardneg.plan.guarding import label_digests, list_digests, text_classes
 from hardneg.plan.labels import Judgments, read_judged
 from hardneg.plan.prepare import Prepared, timed
 from hardneg.plan.retrieve import base_parts, read_block
@@ -51,6 +54,8 @@ from hardneg.texts import document_texts, normalise, take, text_number
 MOST_QUERIES = 3000
 """Queries that a run is fitted on, at most; they are chosen by the hash of their text."""
 QUERIES_AT_ONCE = 2048
+Blocks = Callable[[], Iterable[tuple[Block, Bool]]]
+"""Blocks of queries, and bool (queries, width): candidates that are asked about."""
 SHOWN = 0.1
 """Weights below that are not said; all are in the summary."""
 
@@ -59,10 +64,11 @@ SHOWN = 0.1
 class Judged:
     """Judges the run's blocks and keeps what it said, part by part.
 
-    sight  what the model looks at; opened only for a part that was not judged before
-    rules  the hard exclusions
-    mark   of everything that decides it
-    people what people judged, and what their judgments make of probabilities; None where there are none
+    sight   what the model looks at; opened only for a part that was not judged before
+    rules   the hard exclusions
+    classes int32 (documents,): those of one text
+    mark    of everything that decides it
+    people  what people judged, and what their judgments make of probabilities; None where there are none
     """
 
     prepared: Prepared
@@ -70,6 +76,7 @@ class Judged:
     fold: Int32
     sight: Callable[[], Sight]
     rules: Sequence[Rule]
+    classes: Int32
     mark: str
     depth: int
     people: tuple[Judgments, Correction] | None = None
@@ -81,7 +88,8 @@ class Judged:
             log_odds: Float32 = np.load(path, allow_pickle=False)
         else:
             judge = Judge(self.sight(), self.model, self.fold)
-            log_odds = judge.log_odds(block, askable(block, self.rules)).astype(np.float32)
+            found = judge.log_odds(block, askable(block, self.rules))
+            log_odds = of_one_text(found, block.doc, self.classes).astype(np.float32)
             with replacing(path) as temporary, temporary.open("wb") as handle:
                 np.save(handle, log_odds, allow_pickle=False)
         chance = self._chance(log_odds.astype(np.float64))
@@ -131,10 +139,7 @@ def likely_rules(
     cut = np.full(len(fold), np.inf if config.max_p is None else config.max_p, np.float32)
     if config.max_miss_rate is not None:
         if not model.held:
-            raise UsageError(
-                "--max-miss-rate needs labels to keep to it: too few queries here have several "
-                "positives, one of them found; use --max-p, or --guard fit"
-            )
+            raise UsageError(f"--max-miss-rate needs labels to keep to it: {_NO_RATE[config.guard]}")
         cuts = model.cuts(config.max_miss_rate)
         if np.isneginf(cuts).any():
             raise UsageError(
@@ -147,6 +152,15 @@ def likely_rules(
     if (promoted := _promoted_from(config, chances)) is not None:
         found.append(LikelyPositive(PROMOTED, np.full(len(fold), promoted, np.float32)))
     return [*found, LikelyPositive(LIKELY, cut)] if np.isfinite(cut).any() else found
+
+
+_FEW = "too few queries here have several positives, one of them found; use --max-p"
+_NO_RATE = {
+    "auto": f"{_FEW}, or --guard fit",
+    "fit": _FEW,
+    "prior": "--guard prior looks at none of them; use --max-p, or --guard auto",
+}
+"""Why none can be kept to, by how the guard judges."""
 
 
 def _promoted_from(config: GuardConfig, chances: Callable[[], Float32]) -> float | None:
@@ -174,6 +188,7 @@ def judged(
     prepared: Prepared,
     config: Config,
     rules: Sequence[Rule],
+    classes: TextClasses,
     found: Callable[[], Sequence[Source]],
     depth: int,
 ) -> Judged | None:
@@ -210,14 +225,15 @@ def judged(
             model = _learned(prepared, config, sight(), rules, fold, whole, depth)
         with replacing(path) as temporary, temporary.open("wb") as handle:
             model.save(handle)
-        _say(model, prepared.progress)
-    return Judged(prepared, model, fold, sight, rules, mark, depth)
+        _say(model, config.guard, prepared.progress)
+    return Judged(prepared, model, fold, sight, rules, classes.document, mark, depth)
 
 
-def _say(model: Model, progress: Progress) -> None:
+def _say(model: Model, config: GuardConfig, progress: Progress) -> None:
     """By what likely positives are told, the weightiest first."""
     if not model.fitted:
-        progress.say("guard: shipped weights, for too few labels here can be left out and looked at")
+        why = "" if config.guard == "prior" else ", for too few labels here can be left out and looked at"
+        progress.say(f"guard: shipped weights{why}")
         return
     weighty = sorted(model.mean_weights().items(), key=lambda item: -abs(item[1]))
     shown = [(name, weight) for name, weight in weighty if abs(weight) >= SHOWN]
@@ -237,31 +253,34 @@ def _learned(
     prior: Weights,
     depth: int,
 ) -> Model:
-    chosen = fitted_on(prepared)
-    blocks = _sampled(prepared, rules, chosen, depth)
-    return learned(config.guard, blocks, sight, fold, prior, int(chosen.sum()))
+    chosen, labelled = fitted_on(prepared), lowest_hashes(prepared, 1, SHIFTED)
+    blocks, others = (partial(_sampled, prepared, rules, of, depth) for of in (chosen, labelled))
+    return learned(config.guard, blocks, others, sight, fold, prior, int(chosen.sum()))
 
 
 def learned(
     config: GuardConfig,
-    blocks: Iterable[tuple[Block, Bool]],
+    blocks: Blocks,
+    others: Blocks,
     sight: Sight,
     fold: Int32,
     prior: Weights,
     queries: int,
 ) -> Model:
-    """The model in this configuration's mode; blocks and `queries` as `guard.fitted.learn` takes them."""
-    if config.guard == "prior":
-        return prior_model(prior)
-    return learn(
-        blocks,
-        sight,
-        prior,
-        fold,
-        queries=queries,
-        must_fit=config.guard == "fit",
-        completeness=config.label_completeness,
-    )
+    """The model in this configuration's mode.
+
+    blocks, queries  as `guard.fitted.learn` takes them
+    others           as `guard.fitted.prior_of` takes them
+    """
+    model, completeness = prior_model(prior), config.label_completeness
+    if config.guard != "prior":
+        must_fit = config.guard == "fit"
+        model = learn(
+            blocks(), sight, prior, fold, queries=queries, must_fit=must_fit, completeness=completeness
+        )
+    if model.fitted or completeness is None:
+        return model
+    return prior_of(prior, others(), sight, fold, completeness)
 
 
 def _sampled(
@@ -286,12 +305,16 @@ def _hashes(prepared: Prepared, rows: Int64) -> np.ndarray[tuple[int, ...], np.d
 
 def fitted_on(prepared: Prepared) -> Bool:
     """bool (queries,): those with several positives, the MOST_QUERIES of the lowest hashes."""
-    counts = prepared.positives.counts
-    chosen = counts >= 2
-    several = np.flatnonzero(chosen)
-    if len(several) > MOST_QUERIES:
-        order = np.argsort(_hashes(prepared, several) // FOLDS, kind="stable")
-        chosen[several[order[MOST_QUERIES:]]] = False
+    return lowest_hashes(prepared, 2, MOST_QUERIES)
+
+
+def lowest_hashes(prepared: Prepared, positives: int, most: int) -> Bool:
+    """bool (queries,): those with so many positives at least, the `most` of the lowest hashes."""
+    chosen: Bool = prepared.positives.counts >= positives
+    rows = np.flatnonzero(chosen)
+    if len(rows) > most:
+        order = np.argsort(_hashes(prepared, rows) // FOLDS, kind="stable")
+        chosen[rows[order[most:]]] = False
     return chosen
 
 
@@ -367,9 +390,17 @@ def sight_of(
     words = Space("words", lexical.query, lexical.document, whole=True)
     spaces = [_space(source.name, source.vectors) for source in found() if source.vectors is not None]
     positives = prepared.positives
-    near, weight = _near(prepared, spaces[0] if spaces else words)
-    company = Company(Others(positives, near, weight, prepared.collection.corpus.num_rows))
+    first_of_text = _first_of_text(text_classes(prepared, config).query)
+    near, weight = _near(prepared, spaces[0] if spaces else words, first_of_text)
+    others = Others(positives, near, weight, prepared.collection.corpus.num_rows)
+    company = Company(others, first_of_text)
     return Sight(tuple(spaces), words, company, first)
+
+
+def _first_of_text(classes: Int32) -> Int32:
+    """int32 (queries,): the first query of each one's text."""
+    _, row, place = np.unique(classes, return_index=True, return_inverse=True)
+    return row[place].astype(np.int32)
 
 
 def _space(name: str, vectors: Callable[[Kind], Vectors]) -> Space:
@@ -387,16 +418,19 @@ def _lexical(prepared: Prepared, config: Config) -> Lexical:
     return Lexical.open(run.guard)
 
 
-def _near(prepared: Prepared, space: Space) -> tuple[Int32, Float32]:
-    """Each query's nearest other queries and their weights: int32 and float32 (queries, NEIGHBOURS)."""
-    run, count = prepared.run, prepared.collection.queries.num_rows
-    mark = digest({"search": run.stage("search")["fingerprint"], "space": space.name})
+def _near(prepared: Prepared, space: Space, first: Int32) -> tuple[Int32, Float32]:
+    """Each query's nearest queries of other texts and their weights: int32 and float32 (queries, NEIGHBOURS).
+
+    first  int32 (queries,): the first query of each one's text; of a text no other is near
+    """
+    run = prepared.run
+    mark = digest({"search": run.stage("search")["fingerprint"], "space": space.name, "of": "texts"})
     path = run.guard / "near-queries.npz"
     if run.stage("near queries").get("fingerprint") == mark and path.exists():
         with np.load(path, allow_pickle=False) as stored:
             return stored["near"], stored["weight"]
     with timed(run, "near queries"):
-        near, similarity = _nearest(space, count, prepared)
+        near, similarity = _nearest(space, first, prepared)
         weight = near_weights(similarity)
         with replacing(path) as temporary, temporary.open("wb") as handle:
             np.savez(handle, near=near, weight=weight)
@@ -404,28 +438,30 @@ def _near(prepared: Prepared, space: Space) -> tuple[Int32, Float32]:
     return near, weight
 
 
-def _nearest(space: Space, count: int, prepared: Prepared) -> tuple[Int32, Float32]:
+def _nearest(space: Space, first: Int32, prepared: Prepared) -> tuple[Int32, Float32]:
     """Rows and cosines of each query's nearest others, the nearest first."""
-    width = min(NEIGHBOURS, max(count - 1, 0))
+    count = len(first)
+    width = min(NEIGHBOURS, max(len(np.unique(first)) - 1, 0))
     near = np.full((count, width), NO_DOC, np.int32)
     similarity = np.zeros((count, width), np.float32)
     with prepared.progress.track("near queries", count, "queries") as advance:
         for start in range(0, count if width else 0, QUERIES_AT_ONCE):
             rows = np.arange(start, min(start + QUERIES_AT_ONCE, count), dtype=np.int32)
-            best, row = _nearest_of(space, rows, count, width)
+            best, row = _nearest_of(space, rows, first, width)
             near[rows], similarity[rows] = row, best
             advance(len(rows))
     return near, similarity
 
 
-def _nearest_of(space: Space, rows: Int32, count: int, width: int) -> tuple[Float32, Int32]:
+def _nearest_of(space: Space, rows: Int32, first: Int32, width: int) -> tuple[Float32, Int32]:
     own = space.queries(rows)
     best = np.full((len(rows), width), -np.inf, np.float32)
     row = np.full((len(rows), width), NO_DOC, np.int32)
-    for start in range(0, count, QUERIES_AT_ONCE):
-        others = np.arange(start, min(start + QUERIES_AT_ONCE, count), dtype=np.int32)
+    for start in range(0, len(first), QUERIES_AT_ONCE):
+        others = np.arange(start, min(start + QUERIES_AT_ONCE, len(first)), dtype=np.int32)
         product = own @ space.queries(others).T
-        product[rows[:, None] == others[None, :]] = -np.inf
+        product[first[rows][:, None] == others[None, :]] = -np.inf
+        product[:, first[others] != others] = -np.inf
         both = np.concatenate([best, product], axis=1)
         both_row = np.concatenate([row, np.broadcast_to(others, product.shape)], axis=1)
         top = np.argpartition(-both, width - 1, axis=1)[:, :width]
@@ -438,11 +474,15 @@ def _nearest_of(space: Space, rows: Int32, count: int, width: int) -> tuple[Floa
 
 
 def guard_summary(
-    judge: Judged | None, tables: Mapping[str, pa.Table], without: Mapping[str, Any] | None
+    judge: Judged | None,
+    tables: Mapping[str, pa.Table],
+    without: Mapping[str, Any] | None,
+    config: GuardConfig,
 ) -> dict[str, Any] | None:
     """How the guard judged, what is left among the mined negatives by its estimate, and what it cost.
 
-    without  hardness of what would have been chosen had the guard dropped nothing; None where it dropped none
+    without  hardness of what would have been chosen had the guard neither dropped nor promoted any; None
+             where it does neither
     """
     if judge is None:
         return None
@@ -455,7 +495,8 @@ def guard_summary(
     correction = None if judge.people is None else judge.people[1]
     spread = model.spread if correction is None or not chance.any() else correction.spread(chance)
     left = contamination(chance, ids.astype(np.int64), spread)
-    stands = model.fitted and correction is None  # a correction leaves the model's own share behind
+    known = model.fitted or config.label_completeness is not None
+    stands = known and correction is None  # a correction leaves the model's own share behind
     found: dict[str, Any] = {
         "judged_by": "fit" if model.fitted else "prior",
         "label_completeness": 1 / (1 + model.ratio) if stands else None,
@@ -466,6 +507,7 @@ def guard_summary(
     if model.fitted:
         found["weights"] = {name: round(weight, 4) for name, weight in model.mean_weights().items()}
     promoted = positives["p_false_negative"].drop_null().to_numpy().astype(np.float64)
-    if len(promoted):
-        found["promoted"] = {"total": len(promoted), "precision": float(promoted.mean())}
+    if config.promoting:
+        right = float(promoted.mean()) if len(promoted) else None
+        found["promoted"] = {"total": len(promoted), "precision": right}
     return found if without is None else {**found, "hardness_without": dict(without)}

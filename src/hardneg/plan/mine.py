@@ -182,7 +182,7 @@ def select_into(
             tables = writer.finish()
         if people is not None:
             write_parquet(people.read.table, folder / "labels.parquet")
-    guard = guard_summary(choosing.judged, tables, without)
+    guard = guard_summary(choosing.judged, tables, without, config.guard)
     _note(run, config, name, mark, tables, guard, people)
 
 

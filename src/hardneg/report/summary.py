@@ -134,8 +134,8 @@ def _guard_lines(guard: Mapping[str, Any] | None) -> Iterator[str]:
     if guard["label_completeness"] is not None:
         yield f"about {guard['label_completeness']:.0%} of the positives among the candidates are labelled"
     if (promoted := guard.get("promoted")) is not None:
-        right = f"about {promoted['precision']:.0%} of them right"
-        yield f"{promoted['total']:,} candidates made positives, {right}"
+        right = f", about {promoted['precision']:.0%} of them right" if promoted["total"] else ""
+        yield f"{promoted['total']:,} candidates made positives{right}"
     if (without := guard.get("hardness_without")) is not None:
         yield f"without it the hardness would be: {_hardness_text(without)}"
 

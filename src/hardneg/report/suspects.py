@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from hardneg.report.terminal import printable
 
 
-def suspects_summary(table: pa.Table, path: Path) -> dict[str, Any]:
-    """JSON values of records.SUSPECTS."""
+def suspects_summary(table: pa.Table, path: Path, labels: Sequence[str] = ()) -> dict[str, Any]:
+    """JSON values of records.SUSPECTS; `labels` are the files that the selection was made with."""
     strata = table["stratum"].to_pylist()
     riskiest = table.filter(pc.equal(table["stratum"], "riskiest"))
     return {
@@ -22,6 +22,7 @@ def suspects_summary(table: pa.Table, path: Path) -> dict[str, Any]:
         "negatives": table["selection_size"][0].as_py(),
         **{name: strata.count(name) for name in ("riskiest", "random", "judged")},
         "riskiest_from": pc.min(riskiest["p_false_negative"]).as_py(),
+        "labels": list(labels),
     }
 
 
@@ -35,9 +36,12 @@ def render_suspects(found: Mapping[str, Any], run: Path) -> str:
         f"{found['random']:,} of the other {others:,} at random"
     )
     before = f"; {found['judged']:,} judged before stand last, filled in" if found["judged"] else ""
+    # What an earlier round found is in its own file; without that the next selection would not know of it.
+    files = "".join(f" --labels {file}" for file in [*found["labels"], found["path"]])
+    name = "judged" if found["selection"] != "judged" else "judged-again"
     lines = (
         drawn + before,
         f"fill in the column `relevant` (true or false) of {found['path']}, then",
-        f"hardneg select {run} --labels {found['path']} --name judged",
+        f"hardneg select {run}{files} --name {name}",
     )
     return "\n".join(printable(line) for line in lines)

@@ -3,7 +3,15 @@
 from hardneg.guard.fitted.estimate import contamination
 from hardneg.guard.fitted.features import Sight
 from hardneg.guard.fitted.grid import Space
-from hardneg.guard.fitted.judge import Judge, learn, of_like_width, prior_model
+from hardneg.guard.fitted.judge import (
+    SHIFTED,
+    Judge,
+    learn,
+    of_like_width,
+    of_one_text,
+    prior_model,
+    prior_of,
+)
 from hardneg.guard.fitted.judgments import Correction, calibrate
 from hardneg.guard.fitted.lexical import Lexical
 from hardneg.guard.fitted.likely_positive import LIKELY, PROMOTED, LikelyPositive
@@ -19,6 +27,7 @@ __all__ = [
     "LIKELY",
     "NEIGHBOURS",
     "PROMOTED",
+    "SHIFTED",
     "Company",
     "Correction",
     "Judge",
@@ -36,6 +45,8 @@ __all__ = [
     "measured_rate",
     "near_weights",
     "of_like_width",
+    "of_one_text",
     "prior_model",
+    "prior_of",
     "shipped_weights",
 ]

@@ -97,20 +97,58 @@ def learn(
         ratio, spread, start = ratio_of(rows, prior, known)
         folds, calibration = fit_model(rows, fold, prior, ratio, start, threads)
     model = Model(folds, SLOPE, 0.0, ratio, spread, calibration)
-    return replace(model, shift=_shift(sample, Judge(sight, model, fold), max(1, queries // SHIFTED)))
+    some = _with_several(sample, max(1, queries // SHIFTED))
+    return replace(model, shift=_shift(some, Judge(sight, model, fold)))
 
 
-def _shift(sample: Sequence[tuple[Block, Bool]], judge: Judge, step: int) -> float:
-    """What makes the probabilities of all candidates add up to `ratio` for each known positive among them, in
-    every `step`th query with several."""
+def prior_of(
+    prior: Weights, blocks: Iterable[tuple[Block, Bool]], sight: Sight, fold: Int32, completeness: float
+) -> Model:
+    """The shipped weights where the user says what share of the positives is labelled.
+
+    blocks  as `learn` takes them, of about SHIFTED queries, those with one positive among them
+    """
+    model = replace(prior_model(prior), ratio=(1 - completeness) / completeness)
+    return replace(model, shift=_shift(blocks, Judge(sight, model, fold)))
+
+
+def _with_several(sample: Sequence[tuple[Block, Bool]], step: int) -> Iterator[tuple[Block, Bool]]:
+    """Every `step`th query with several positives."""
+    for block, candidate in sample:
+        at = np.flatnonzero((block.positive != NO_DOC).sum(axis=1) >= 2)[::step]
+        yield block.rows(at), candidate[at]
+
+
+def _shift(sample: Iterable[tuple[Block, Bool]], judge: Judge) -> float:
+    """What makes the probabilities of all candidates add up to `ratio` for each known positive among them; 0
+    where there is no such positive."""
     odds, labels = [np.zeros(0)], 0
     for block, candidate in sample:
-        several = (block.positive != NO_DOC).sum(axis=1) >= 2
-        at = np.flatnonzero(several)[::step]
-        part, there = block.rows(at), candidate[at]
-        odds.append(judge.log_odds(part, there)[there])
-        labels += int(known_places(part).sum())
-    return matching_shift(SLOPE * np.concatenate(odds), judge.model.ratio, labels)
+        odds.append(judge.log_odds(block, candidate)[candidate])
+        labels += int(known_places(block).sum())
+    model = judge.model
+    return matching_shift(model.slope * np.concatenate(odds), model.ratio, labels) if labels else 0.0
+
+
+def of_one_text(log_odds: Float64, doc: Int32, classes: Int32) -> Float64:
+    """The log-odds with candidates of one text, of a query, all at the highest of theirs; NaN stays NaN.
+
+    Other queries' labels name one of the documents of a text: what they say holds for all of them.
+
+    log_odds, doc  float64 and int32 (queries, width)
+    classes        int32 (documents,): documents of one class have the same text
+    """
+    several = np.bincount(classes, minlength=1) > 1
+    shared = np.isfinite(log_odds) & (doc != NO_DOC)
+    shared[shared] = several[classes[doc[shared]]]
+    row, place = np.nonzero(shared)
+    key = row.astype(np.int64) << 32 | classes[doc[row, place]].astype(np.int64)
+    texts, text = np.unique(key, return_inverse=True)
+    highest = np.full(len(texts), -np.inf)
+    np.maximum.at(highest, text, log_odds[row, place])
+    out = log_odds.copy()
+    out[row, place] = highest[text]
+    return out
 
 
 @contextmanager

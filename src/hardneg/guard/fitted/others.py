@@ -3,12 +3,14 @@
 Two sources. *Near queries*: a document that is a positive of a query much like this one. *Company*: a
 document that is a positive of the same queries as a known positive of this one (the cosine of their columns
 in the matrix of labels, as in item-based collaborative filtering, Sarwar et al. 2001). This query's own
-labels are left out of both, so a positive that is held out is looked at like any other document.
+labels are left out of both, so a positive that is held out is looked at like any other document. Queries of
+one text are one query here: a positive of the one is no candidate of the other, so what such a query says of
+held-out positives it can never say of candidates.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,19 +56,24 @@ def near_weights(similarity: Float32) -> Float32:
 class Company:
     """Looks other queries' labels up, a block at a time."""
 
-    def __init__(self, others: Others) -> None:
-        self._others = others
-        self._queries_of = others.queries_of()
-        pairs = others.positives
-        rows = np.repeat(np.arange(len(pairs.start) - 1, dtype=np.int64), pairs.counts)
-        self._labels = rows << 32 | pairs.doc
+    def __init__(self, others: Others, first: Int32 | None = None) -> None:
+        """first  int32 (queries,): the first query of each one's text, which alone may be near another; None:
+        no two have the same"""
+        pairs, count = others.positives, len(others.positives.start) - 1
+        self._first = np.arange(count, dtype=np.int32) if first is None else first
+        merged = Pairs.from_rows(np.repeat(self._first, pairs.counts), pairs.doc, count)
+        self._others = replace(others, positives=merged)
+        self._queries_of = self._others.queries_of()
+        rows = np.repeat(np.arange(count, dtype=np.int64), merged.counts)
+        self._labels = rows << 32 | merged.doc
 
     def near(self, block: Block) -> tuple[Float64, Float64]:
         """Sum and maximum of the weights of near queries that have the candidate as a positive, float64
         (queries, width) each."""
-        near = self._others.near[block.query]
-        row, place = np.nonzero((near != NO_DOC) & (self._others.weight[block.query] > 0))
-        weight = np.rint(self._others.weight[block.query][row, place] * GRID)
+        own = self._first[block.query]
+        near, weights = self._others.near[own], self._others.weight[own]
+        row, place = np.nonzero((near != NO_DOC) & (weights > 0))
+        weight = np.rint(weights[row, place] * GRID)
         owner, doc = _expanded(self._others.positives, near[row, place])
         found = _Found(block.doc)
         hit, at = found.places(row[owner].astype(np.int64), doc)
@@ -80,16 +87,17 @@ class Company:
     def popularity(self, block: Block) -> Float64:
         """How many other queries have the candidate as a positive, float64 (queries, width)."""
         count = self._queries_of.counts[np.maximum(block.doc, 0)]
-        own = self._is_own(block.query, block.doc)
+        own = self._is_own(self._first[block.query], block.doc)
         return np.where(block.doc != NO_DOC, count - own, 0).astype(np.float64)
 
     def company(self, block: Block) -> tuple[Float64, Float64]:
         """Maximum and sum over the known positives of the cosine of their and the candidate's labels."""
+        asked = self._first[block.query]
         known_row, known_place = np.nonzero(block.positive != NO_DOC)
         known = block.positive[known_row, known_place]
         row, column = np.nonzero(block.doc != NO_DOC)
-        of_known, query = self._other_queries(block.query[known_row], known)
-        of_candidate, other = self._other_queries(block.query[row], block.doc[row, column])
+        of_known, query = self._other_queries(asked[known_row], known)
+        of_candidate, other = self._other_queries(asked[row], block.doc[row, column])
         # Where a candidate and a known positive of one row have a query in common.
         key = row[of_candidate].astype(np.int64) << 32 | other
         order = np.argsort(key, kind="stable")
@@ -101,8 +109,8 @@ class Company:
         place = row[at] * block.doc.shape[1] + column[at]
         shared, place, pair = _counted(place, of_known[owner], len(known))
         row = known_row[pair]
-        size = np.sqrt(self._others_of(block.query[row], block.doc.ravel()[place]))
-        size *= np.sqrt(self._others_of(block.query[row], known[pair]))
+        size = np.sqrt(self._others_of(asked[row], block.doc.ravel()[place]))
+        size *= np.sqrt(self._others_of(asked[row], known[pair]))
         cosine = np.rint(shared / np.maximum(size, 1.0) * GRID)
         total, most = np.zeros(block.doc.size), np.zeros(block.doc.size)
         np.add.at(total, place, cosine)

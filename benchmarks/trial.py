@@ -1,6 +1,6 @@
 """Is the cheap student right? Rules compared by the adapter, by word vectors, and by fine-tuning the model.
 
-One command: `python benchmarks/trial.py`. Collections: nfcorpus with 30 % and with all of its training labels,
+One command: `python benchmarks/trial.py`. Collections: nfcorpus with 30 % and all of its training labels,
 asked by its own test queries; scifact, split without shared documents; titles that ask for the abstracts of
 scifact and of nfcorpus. Prints each student's table, Kendall's tau of the students' orders of the rules, and
 the regret of each rule; writes results/trial.json. What was trained before is not trained again.

@@ -348,7 +348,10 @@ def test_a_known_positive_is_not_pushed_away(maps: list[Float32]) -> None:
 
 def test_a_map_that_is_no_number_names_the_rate() -> None:
     data = rotated()
-    with np.errstate(all="ignore"), pytest.raises(ModelError, match=r"learning rate 1e\+38; take a lower one"):
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(ModelError, match=r"learning rate 1e\+38; take a lower one"),
+    ):
         Adapter().train(data, lesson_of(), replace(LONGER, steps=5, learning_rate=1e38))
 
 

@@ -101,7 +101,9 @@ def test_near_queries_are_the_nearest_others(
     monkeypatch.setattr("hardneg.plan.judging.NEIGHBOURS", 5)
     vectors = np.random.default_rng(1).normal(size=(count, 6)).astype(np.float32)
     space = Space("own", lambda rows: vectors[rows], lambda rows: vectors[rows])
-    near, similarity = nearest(space, count, prepared(["text"] * count, [1] * count))
+    near, similarity = nearest(
+        space, np.arange(count, dtype=np.int32), prepared(["text"] * count, [1] * count)
+    )
     on_grid = space.queries(np.arange(count, dtype=np.int32)).astype(np.float64)
     width = min(5, count - 1)
     assert near.shape == similarity.shape == (count, width) and not (near == NO_DOC).any()
@@ -127,7 +129,7 @@ def test_the_summary_by_hand() -> None:
     fitted = Model(tuple(weights), slope=1.0, shift=0.0, ratio=3.0, spread=2.0, held=())
     tables = {"negatives": negatives, "positives": positives}
     judge: Any = SimpleNamespace(model=fitted, people=None)
-    found = guard_summary(judge, tables, None)
+    found = guard_summary(judge, tables, None, GuardConfig(promote=0.6))
     assert found is not None and (found["judged_by"], found["label_completeness"]) == ("fit", 1 / (1 + 3))
     chance, query = np.tile([0.5, 0.25], 50), np.zeros(100, np.int64)
     assert found["false_negatives"] == asdict(contamination(chance, query, 2.0))
@@ -136,7 +138,7 @@ def test_the_summary_by_hand() -> None:
     # Set right by people: their correction's spread, and no completeness, which was the model's own.
     correction = Correction(0.5, 0.4, 9)
     judge = SimpleNamespace(model=fitted, people=(None, correction))
-    found = guard_summary(judge, tables, {"mean_score": 0.1})
+    found = guard_summary(judge, tables, {"mean_score": 0.1}, GuardConfig())
     assert found is not None and found["label_completeness"] is None
     spread = np.exp(1.645 * 0.4 * (0.5 * 0.5 + 0.25 * 0.75) / 0.75)
     assert found["false_negatives"]["high"] == pytest.approx(contamination(chance, query, spread).high)
@@ -144,5 +146,5 @@ def test_the_summary_by_hand() -> None:
     assert found["hardness_without"] == {"mean_score": 0.1}
     # All refuted: nothing is left to be off by a factor.
     refuted = tables | {"negatives": negatives.set_column(1, "p_false_negative", pa.array([0.0] * 200))}
-    found = guard_summary(judge, refuted, None)
+    found = guard_summary(judge, refuted, None, GuardConfig())
     assert found is not None and found["false_negatives"]["share"] == 0.0

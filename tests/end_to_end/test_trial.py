@@ -1,0 +1,365 @@
+"""hardneg trial: who is asked shares nothing with who learns, the run stays as it is, and it can be used."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hardneg
+from hardneg import cli
+from hardneg.errors import InputError, UsageError
+from hardneg.plan.mine import changed_config
+from hardneg.plan.prepare import reopen
+from hardneg.plan.trial_lessons import Lessons
+from hardneg.plan.trial_queries import Queries
+from hardneg.progress import Silent
+from hardneg.records import NO_DOC, Budget, Int32, Lesson
+from hardneg.run_directory import RunDirectory
+from hardneg.trialing import IN_BATCH, UNTRAINED, Arm, TrialOptions
+
+FAST: dict[str, Any] = {"steps": 20, "batch": 16, "seeds": 2}
+
+
+def tables(topics: int = 30) -> dict[str, Any]:
+    """Topics with two queries and three answers each, of which either query has two: one of them shared."""
+    draw = np.random.default_rng(5)
+    words = np.array([f"word{number}" for number in range(400)])
+    corpus, queries, qrels = [], [], []
+    for topic in range(topics):
+        own = draw.choice(words, 8, replace=False)
+        for number in range(5):
+            text = " ".join([*draw.choice(own, 5), *draw.choice(words, 3)])
+            corpus.append({"doc_id": f"d{topic:02d}-{number}", "title": None, "text": text})
+        for twin in (0, 1):
+            query_id = f"q{topic:02d}-{twin}"
+            queries.append({"query_id": query_id, "text": " ".join(draw.choice(own, 4, replace=False))})
+            qrels += [
+                {"query_id": query_id, "doc_id": f"d{topic:02d}-{number}", "relevance": 1.0}
+                for number in (twin, 2)
+            ]
+    return {"corpus": corpus, "queries": queries, "qrels": qrels}
+
+
+def write_vectors(folder: Path, data: dict[str, Any]) -> Path:
+    """Own vectors: the sum of a random vector for each word, and noise. No model is needed."""
+    folder.mkdir(parents=True)
+    draw = np.random.default_rng(9)
+    of: dict[str, Any] = {}
+    for name, table, key in (("queries", "queries", "query_id"), ("documents", "corpus", "doc_id")):
+        rows = []
+        for row in data[table]:
+            total = sum(of.setdefault(word, draw.normal(size=24)) for word in row["text"].split())
+            total = total + draw.normal(size=24) * 2
+            rows.append(total / np.linalg.norm(total))
+        np.save(folder / f"{name}.npy", np.array(rows, np.float32))
+        (folder / f"{name}.ids.txt").write_text("\n".join(row[key] for row in data[table]) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trial")
+    data = tables()
+    vectors = write_vectors(folder / "vectors", data)
+    hardneg.mine(
+        data,
+        run_dir=folder / "run",
+        retriever=f"vectors:{vectors}",
+        depth=40,
+        relative_margin=None,
+        name="top",
+    ).select(name="far", window="20:", relative_margin=None)
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def found(run: Path) -> dict[str, Any]:
+    return hardneg.trial(run, **FAST)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file that a run is made of, but for the trial's own and notes of what was opened."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*.parquet"))
+        if "trial" not in path.parts
+    }
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["hardneg", *map(str, arguments)])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+# -- what it says -----------------------------------------------------------------------------------------
+
+
+def test_it_says_who_was_asked_and_what_every_arm_did(run: Path, found: dict[str, Any]) -> None:
+    names = [arm["name"] for arm in found["arms"]]
+    assert names[:2] == [UNTRAINED, IN_BATCH] and "top" in names and "random" in names
+    assert set(found["group"]) <= set(names) - {UNTRAINED}
+    best = max((arm for arm in found["arms"][1:]), key=lambda arm: arm["measures"]["nDCG@10"]["mean"])
+    assert found["group"][0] == best["name"]
+    assert found["split"]["kind"] == "separate" and found["split"]["asked"] == 60
+    assert found["split"]["largest_component"] == 2
+    for arm in found["arms"]:
+        for measure in arm["measures"].values():
+            assert 0 <= measure["low"] <= measure["mean"] <= measure["high"] <= 1
+    assert json.loads((run / "trial" / "trial.json").read_text()) == found
+    top = next(arm for arm in found["arms"] if arm["name"] == "top")
+    assert top["negatives_a_query"] == 4 and top["learning_rate"] in (3e-4, 1e-3)
+    assert "--max-p" in next(arm for arm in found["arms"] if arm["name"] == "guard 0.05")["flags"]
+
+
+def test_the_same_again_byte_for_byte_and_with_what_was_trained_kept(
+    run: Path, found: dict[str, Any]
+) -> None:
+    kept = sorted((run / "trial" / "learned").iterdir())
+    first = [path.read_bytes() for path in kept]
+    for path in kept[::2]:
+        path.unlink()
+    assert hardneg.trial(run, **FAST) == found
+    assert sorted((run / "trial" / "learned").iterdir()) == kept
+    again = {path.name: dict(np.load(path)) for path in kept}
+    for path, data in zip(kept, first, strict=True):
+        path.write_bytes(data)
+        for name, values in np.load(path).items():
+            np.testing.assert_array_equal(again[path.name][name], values)
+
+
+def test_a_trial_changes_nothing_else_of_the_run(run: Path, found: dict[str, Any]) -> None:
+    before = contents(run)
+    selections = RunDirectory(run).manifest()["selections"]
+    hardneg.trial(run, selections=["top"], **FAST)
+    assert contents(run) == before
+    assert RunDirectory(run).manifest()["selections"] == selections
+
+
+def test_two_selections_of_the_same_settings_cannot_be_told_apart(run: Path) -> None:
+    hardneg.open_run(run).select(name="again", relative_margin=None)
+    found = hardneg.trial(run, selections=["top", "again"], **FAST)
+    of = {arm["name"]: arm for arm in found["arms"]}
+    assert of["top"]["measures"] == of["again"]["measures"]
+    assert {"top", "again"} <= set(found["group"]) or not {"top", "again"} & set(found["group"])
+
+
+# -- who learns and who is asked --------------------------------------------------------------------------
+
+
+def queries_of(run: Path, **options: Any) -> Queries:
+    directory = RunDirectory(run)
+    config = changed_config(directory, {})
+    return Queries.of(reopen(directory, config, Silent()), config, TrialOptions(**options), None)
+
+
+def test_no_answer_of_who_is_asked_is_learned_and_every_query_is_asked_once(run: Path) -> None:
+    queries = queries_of(run)
+    asked = np.zeros(60, np.int64)
+    for view in queries.views():
+        assert not (view.asked & view.learning).any()
+        answers = set(queries.answers(view.asked).document.ravel().tolist()) - {NO_DOC}
+        assert not answers & set(view.taught.doc.tolist())
+        tuning = queries.tuning(view)
+        assert not (tuning.asked & view.asked).any() and not (tuning.asked & tuning.learning).any()
+        assert not set(queries.answers(tuning.asked).document.ravel().tolist()) & set(
+            tuning.taught.doc.tolist()
+        )
+        asked += view.asked
+    assert (asked == queries.repeats * np.ones(60)).all()
+
+
+def test_negatives_are_chosen_without_the_labels_of_who_is_asked(run: Path) -> None:
+    """The guard too: with the labels of those asked changed, it chooses the same for those that learn."""
+    directory = RunDirectory(run)
+    config = changed_config(directory, {})
+    queries = queries_of(run)
+    view = next(iter(queries.views()))
+    lessons = Lessons(queries, view, config, list)
+    looking = lessons._prepared
+    assert set(looking.within.tolist()) == set(np.flatnonzero(view.learning).tolist())  # type: ignore[union-attr]
+    assert not looking.positives.counts[view.asked[:60]].any()
+
+
+def test_a_lesson_holds_what_was_chosen_and_never_a_known_positive(run: Path) -> None:
+    from functools import cache, partial
+
+    from hardneg.plan.mine import sources_again
+    from hardneg.plan.retrievers import NOTHING_OWN
+
+    directory = RunDirectory(run)
+    config = changed_config(directory, {})
+    queries = queries_of(run)
+    view = next(iter(queries.views()))
+    found = cache(partial(sources_again, queries.prepared, config, NOTHING_OWN))
+    lessons = Lessons(queries, view, config, found)
+    for arm in (Arm("top", {"num_negatives": 3}), Arm("guard", {"max_p": 0.3, "promote": 0.4})):
+        lesson = lessons.lesson(arm, lessons.chosen(arm))
+        assert lesson.query.tolist() == np.flatnonzero(view.learning).tolist()
+        for row, query in enumerate(lesson.query.tolist()):
+            known = set(
+                queries.positives.doc[queries.positives.start[query] : queries.positives.start[query + 1]]
+            )
+            negatives = set(lesson.negatives[row].tolist()) - {NO_DOC}
+            assert not negatives & known and not negatives & set(lesson.positives[row].tolist())
+            assert known <= set(lesson.positives[row].tolist())
+    none = lessons.lesson(Arm(IN_BATCH, negatives=False), lessons.chosen(Arm(IN_BATCH, negatives=False)))
+    assert none.negatives.shape == (len(none.query), 0)
+
+
+def test_queries_that_all_hang_together_lose_pairs_and_it_is_said(tmp_path: Path) -> None:
+    data = tables()
+    for row in data["qrels"]:
+        if row["doc_id"].endswith("-2"):
+            row["doc_id"] = f"d{(int(row['doc_id'][1:3]) // 15) * 15:02d}-2"
+    vectors = write_vectors(tmp_path / "vectors", data)
+    hardneg.mine(
+        data, run_dir=tmp_path / "run", retriever=f"vectors:{vectors}", depth=40, relative_margin=None
+    )
+    found = hardneg.trial(tmp_path / "run", selections=["default"], **FAST)
+    assert found["split"]["kind"] == "pairs removed"
+    assert found["split"]["largest_component"] == 30
+    assert found["split"]["pairs_removed"] > 0
+    assert found["split"]["pairs"] + found["split"]["pairs_removed"] <= 120
+
+
+def test_a_given_evaluation_that_shares_documents_is_called_a_leak(run: Path, tmp_path: Path) -> None:
+    data = tables()
+    asked = {
+        "corpus": data["corpus"],
+        "queries": [{"query_id": "e1", "text": data["queries"][0]["text"] + " word1"}],
+        "qrels": [{"query_id": "e1", "doc_id": "d00-0", "relevance": 2.0}],
+    }
+    with pytest.raises(InputError, match="e1|queries"):  # own vectors hold none of its queries
+        hardneg.trial(run, selections=["top"], evaluation=hardneg.load(asked), **FAST)
+    mined = hardneg.mine(
+        data, run_dir=tmp_path / "bm25", retriever="bm25", depth=20, relative_margin=None, name="top"
+    )
+    found = mined.trial(selections=["top"], evaluation=hardneg.load(asked), student=Lucky(), seeds=2)
+    assert found["split"]["kind"] == "given" and found["split"]["sharing_documents"] == 1
+    assert any("leak" in note for note in found["notes"])
+    assert any("only 1 queries" in note for note in found["notes"])
+    assert len(found["group"]) == 2
+
+
+# -- students ---------------------------------------------------------------------------------------------
+
+
+class Lucky:
+    """Finds first what it was taught most: own students need no more than this."""
+
+    name = "lucky"
+    at_once = 1
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {"student": "lucky"}
+
+    def untrained(self, data: Any) -> Callable[[Int32, Int32, int], Int32]:
+        return lambda query, pool, depth: np.tile(pool[:depth], (len(query), 1))
+
+    def train(self, data: Any, lesson: Lesson, budget: Budget) -> Callable[[Int32, Int32, int], Int32]:
+        count = np.bincount(lesson.positives[lesson.positives != NO_DOC], minlength=10_000)
+        return lambda query, pool, depth: np.tile(
+            pool[np.argsort(-count[pool], kind="stable")[:depth]], (len(query), 1)
+        )
+
+
+def test_a_student_of_ones_own(run: Path) -> None:
+    found = hardneg.trial(run, selections=["top", "far"], student=Lucky(), seeds=2)
+    assert found["student"] == "lucky"
+    assert [arm["name"] for arm in found["arms"]] == [UNTRAINED, IN_BATCH, "top", "far"]
+
+
+def test_without_vectors_the_adapter_says_what_to_do(tmp_path: Path) -> None:
+    hardneg.mine(tables(8), run_dir=tmp_path / "run", retriever="bm25", depth=20, relative_margin=None)
+    with pytest.raises(UsageError, match="dense retriever"):
+        hardneg.trial(tmp_path / "run", **FAST)
+    with pytest.raises(UsageError, match="--trial-model"):
+        hardneg.trial(tmp_path / "run", student="static", **FAST)
+
+
+@pytest.mark.parametrize("student", ["static", "full"])
+def test_students_that_are_models(student: str, tmp_path: Path, build: Callable[..., Any]) -> None:
+    data = tables(12)
+    words = sorted(
+        {word for table in ("corpus", "queries") for row in data[table] for word in row["text"].split()}
+    )
+    model = build(words=words)
+    mined = hardneg.mine(
+        data, run_dir=tmp_path / "run", model=model, depth=20, relative_margin=None, name="top"
+    )
+    rate = ("0.02",) if student == "static" else ("1e-3",)
+    options: dict[str, Any] = {**FAST, "learning_rate": rate, "softmax_temperature": ("0.1",)}
+    found = mined.trial(selections=["top"], student=student, folds=5, **options)
+    of = {arm["name"]: arm for arm in found["arms"]}
+    assert of["top"]["measures"] != of[UNTRAINED]["measures"]
+    for path in (tmp_path / "run" / "trial" / "learned").iterdir():
+        path.unlink()
+    assert mined.trial(selections=["top"], student=student, folds=5, **options) == found
+
+
+# -- using it ---------------------------------------------------------------------------------------------
+
+
+def test_select_takes_what_a_trial_recommends(run: Path, found: dict[str, Any], monkeypatch: Any) -> None:
+    (run / "trial" / "trial.json").write_text(json.dumps(found))
+    assert call(monkeypatch, "select", run, "--from-trial", "--name", "best", "--quiet") == 0
+    config = RunDirectory(run).manifest()["selections"]["best"]["config"]
+    assert config == found["recommended"]["settings"]
+    assert call(monkeypatch, "select", run, "--from-trial", "--name", "one", "--num-negatives", 1, "-q") == 0
+    assert RunDirectory(run).manifest()["selections"]["one"]["config"]["num_negatives"] == 1
+
+
+def test_the_command_prints_a_table_a_verdict_and_the_command_to_use(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--selection", "top", "--selection", "far", "--steps", 20, "--batch", 16, "--seeds", 2]
+    assert call(monkeypatch, "trial", run, *flags) == 0
+    shown = capsys.readouterr()
+    assert "nDCG@10" in shown.out and "untrained" in shown.out and "far" in shown.out
+    assert f"hardneg select {run} --from-trial" in shown.out
+    assert "60 of 60 queries are asked in 5 folds" in shown.err
+    assert call(monkeypatch, "trial", run, *flags, "--json", "--quiet") == 0
+    assert json.loads(capsys.readouterr().out)["student"] == "adapter"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--selection", "tpo"], "did you mean 'top'"),
+        (["--learning-rate", "fast"], "no number above 0"),
+        (["--learning-rate", "nan"], "no number above 0"),
+        (["--softmax-temperature", "0"], "no number above 0"),
+        (["--seeds", "0"], "seeds"),
+        (["--evaluation", "nowhere.jsonl"], "no such file"),
+        (["--folds", "6"], "folds"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    flags: list[str],
+    said: str,
+    run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert call(monkeypatch, "trial", run, *flags) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said in error and error.startswith("error: ")
+
+
+def test_from_trial_without_one_and_beside_a_preview(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hardneg.mine(tables(8), run_dir=tmp_path / "run", retriever="bm25", depth=20, relative_margin=None)
+    assert call(monkeypatch, "select", tmp_path / "run", "--from-trial") == 2
+    assert "hardneg trial" in capsys.readouterr().err
+    assert call(monkeypatch, "select", run, "--from-trial", "--preview") == 2

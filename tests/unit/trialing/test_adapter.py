@@ -156,13 +156,13 @@ def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_masks_and_weights_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     in_order(monkeypatch)
     # Queries 2, 4 and 5 of the trial. 10 is an answer of 2 and of 5; 13 answers 4, and is a negative of 2; 30
-    # answers 5 but is not learned; 20 is its own negative and, wrongly, known of 4; 99 is in no batch.
+    # answers 5 but is not learned; 20 is its own negative and, wrongly, known of 4; 12 and 99 are in none.
     lesson = Lesson(
         np.array([2, 4, 5], np.int32),
         np.array([[10, 11], [13, NO_DOC], [10, NO_DOC]], np.int32),
         np.array([[13, 14], [20, 14], [30, NO_DOC]], np.int32),
         np.array([[0.5, 1.0], [0.25, 0.125], [0.5, 0.5]], np.float32),
-        pairs([[13], [], [10, 11], [99], [13, 20], [10, 30]]),
+        pairs([[13], [], [10, 11], [99], [13, 20], [10, 12, 30]]),
     )
     steps = Steps(lesson, BUDGET)
     assert len(steps) == 1
@@ -274,6 +274,17 @@ def test_it_learns_what_holds_for_unseen_queries(
     before = ndcg(student.untrained(data)(TEST, POOL, 10))
     after = ndcg(student.train(data, lesson_of(), budget)(TEST, POOL, 10))
     assert after > before + least
+
+
+def test_mapped_vectors_have_length_1_where_the_stored_ones_have() -> None:
+    vectors, weight = unit(normals(21, 5, 4)), (2 * normals(22, 4, 4)).astype(np.float32)
+    vectors[3] = 0
+    mapped = adapter._mapped(vectors, weight)
+    np.testing.assert_allclose(np.linalg.norm(mapped, axis=1), [1, 1, 1, 0, 1], rtol=1e-5)
+    rest = [0, 1, 2, 4]
+    np.testing.assert_allclose(mapped[rest], unit(vectors[rest] @ weight), rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(adapter._mapped(3 * vectors, weight), 3 * vectors @ weight)
+    assert adapter._mapped(vectors, None) is vectors
 
 
 def test_untrained_it_ranks_as_the_vectors_do() -> None:

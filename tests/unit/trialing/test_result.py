@@ -127,7 +127,8 @@ def test_equal_arms_are_one_group_and_the_first_is_recommended() -> None:
 
 def test_too_few_queries_are_said() -> None:
     found = said(made(0, 0.1, 0.9, 0.2, queries=19))
-    assert found["notes"][0] == "only 19 queries were asked: nothing can be told apart with so few"
+    # The difference is large: more queries than were asked are not what the arithmetic wants.
+    assert found["notes"] == ["only 19 queries were asked: nothing can be told apart with so few"]
     assert set(found["group"]) == {IN_BATCH, "top", "margin"} and found["group"][0] == "top"
     assert not any(one["better"] or one["worse"] for one in found["recommended"]["compared"].values())
     assert not any("only" in note for note in said(made(0, 0.1, 0.9, 0.2, queries=20))["notes"])

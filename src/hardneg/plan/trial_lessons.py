@@ -88,6 +88,7 @@ class Lessons:
         view = view or self._view
         query = np.flatnonzero(view.learning).astype(np.int32)
         added = np.isin(chosen.added[0], query)
+        added &= ~np.isin(self._queries.document[chosen.added[1]], view.withheld)
         new = chosen.added[0][added], chosen.added[1][added]
         taught = _with(view.taught, *new)
         kept = np.isin(chosen.query, query)

@@ -47,6 +47,7 @@ class View:
     taught        the pairs that may be learned
     asked         bool (trial queries,)
     removed       pairs of learning queries that were taken out, their documents being answers of those asked
+    withheld      numbers of the texts that nobody may learn as an answer, whoever found it to be one
     """
 
     repeat: int
@@ -55,6 +56,7 @@ class View:
     taught: Pairs
     asked: Bool
     removed: int
+    withheld: Int32
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ class Queries:
                 "no training pair is left: every positive is an answer of a query that is asked; give "
                 "queries to ask with --evaluation or --evaluation-split"
             )
-        return View(repeat, fold, kept, taught, asked, removed)
+        return View(repeat, fold, kept, taught, asked, removed, self._withheld(asked))
 
     def tuning(self, view: View) -> View:
         """The view's learning queries split once more; the part asked is what settings are chosen on.
@@ -201,9 +203,15 @@ class Queries:
         answers = None if sharing else of_queries(self.positives, asked)
         pairs = of_queries(view.taught, learning)
         taught = learned_from(pairs, self.document, learning, answers)
-        return View(
-            view.repeat, view.fold, taught.counts > 0, taught, asked, len(pairs.doc) - len(taught.doc)
-        )
+        removed = len(pairs.doc) - len(taught.doc)
+        withheld = np.union1d(view.withheld, self._withheld(asked))
+        return View(view.repeat, view.fold, taught.counts > 0, taught, asked, removed, withheld)
+
+    def _withheld(self, asked: Bool) -> Int32:
+        """Answers of those asked; an evaluation's may be shared, which is said."""
+        if self.given.any():
+            return np.zeros(0, np.int32)
+        return np.unique(self.document[of_queries(self.positives, asked).doc])
 
     # -- what is asked --------------------------------------------------------------------------------
 

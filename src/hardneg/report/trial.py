@@ -55,8 +55,7 @@ def _difference(arm: Mapping[str, Any], other: str) -> str:
     found = arm.get(f"less {other}")
     if found is None:
         return DASH
-    sign = " *" if found["low"] > 0 or found["high"] < 0 else ""
-    return f"{found['difference']:+.4f}{sign}"
+    return f"{found['difference']:+.4f}{' *' if found['beyond_chance'] else ''}"
 
 
 def _verdict(found: Mapping[str, Any], run: Path) -> Iterator[str]:

@@ -34,25 +34,25 @@ class Adapter:
         return {"student": self.name, "side": self.side, "version": 1}
 
     def untrained(self, data: Studied) -> Ranker:
-        return _ranker(data, self.side, None)
+        return _ranker(data, self.side, None, unit=False)
 
     def train(self, data: Studied, lesson: Lesson, budget: Budget) -> Ranker:
         """Raises ModelError where the map becomes NaN or infinity."""
-        weight = _trained(data, lesson, budget, self.side)
+        weight, unit = _trained(data, lesson, budget, self.side)
         if not np.isfinite(weight).all():
             raise ModelError(
                 f"the adapter's map became NaN or infinity at learning rate {budget.learning_rate:g}; take a "
                 "lower one"
             )
-        return _ranker(data, self.side, weight)
+        return _ranker(data, self.side, weight, unit)
 
 
-def _ranker(data: Studied, side: Side, weight: Float32 | None) -> Ranker:
+def _ranker(data: Studied, side: Side, weight: Float32 | None, unit: bool) -> Ranker:
     def queries(rows: Int32) -> Float32:
-        return _mapped(data.query_vectors(rows), weight if side != "document" else None)
+        return _mapped(data.query_vectors(rows), weight if side != "document" else None, unit)
 
     def documents(rows: Int32) -> Float32:
-        return _mapped(data.document_vectors(rows), weight if side != "query" else None)
+        return _mapped(data.document_vectors(rows), weight if side != "query" else None, unit)
 
     def rank(query: Int32, pool: Int32, depth: int) -> Int32:
         return ranked(queries(query), documents, pool, depth)
@@ -60,12 +60,12 @@ def _ranker(data: Studied, side: Side, weight: Float32 | None) -> Ranker:
     return rank
 
 
-def _mapped(vectors: Float32, weight: Float32 | None) -> Float32:
-    return vectors if weight is None else Directed.of(vectors @ weight, are_unit(vectors)).out
+def _mapped(vectors: Float32, weight: Float32 | None, unit: bool) -> Float32:
+    return vectors if weight is None else Directed.of(vectors @ weight, unit).out
 
 
-def _trained(data: Studied, lesson: Lesson, budget: Budget, side: Side) -> Float32:
-    """The map, float32 (dimension, dimension)."""
+def _trained(data: Studied, lesson: Lesson, budget: Budget, side: Side) -> tuple[Float32, bool]:
+    """The map, float32 (dimension, dimension), and whether mapped vectors are brought to length 1."""
     steps = Steps(lesson, budget)
     query, document = data.query_vectors(lesson.query), data.document_vectors(steps.documents)
     unit = are_unit(query) and are_unit(document)
@@ -77,7 +77,7 @@ def _trained(data: Studied, lesson: Lesson, budget: Budget, side: Side) -> Float
             query[step.query], document[step.document], step.bias, weight, side, unit, budget.temperature
         )
         adam.step(gradient, budget.learning_rate * schedule(number, len(steps)), number + 1)
-    return weight
+    return weight, unit
 
 
 def _gradient(

@@ -11,6 +11,9 @@ UNTRAINED = "untrained"
 NOTHING_ELIGIBLE = -1e30
 """A highest score that no candidate has: all negatives are drawn from the corpus then."""
 
+_ALONE: Mapping[str, Any] = {"relative_margin": None}
+"""What is in force by default and is no part of another rule."""
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -72,7 +75,7 @@ def default_arms(depth: int, guarded: bool, num_negatives: int = 4) -> list[Arm]
             Arm("margin 5 %, weighted", margin, weighted=True),
         ]
     return [
-        Arm(arm.name, {"num_negatives": num_negatives, **arm.settings}, arm.negatives, arm.weighted)
+        Arm(arm.name, {**_ALONE, "num_negatives": num_negatives, **arm.settings}, arm.negatives, arm.weighted)
         for arm in arms
         if _window_fits(arm.settings.get("window"), depth)
     ]

@@ -103,17 +103,27 @@ def _resampled(of_query: Float64, of_seed: Float64, seed: int) -> Float64:
     """What resampling adds to each arm's mean: float64 (resamples, arms).
 
     The spread of few seeds is that of their deviations from their own mean, which is too small by
-    (seeds - 1) / seeds; they are scaled up by its root.
+    (seeds - 1) / seeds, and itself so little known that Student's t takes the place of the normal: they are
+    scaled up by both. Of one seed nothing is known: the luck of training is not in the intervals then.
     """
     queries, seeds = of_query.shape[1], of_seed.shape[1]
     draws = np.random.Generator(np.random.Philox(key=seed))
-    wider = np.sqrt(seeds / (seeds - 1)) if seeds > 1 else 0.0
+    wider = _widening(seeds)
     parts = []
     for _ in range(0, RESAMPLES, AT_ONCE):
         query = _counts(draws, queries) / queries
         own = _counts(draws, seeds) / seeds
         parts.append(query @ of_query.T + wider * (own @ of_seed.T))
     return np.concatenate(parts)
+
+
+def _widening(seeds: int) -> float:
+    from scipy.special import ndtri, stdtrit
+
+    if seeds < 2:
+        return 0.0
+    tail = (1 + LEVEL) / 2
+    return float(np.sqrt(seeds / (seeds - 1)) * stdtrit(seeds - 1, tail) / ndtri(tail))
 
 
 def _counts(draws: np.random.Generator, of: int) -> Float64:

@@ -66,7 +66,11 @@ def _arm(arm: Arm, place: int, compared: Mapping[str, Comparison]) -> dict[str, 
 
 def _against(place: int, names: Sequence[str], controls: Mapping[str, Contrast]) -> dict[str, Any]:
     return {
-        f"less {name}": contrast.difference(place, names.index(name))
+        f"less {name}": {
+            **contrast.difference(place, names.index(name)),
+            "beyond_chance": contrast.better(place, names.index(name))
+            or contrast.better(names.index(name), place),
+        }
         for name, contrast in controls.items()
         if names[place] != name
     }

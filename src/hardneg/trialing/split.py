@@ -80,7 +80,7 @@ class Folds:
 
 
 def folds(groups: Groups, usable: Bool, draw: Float64, least: int) -> Folds:
-    """Whole components dealt out in a random order, each to the fold with the fewest queries.
+    """Whole components dealt out, the largest first, of equal ones at random, each to the emptiest fold.
 
     usable  bool (queries,): those with a positive; the others are ALWAYS_LEARNS
     draw    float64 (queries,): a random number each, for the order

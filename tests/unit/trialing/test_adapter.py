@@ -279,12 +279,12 @@ def test_it_learns_what_holds_for_unseen_queries(
 def test_mapped_vectors_have_length_1_where_the_stored_ones_have() -> None:
     vectors, weight = unit(normals(21, 5, 4)), (2 * normals(22, 4, 4)).astype(np.float32)
     vectors[3] = 0
-    mapped = adapter._mapped(vectors, weight)
+    mapped = adapter._mapped(vectors, weight, True)
     np.testing.assert_allclose(np.linalg.norm(mapped, axis=1), [1, 1, 1, 0, 1], rtol=1e-5)
     rest = [0, 1, 2, 4]
     np.testing.assert_allclose(mapped[rest], unit(vectors[rest] @ weight), rtol=1e-4, atol=1e-6)
-    np.testing.assert_array_equal(adapter._mapped(3 * vectors, weight), 3 * vectors @ weight)
-    assert adapter._mapped(vectors, None) is vectors
+    np.testing.assert_array_equal(adapter._mapped(3 * vectors, weight, False), 3 * vectors @ weight)
+    assert adapter._mapped(vectors, None, True) is vectors
 
 
 def test_untrained_it_ranks_as_the_vectors_do() -> None:
@@ -303,9 +303,10 @@ def maps(monkeypatch: pytest.MonkeyPatch) -> list[Float32]:
     found: list[Float32] = []
     train = adapter._trained
 
-    def kept(*given: object) -> Float32:
-        found.append(train(*given))  # type: ignore[arg-type]
-        return found[-1]
+    def kept(*given: object) -> tuple[Float32, bool]:
+        weight, unit = train(*given)  # type: ignore[arg-type]
+        found.append(weight)
+        return weight, unit
 
     monkeypatch.setattr(adapter, "_trained", kept)
     return found

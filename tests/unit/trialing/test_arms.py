@@ -66,8 +66,10 @@ def test_one_arm_has_no_negatives_and_one_has_weights() -> None:
 
 def test_flags_are_those_of_the_command_line() -> None:
     flags = {arm.name: arm.flags for arm in default_arms(100, guarded=True)}
-    assert flags["10:100, random"] == "--num-negatives 4 --window 10:100 --sampler random"
-    assert flags["margin 5 %, 8 negatives"] == "--num-negatives 8 --relative-margin 0.05"
+    assert (
+        flags["10:100, random"] == "--relative-margin none --num-negatives 4 --window 10:100 --sampler random"
+    )
+    assert flags["margin 5 %, 8 negatives"] == "--relative-margin 0.05 --num-negatives 8"
     own = Arm(
         "own", {"same_lang": True, "join_title": False, "max_p": None, "quota": ("a=1", "b=2"), "seed": 0}
     )

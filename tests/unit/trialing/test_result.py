@@ -74,7 +74,11 @@ def test_differences_to_both_controls_and_none_to_itself() -> None:
             less = arm[f"less {name}"]
             expected = values[NDCG][place].mean() - values[NDCG][control].mean()
             assert less["difference"] == pytest.approx(expected)
-            assert less == compare(values[NDCG], 0).against(control).difference(place, control)
+            against = compare(values[NDCG], 0).against(control)
+            assert less.pop("beyond_chance") == (
+                against.better(place, control) or against.better(control, place)
+            )
+            assert less == against.difference(place, control)
 
 
 def test_the_best_that_can_be_used_is_recommended() -> None:

@@ -12,7 +12,18 @@ import pytest
 import hardneg
 
 PACKAGE = Path(hardneg.__file__).parent
-STAGES = ["read", "encode", "search", "rescore", "guard", "select", "export", "report", "auditing"]
+STAGES = [
+    "read",
+    "encode",
+    "search",
+    "rescore",
+    "guard",
+    "select",
+    "export",
+    "report",
+    "auditing",
+    "trialing",
+]
 SHARED = {
     "config", "engine", "errors", "files", "fingerprints", "model_files", "progress", "protocols", "records",
     "spreadsheet", "texts", "words",

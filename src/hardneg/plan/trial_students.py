@@ -7,6 +7,7 @@ from functools import cache
 from hardneg.config import Config
 from hardneg.encode import DenseEncoder, open_encoder
 from hardneg.errors import UsageError
+from hardneg.fingerprints import digest
 from hardneg.plan.rescoring import open_scorer
 from hardneg.plan.retrievers import KINDS, OwnParts
 from hardneg.protocols import Student
@@ -23,14 +24,13 @@ def opened(options: TrialOptions, config: Config, own: OwnParts) -> Student:
     if options.student == "static":
         return Static(cache(lambda: _words(encoder)), mark)
     return FineTuned(
-        make=encoder.trainable,
-        mark=mark,
-        unit=encoder.similarity == "cosine",
+        encoder.trainable(),
+        digest(mark),
         query_prompt=encoder.prompt("query"),
         document_prompt=encoder.prompt("document"),
         loss=options.loss,
+        device=config.encode.device,
         teacher=open_scorer(config, own) if options.loss == "margin-mse" else None,
-        batch_size=config.encode.batch_size,
     )
 
 

@@ -1,281 +1,213 @@
-"""The student that is a model: fine-tuned with sentence-transformers' own trainer, then asked to encode.
-
-`mnrl` is the cross-entropy of MultipleNegativesRankingLoss with the masks and weights of `steps`. The other
-losses are the library's classes as they are; they know of neither, and want as many negatives of each query.
-"""
+"""Students that fine-tune a bi-encoder with sentence-transformers' trainer."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
 from hardneg.errors import ModelError, UsageError
-from hardneg.protocols import Ranker, Scorer, Studied
-from hardneg.records import NO_DOC, Budget, Float32, Int32, Lesson
-from hardneg.trialing.batches import batches
+from hardneg.protocols import Kind, Ranker, Scorer, Studied
+from hardneg.records import Budget, Float32, Int32, Lesson
+from hardneg.trialing.fit import Examples, Texts, fit, takes_bf16
+from hardneg.trialing.masked_loss import contrastive_loss, similarity_function
 from hardneg.trialing.ranking import ranked
-from hardneg.trialing.steps import Steps
+from hardneg.trialing.training_rows import TrainingRows, training_rows
 
-Loss = Literal["mnrl", "cached-mnrl", "gist", "margin-mse"]
-WARM_UP = 0.1
-MINI_BATCH = 32
-"""cached-mnrl: texts encoded at once."""
+LossName = Literal["mnrl", "cached-mnrl", "gist", "margin-mse"]
+
+TEXTS_A_BATCH = 64
+"""When vectors are made, not learned."""
+_VERSIONS = ("sentence-transformers", "transformers", "torch")
 
 
-@dataclass(frozen=True)
+@dataclass
 class FineTuned:
-    """`protocols.Student` on sentence-transformers.
+    """`protocols.Student`: all the weights of a bi-encoder are trained, each time from where they were.
 
-    make       gives an untrained SentenceTransformer, another one each time
-    mark       decides that model
-    teacher    for `margin-mse`: scores pairs of texts
-    unit       vectors are compared by their direction
+    model                folder or Hub id (weights from safetensors only), or a SentenceTransformer, which is
+                         copied and stays as it is
+    fingerprint_of_model its content, as the caller knows it
+    loss                 mnrl         contrastive; documents of other queries that are known to answer a
+                                      query do not count, and each negative counts as much as its weight
+                         cached-mnrl  the library's CachedMultipleNegativesRankingLoss: batches of any size
+                                      in little memory. It knows neither of known positives nor of weights
+                         gist         the library's CachedGISTEmbedLoss (that of GISTEmbedLoss, for any number
+                                      of negatives): what the guide finds closer than the positive does not
+                                      count. It always compares by cosine, and knows of no weights
+                         margin-mse   the library's MarginMSELoss: the teacher's score of the positive minus
+                                      those of the negatives is learned; no temperature, no weights
+    max_length           tokens a text; default: the model's own. No more than it has positions for
+    device               cpu, cuda, mps, ...; default: the best there is
+    teacher              margin-mse: a Scorer. gist: the guide, a SentenceTransformer; default: the untrained
+                         model
+    fingerprint_of_teacher  its content, where it is no Scorer
+    A query with fewer negatives than others is filled up (`training_rows.filled`). Gradients are clipped at
+    length 1, and AdamW decays no weights: the trainer's defaults. On a GPU that can, training (not ranking)
+    computes in bfloat16.
     """
 
-    make: Callable[[], Any]
-    mark: Mapping[str, Any]
-    unit: bool
+    model: Any
+    fingerprint_of_model: str
     query_prompt: str = ""
     document_prompt: str = ""
-    loss: Loss = "mnrl"
-    teacher: Scorer | None = field(default=None, repr=False)
-    batch_size: int = 32
+    loss: LossName = "mnrl"
+    max_length: int | None = None
+    device: str | None = None
+    trust_remote_code: bool = False
+    teacher: Any = None
+    fingerprint_of_teacher: str = ""
     name: str = "full"
     at_once: int = 1
+    _taught: dict[tuple[str, str], float] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.loss not in get_args(LossName):
+            raise UsageError(f"trial: no loss {self.loss!r}; there are {', '.join(get_args(LossName))}")
+        if self.loss == "margin-mse" and not hasattr(self.teacher, "score"):
+            raise UsageError("trial: loss margin-mse needs a teacher; name a cross-encoder")
 
     def fingerprint(self) -> Mapping[str, Any]:
-        teacher = None if self.teacher is None else dict(self.teacher.fingerprint())
-        prompts = [self.query_prompt, self.document_prompt]
+        teacher = self.teacher.fingerprint() if self.loss == "margin-mse" else self.fingerprint_of_teacher
         return {
             "student": self.name,
-            "model": dict(self.mark),
-            "prompts": prompts,
+            "model": self.fingerprint_of_model,
+            "prompts": [self.query_prompt, self.document_prompt],
             "loss": self.loss,
+            "max_length": self.max_length,
             "teacher": teacher,
-            "version": 1,
+            "precision": "bf16" if self._may_leave_cpu and takes_bf16() else "float32",
+            "versions": {name: version(name) for name in _VERSIONS},
         }
 
     def untrained(self, data: Studied) -> Ranker:
-        return self._ranker(self.make().eval(), data, "untrained")
+        return self._ranker(data, self._untouched, "its weights are damaged")
 
     def train(self, data: Studied, lesson: Lesson, budget: Budget) -> Ranker:
-        """Raises ModelError where the model comes to give NaN or infinity, UsageError for `margin-mse`
-        without a teacher."""
-        import torch
+        """Raises ModelError where the loss or a vector is NaN or infinite, UsageError for an unfit lesson."""
+        rows = training_rows(lesson, budget)
+        model = copy.deepcopy(self._untouched)
+        label = self._label(data, rows)
+        fit(
+            model,
+            self._loss(model, rows, lesson, budget),
+            Examples(data, rows, label),
+            (self.query_prompt, self.document_prompt),
+            rows.batch,
+            budget,
+            on_cpu=not self._may_leave_cpu,
+        )
+        return self._ranker(data, model, f"try a learning rate below {budget.learning_rate:g}")
 
-        torch.manual_seed(budget.seed)
-        model = self.make()
-        rows = _Rows.of(lesson, budget, ragged=self.loss == "mnrl")
-        loss = self._loss(model, lesson, budget, rows.negatives.shape[1])
-        labels = rows.number if self.loss == "mnrl" else None
-        if self.loss == "margin-mse":
-            labels = self._margins(data, rows)
-        self._fit(model, loss, self._dataset(data, rows, labels), budget, rows.batch)
-        return self._ranker(model.eval(), data, f"at learning rate {budget.learning_rate:g}")
+    # -- the model ------------------------------------------------------------------------------------
 
-    # -- training -------------------------------------------------------------------------------------
+    @property
+    def _may_leave_cpu(self) -> bool:
+        return self.device is None or not self.device.startswith("cpu")
 
-    def _loss(self, model: Any, lesson: Lesson, budget: Budget, negatives: int) -> Any:
-        from sentence_transformers.sentence_transformer import losses
+    @cached_property
+    def _untouched(self) -> Any:
+        loaded = self._load() if isinstance(self.model, str) else copy.deepcopy(self.model)
+        if self.max_length is not None:
+            loaded.max_seq_length = self.max_length
+        return loaded.float().eval() if self.device is None else loaded.float().eval().to(self.device)
 
-        scale = 1 / budget.temperature
-        if self.loss == "mnrl":
-            return _masked_loss(model, Steps(lesson, budget), budget.temperature, self.unit)
-        if self.loss == "cached-mnrl":
-            return losses.CachedMultipleNegativesRankingLoss(model, scale=scale, mini_batch_size=MINI_BATCH)
-        if self.loss == "gist":
-            return losses.GISTEmbedLoss(model, self.make().eval(), temperature=budget.temperature)
-        if self.teacher is None or not negatives:
-            raise UsageError(
-                "the loss margin-mse learns from the scores of a teacher for negatives: mine with "
-                "--cross-encoder, and compare selections that have some"
+    def _load(self) -> Any:
+        import transformers
+        from sentence_transformers import SentenceTransformer
+
+        transformers.utils.logging.disable_progress_bar()
+        try:
+            return SentenceTransformer(
+                self.model,
+                device=self.device,
+                trust_remote_code=self.trust_remote_code,
+                model_kwargs={"use_safetensors": True},
             )
-        return losses.MarginMSELoss(model)
+        except Exception as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise ModelError(f"{self.model}: cannot be loaded ({lines[0]})") from error
 
-    def _dataset(self, data: Studied, rows: _Rows, labels: Any) -> Any:
-        from datasets import Dataset
-
-        texts = {
-            "anchor": data.query_texts(rows.query),
-            "positive": _texts(data, rows.positive),
-            **{
-                f"negative_{place + 1}": _texts(data, rows.negatives[:, place])
-                for place in range(rows.negatives.shape[1])
-            },
-        }
-        return Dataset.from_dict(texts if labels is None else {**texts, "label": labels.tolist()})
-
-    def _margins(self, data: Studied, rows: _Rows) -> Float32:
-        """The teacher's score of the positive less that of each negative: float32 (rows, negatives)."""
-        assert self.teacher is not None  # noqa: S101  # `_loss` has refused that
-        query = data.query_texts(rows.query)
-        columns = [rows.positive, *rows.negatives.T]
-        scores = [
-            self.teacher.score(list(zip(query, _texts(data, column), strict=True))) for column in columns
-        ]
-        found: Float32 = scores[0][:, None] - np.stack(scores[1:], axis=1)
-        return found
-
-    def _fit(self, model: Any, loss: Any, dataset: Any, budget: Budget, batch: int) -> None:
-        from sentence_transformers import SentenceTransformerTrainingArguments
-        from transformers.trainer_callback import PrinterCallback
-
-        prompts = {
-            name: self.query_prompt if name == "anchor" else self.document_prompt
-            for name in dataset.column_names
-            if name != "label"
-        }
-        with tempfile.TemporaryDirectory(prefix="hardneg-") as folder:
-            arguments = SentenceTransformerTrainingArguments(
-                output_dir=folder,
-                max_steps=budget.steps,
-                per_device_train_batch_size=batch,
-                learning_rate=budget.learning_rate,
-                warmup_steps=max(1, round(WARM_UP * budget.steps)),
-                seed=budget.seed,
-                save_strategy="no",
-                logging_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
-                bf16=_bfloat16(model.device),
-                use_cpu=model.device.type == "cpu",
-                batch_sampler=_in_order,
-                prompts=prompts if any(prompts.values()) else None,
-            )
-            trainer = _trainer_class()(model=model, args=arguments, train_dataset=dataset, loss=loss)
-            trainer.remove_callback(PrinterCallback)
-            trainer.train()
-
-    # -- ranking --------------------------------------------------------------------------------------
-
-    def _ranker(self, model: Any, data: Studied, when: str) -> Ranker:
-        def encoded(texts: Sequence[str], prompt: str) -> Float32:
-            vectors = model.encode(
-                list(texts),
-                prompt=prompt or None,
-                batch_size=self.batch_size,
-                normalize_embeddings=self.unit,
-                show_progress_bar=False,
-            )
-            found = np.asarray(vectors, np.float32)
-            if not np.isfinite(found).all():
-                raise ModelError(f"the student {self.name!r} gives NaN or infinity {when}; take a lower one")
-            return found
-
+    def _ranker(self, data: Studied, model: Any, advice: str) -> Ranker:
         def documents(rows: Int32) -> Float32:
-            return encoded(data.document_texts(rows), self.document_prompt)
+            return self._encode(model, data.document_texts(rows), "document", advice)
 
         def rank(query: Int32, pool: Int32, depth: int) -> Int32:
-            return ranked(encoded(data.query_texts(query), self.query_prompt), documents, pool, depth)
+            queries = self._encode(model, data.query_texts(query), "query", advice)
+            return ranked(queries, documents, pool, depth)
 
         return rank
 
+    def _encode(self, model: Any, texts: list[str], kind: Kind, advice: str) -> Float32:
+        """float32 (texts, dimension), of length 1 where the model compares by cosine."""
+        encode = model.encode_query if kind == "query" else model.encode_document
+        prompt = self.query_prompt if kind == "query" else self.document_prompt
+        found = encode(texts, prompt=prompt, batch_size=TEXTS_A_BATCH, show_progress_bar=False)
+        vectors: Float32 = np.asarray(found, np.float32)
+        if not np.isfinite(vectors).all():
+            bad = int((~np.isfinite(vectors).all(axis=1)).sum())
+            raise ModelError(
+                f"trial: student {self.name!r} gave NaN or infinity for {bad} of {len(texts)} texts; {advice}"
+            )
+        if model.similarity_fn_name == "cosine":
+            vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+        return vectors
 
-# -- what is learned from, row by row ---------------------------------------------------------------------
+    # -- the loss -------------------------------------------------------------------------------------
 
+    def _loss(self, model: Any, rows: TrainingRows, lesson: Lesson, budget: Budget) -> Any:
+        if self.loss == "mnrl":
+            return contrastive_loss(model, rows, lesson.known, 1 / budget.temperature)
+        try:
+            return self._library_loss(model, budget.temperature)
+        except ValueError as error:
+            raise UsageError(
+                f"trial: student {self.name!r} cannot be trained with loss {self.loss} ({error}); try mnrl"
+            ) from error
 
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of the training table in the order of training, `batch` of them a step.
+    def _library_loss(self, model: Any, temperature: float) -> Any:
+        from sentence_transformers.sentence_transformer import losses
 
-    query      int32 (rows,), rows of the trial's queries; positive likewise, of the corpus
-    negatives  int32 (rows, negatives): NO_DOC where there is none
-    """
+        if self.loss == "cached-mnrl":
+            similarity = similarity_function(model)
+            return losses.CachedMultipleNegativesRankingLoss(model, 1 / temperature, similarity)
+        if self.loss == "gist":
+            guide = copy.deepcopy(self._untouched) if self.teacher is None else self.teacher
+            return losses.CachedGISTEmbedLoss(model, guide, temperature)
+        return losses.MarginMSELoss(model)
 
-    query: Int32
-    positive: Int32
-    negatives: Int32
-    batch: int
+    def _label(self, data: Studied, rows: TrainingRows) -> Callable[[int], Any] | None:
+        if self.loss == "mnrl":
+            return int
+        if self.loss != "margin-mse":
+            return None
+        margins = self._margins(data, rows)
+        return lambda number: margins[number].tolist()
 
-    @classmethod
-    def of(cls, lesson: Lesson, budget: Budget, ragged: bool) -> _Rows:
-        """ragged: queries may have fewer negatives than others; else they are filled up."""
-        place, positive = batches(lesson, budget.steps, budget.batch_size, budget.seed)
-        negatives = lesson.negatives if ragged else filled(lesson, budget.seed)
-        row = place.ravel()
-        return cls(lesson.query[row], positive.ravel(), negatives[row], place.shape[1])
+    def _margins(self, data: Studied, rows: TrainingRows) -> Float32:
+        """The teacher's score of each row's target minus those of its negatives: (rows, negatives)."""
+        if rows.doc.shape[1] == 1:
+            raise UsageError("trial: loss margin-mse learns from negatives, and this lesson has none")
+        queries = Texts.of(rows.query, data.query_texts)
+        documents = Texts.of(rows.doc, data.document_texts)
+        pairs = [
+            (queries[query], documents[row])
+            for query, of_query in zip(rows.query.tolist(), rows.doc.tolist(), strict=True)
+            for row in of_query
+        ]
+        self._teach(pairs)
+        scores = np.array([self._taught[pair] for pair in pairs], np.float32).reshape(rows.doc.shape)
+        margins: Float32 = scores[:, :1] - scores[:, 1:]
+        return margins
 
-    @property
-    def number(self) -> Any:
-        return np.arange(len(self.query))
-
-
-def filled(lesson: Lesson, seed: int) -> Int32:
-    """The negatives, filled up with random documents of the lesson: never a positive of the query.
-
-    What a query is filled with depends on the seed, its row and the lesson's documents.
-    """
-    out, documents = lesson.negatives.copy(), lesson.documents
-    for row in np.flatnonzero((out == NO_DOC).any(axis=1)):
-        query = int(lesson.query[row])
-        known = lesson.known.doc[lesson.known.start[query] : lesson.known.start[query + 1]]
-        others = np.setdiff1d(documents, np.concatenate([known, lesson.positives[row], out[row]]))
-        if not len(others):
-            raise UsageError("too few documents to give every query the same number of negatives; take mnrl")
-        draws = np.random.Generator(np.random.Philox(key=np.array([seed, query], np.uint64)))
-        gap = np.flatnonzero(out[row] == NO_DOC)
-        out[row, gap] = draws.choice(others, len(gap), replace=len(others) < len(gap))
-    return out
-
-
-def _texts(data: Studied, rows: Int32) -> list[str]:
-    """ "" where there is no document; what stands there is masked."""
-    there = rows != NO_DOC
-    found = iter(data.document_texts(rows[there]))
-    return [next(found) if one else "" for one in there.tolist()]
-
-
-def _bfloat16(device: Any) -> bool:
-    import torch
-
-    return bool(device.type == "cuda" and torch.cuda.is_bf16_supported())
-
-
-def _trainer_class() -> Any:
-    """The library's, without what it works out for a model card that nobody will see."""
-    from sentence_transformers import SentenceTransformerTrainer
-
-    class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]  # the library has no types
-        def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-            pass
-
-    return Trainer
-
-
-def _in_order(dataset: Any, batch_size: int, drop_last: bool, **others: Any) -> Any:
-    from sentence_transformers.base.sampler import DefaultBatchSampler
-    from torch.utils.data import SequentialSampler
-
-    return DefaultBatchSampler(
-        SequentialSampler(dataset), batch_size=batch_size, drop_last=drop_last, **others
-    )
-
-
-def _masked_loss(model: Any, steps: Steps, temperature: float, unit: bool) -> Any:
-    """The loss of `mnrl` as a torch module; a batch's label is the number of its rows."""
-    import torch
-    from torch.nn.functional import cross_entropy, normalize
-
-    class MaskedLoss(torch.nn.Module):  # type: ignore[misc]  # torch is not looked into
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, features: Sequence[Any], labels: Any) -> Any:
-            vectors = [self.model(one)["sentence_embedding"] for one in features]
-            if unit:
-                vectors = [normalize(one, dim=1) for one in vectors]
-            query, positive, *negatives = vectors
-            count = len(query)
-            documents = [positive]
-            if negatives:
-                documents.append(torch.stack(negatives, dim=1).flatten(0, 1))
-            bias = torch.from_numpy(steps[int(labels[0]) // count].bias).to(query.device)
-            logits = query @ torch.cat(documents).T / temperature + bias
-            return cross_entropy(logits, torch.arange(count, device=query.device))
-
-    return MaskedLoss()
+    def _teach(self, pairs: list[tuple[str, str]]) -> None:
+        """Score the pairs that no training before asked for."""
+        new = [pair for pair in dict.fromkeys(pairs) if pair not in self._taught]
+        if new:
+            scores = cast("Scorer", self.teacher).score(new)
+            self._taught.update(zip(new, scores.tolist(), strict=True))

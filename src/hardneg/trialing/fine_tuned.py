@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
-from hardneg.errors import ModelError, UsageError
+from hardneg.errors import MissingExtraError, ModelError, UsageError
 from hardneg.protocols import Kind, Ranker, Scorer, Studied
 from hardneg.records import Budget, Float32, Int32, Lesson
 from hardneg.trialing.fit import Examples, Texts, fit, takes_bf16
@@ -69,6 +70,8 @@ class FineTuned:
     def __post_init__(self) -> None:
         if self.loss not in get_args(LossName):
             raise UsageError(f"trial: no loss {self.loss!r}; there are {', '.join(get_args(LossName))}")
+        if find_spec("accelerate") is None:
+            raise MissingExtraError("the student full", "train")
         if self.loss == "margin-mse" and not hasattr(self.teacher, "score"):
             raise UsageError("trial: loss margin-mse needs a teacher; name a cross-encoder")
 

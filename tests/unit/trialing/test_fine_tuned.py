@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hardneg.errors import ModelError, UsageError
+from hardneg.errors import MissingExtraError, ModelError, UsageError
 from hardneg.protocols import Ranker, Studied
 from hardneg.records import NO_DOC, Budget, Float32, Int32, Lesson, Pairs
 from hardneg.trialing.batches import batches
@@ -383,3 +383,9 @@ def test_the_fingerprint_holds_what_decides_and_loads_no_model() -> None:
 
 def test_seeds_of_any_size_are_taken(model: Any, words: Studied, toy: Lesson) -> None:
     assert student_of(model).train(words, toy, replace(SHORT, seed=(1 << 63) + 5)) is not None
+
+
+def test_without_the_trainers_library_the_extra_is_named(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hardneg.trialing.fine_tuned.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"hardneg\[train\]"):
+        FineTuned(model, "tiny")

@@ -1,6 +1,6 @@
 """Two copies of one selection, trained by different seeds: how often does a trial call one of them better?
 
-One command: `python benchmarks/trial_same.py`. nfcorpus with 30 % of its training labels, asked by its own test
+One command: `python benchmarks/trial_same.py`. nfcorpus with 30 % of its training labels, asked by its test
 queries; the adapter is trained with as many seeds as all repeats need, and each repeat compares its own.
 """
 

@@ -153,6 +153,22 @@ def test_two_selections_of_the_same_settings_cannot_be_told_apart(run: Path) -> 
     assert {"top", "again"} <= set(found["group"]) or not {"top", "again"} & set(found["group"])
 
 
+def test_other_vectors_are_trained_on_anew(tmp_path: Path) -> None:
+    """What was learned before is of the vectors before: the untrained and the trained must be of the same."""
+    data = tables()
+    vectors = write_vectors(tmp_path / "vectors", data)
+    mined = hardneg.mine(
+        data, run_dir=tmp_path / "run", retriever=f"vectors:{vectors}", depth=40, relative_margin=None
+    )
+    mined.trial(selections=["default"], **FAST)
+    stored = np.load(vectors / "queries.npy")
+    np.save(vectors / "queries.npy", stored[::-1])
+    again = mined.trial(selections=["default"], **FAST)
+    for path in (tmp_path / "run" / "trial" / "learned").iterdir():
+        path.unlink()
+    assert mined.trial(selections=["default"], **FAST) == again
+
+
 # -- who learns and who is asked --------------------------------------------------------------------------
 
 

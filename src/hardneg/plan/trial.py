@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from hardneg.config import SELECTING, Config
@@ -246,6 +247,7 @@ class _Job:
         if tuning is not None and tuning.learning.any() and tuning.asked.any():
             asked = _Exam(exam.pool, trial.queries.answers(tuning.asked))
             part = (lessons.lesson(arm, chosen, tuning), asked)
+        _ = trial.data.mark  # here, on one thread: it is worked out once
         return cls(trial.student, trial.data, lessons.lesson(arm, chosen), exam, part, seeds, settings)
 
     def done(self, folder: Path, advance: Callable[[int], None]) -> _Learned:
@@ -289,7 +291,8 @@ class _Job:
             {
                 "student": dict(self.student.fingerprint()),
                 "run": self.data.prepared.run.stage("search")["fingerprint"],
-                "queries": digest(self.data.query_texts(self.exam.answers.query)),
+                "data": self.data.mark,
+                "queries": digest(self.data.queries.take(pa.array(self.exam.answers.query)).to_pylist()),
                 "seeds": list(self.seeds),
                 "settings": [asdict(budget) for budget in self.settings],
                 "arrays": [blake2b(np.ascontiguousarray(array).tobytes()).hexdigest() for array in arrays],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from hardneg.config import Config
 from hardneg.errors import UsageError
+from hardneg.fingerprints import digest
 from hardneg.plan.prepare import Prepared
-from hardneg.plan.retrievers import OwnParts, sources
+from hardneg.plan.retrievers import OwnParts, Source, sources
 from hardneg.protocols import Kind, Vectors
 from hardneg.records import Float32, Int32
 from hardneg.run_directory import RunDirectory
@@ -46,6 +47,15 @@ class Data:
         return self._vectors("document", rows)
 
     @cached_property
+    def mark(self) -> str:
+        """A digest of what decides the vectors and texts, beside the run's tables."""
+        try:
+            vectors = next((one.identity for one in self._sources if one.vectors is not None), None)
+        except UsageError:  # a caller's own retriever that is not here; whoever needs vectors will say so
+            vectors = None
+        return digest([vectors, self.config.encode.join_title])
+
+    @cached_property
     def _documents(self) -> pa.ChunkedArray:
         return document_texts(self.prepared.collection.corpus, self.config.encode.join_title)
 
@@ -62,17 +72,22 @@ class Data:
         return {"query": vectors("query"), "document": vectors("document")}
 
     def _source(self) -> Callable[[Kind], Vectors]:
-        """Vectors of the first of the run's retrievers that has any, over the trial's queries.
-
-        What encoding notes of itself goes to a folder of the trial, so that the run's own notes stay.
-        """
-        collection = replace(self.prepared.collection, queries=self.queries)
-        run = RunDirectory(self.prepared.run.trial / "encoded")
-        joined = replace(self.prepared, collection=collection, run=run)
-        for source in sources(joined, self.config, self.own):
+        """Vectors of the first of the run's retrievers that has any."""
+        for source in self._sources:
             if source.vectors is not None:
                 return source.vectors
         raise UsageError(
             "the student `adapter` learns from stored vectors, and no retriever of this run has any; mine "
             "with a dense retriever too, or take --student static"
         )
+
+    @cached_property
+    def _sources(self) -> Sequence[Source]:
+        """The run's retrievers, over the trial's queries.
+
+        What encoding notes of itself goes to a folder of the trial, so that the run's own notes stay.
+        """
+        collection = replace(self.prepared.collection, queries=self.queries)
+        run = RunDirectory(self.prepared.run.trial / "encoded")
+        joined = replace(self.prepared, collection=collection, run=run)
+        return sources(joined, self.config, self.own)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +38,13 @@ def write_pairs(folder: Path) -> None:
     queries = [{"_id": str(i), "text": f"about the {doc['text']}?"} for i, doc in enumerate(docs)]
     for name, rows in (("corpus", docs), ("queries", queries)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    # Vectors that a text shares with others by its words: what the commands do is shown without a model.
+    of = dict(zip(words, np.random.default_rng(1).normal(size=(len(words), 16)), strict=True))
+    (folder.parent / "vectors").mkdir()
+    for name, rows in (("documents", docs), ("queries", queries)):
+        found = [sum(vector for word, vector in of.items() if word in row["text"]) for row in rows]
+        np.save(folder.parent / "vectors" / f"{name}.npy", np.array(found, np.float32))
+        (folder.parent / "vectors" / f"{name}.ids.txt").write_text("".join(row["_id"] + "\n" for row in rows))
     lines = "".join(f"{i}\t{(i + step) % len(docs)}\t1\n" for i in range(len(docs)) for step in (0, 1))
     (folder / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\n" + lines)
 
@@ -45,10 +53,13 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     write_pairs(tmp_path / "scifact")
     shown = [line for block in code_blocks("sh") for line in block.splitlines()]
     commands = [shlex.split(line, comments=True) for line in shown if line.startswith("hardneg ")]
-    names = "mine select select export select suspects audit inspect".split()
+    names = "mine select select export select suspects audit trial select inspect".split()
     assert [command[1] for command in commands] == names
     for command in commands:
-        extra = ["--retriever", "bm25", "--relative-margin", "none"] if command[1] == "mine" else []
+        extra = {
+            "mine": ["--retriever", "vectors:vectors", "--relative-margin", "none"],
+            "trial": ["--steps", "5", "--seeds", "1"],
+        }.get(command[1], [])
         done = subprocess.run(
             [sys.executable, "-c", "from hardneg.cli import main; main()", *command[1:], *extra],
             cwd=tmp_path,

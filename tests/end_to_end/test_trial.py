@@ -358,6 +358,15 @@ def test_students_that_are_models(student: str, tmp_path: Path, build: Callable[
     assert mined.trial(selections=["top"], student=student, folds=5, **options) == found
 
 
+def test_a_rule_that_chooses_nothing_is_not_recommended(run: Path) -> None:
+    hardneg.open_run(run).select(name="nothing", max_score=-9.0, shortfall="keep", guard="off")
+    hardneg.open_run(run).select(name=UNTRAINED, relative_margin=None)
+    found = hardneg.trial(run, selections=["nothing"], student=Lucky(), seeds=2)
+    assert found["arms"][2]["negatives_a_query"] == 0 and found["recommended"] is None
+    with pytest.raises(UsageError, match="rename"):
+        hardneg.trial(run, selections=[UNTRAINED], student=Lucky(), seeds=2)
+
+
 # -- using it ---------------------------------------------------------------------------------------------
 
 

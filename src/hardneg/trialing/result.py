@@ -64,7 +64,7 @@ def _arm(arm: Arm, place: int, compared: Mapping[str, Comparison]) -> dict[str, 
     measures = {}
     for name, one in compared.items():
         low, high = one.interval(place)
-        measures[name] = {"mean": float(one.mean[place]), "low": low, "high": high}
+        measures[name] = {"mean": float(one.mean[place]), "low": max(low, 0.0), "high": min(high, 1.0)}
     return {"name": arm.name, "flags": arm.flags, "weighted": arm.weighted, "measures": measures}
 
 

@@ -194,6 +194,41 @@ def test_no_answer_of_who_is_asked_is_learned_and_every_query_is_asked_once(run:
     assert (asked == queries.repeats * np.ones(60)).all()
 
 
+def test_of_three_queries_one_is_asked(tmp_path: Path) -> None:
+    """A fifth of so few is less than a query, but a query is not too large to be asked."""
+    data = tables(3)
+    data["queries"] = data["queries"][::2]
+    kept = {row["query_id"] for row in data["queries"]}
+    data["qrels"] = [row for row in data["qrels"] if row["query_id"] in kept]
+    vectors = write_vectors(tmp_path / "vectors", data)
+    mined = hardneg.mine(data, run_dir=tmp_path / "run", retriever=f"vectors:{vectors}", depth=10)
+    found = mined.trial(selections=["default"], folds=1, **FAST)
+    assert found["queries"] == 1 and found["split"]["learning"] == 2
+    assert found["split"]["kind"] == "separate"
+
+
+def test_a_small_pool_keeps_the_answers_and_then_candidates(run: Path) -> None:
+    queries = queries_of(run, pool=40)
+    for view in queries.views():
+        answers = set(queries.answers(view.asked).document.ravel().tolist()) - {NO_DOC}
+        pool = queries.pool(view.asked)
+        assert len(pool) == 40 and (np.diff(pool) > 0).all()
+        assert answers <= set(pool.tolist())
+
+
+def test_nobody_to_ask_is_said(tmp_path: Path) -> None:
+    (tmp_path / "all.txt").write_text("".join(f"{row['query_id']}\n" for row in tables(4)["queries"]))
+    mined = hardneg.mine(
+        tables(4),
+        run_dir=tmp_path / "run",
+        retriever="bm25",
+        depth=10,
+        exclude_queries=str(tmp_path / "all.txt"),
+    )
+    with pytest.raises(UsageError, match="none can be asked"):
+        mined.trial(student=Lucky(), **FAST)
+
+
 def test_negatives_are_chosen_without_the_labels_of_who_is_asked(run: Path) -> None:
     """The guard too: with the labels of those asked changed, it chooses the same for those that learn."""
     directory = RunDirectory(run)
@@ -321,6 +356,15 @@ def test_students_that_are_models(student: str, tmp_path: Path, build: Callable[
     for path in (tmp_path / "run" / "trial" / "learned").iterdir():
         path.unlink()
     assert mined.trial(selections=["top"], student=student, folds=5, **options) == found
+
+
+def test_a_rule_that_chooses_nothing_is_not_recommended(run: Path) -> None:
+    hardneg.open_run(run).select(name="nothing", max_score=-9.0, shortfall="keep", guard="off")
+    hardneg.open_run(run).select(name=UNTRAINED, relative_margin=None)
+    found = hardneg.trial(run, selections=["nothing"], student=Lucky(), seeds=2)
+    assert found["arms"][2]["negatives_a_query"] == 0 and found["recommended"] is None
+    with pytest.raises(UsageError, match="rename"):
+        hardneg.trial(run, selections=[UNTRAINED], student=Lucky(), seeds=2)
 
 
 # -- using it ---------------------------------------------------------------------------------------------

@@ -98,6 +98,10 @@ def _arms(run: RunDirectory, config: Config, selections: Sequence[str]) -> list[
         return default_arms(depth, config.guard.guard != "off", 4 if wanted == "all" else wanted)
     for name in selections:
         run.selection_table(name, "outcomes", ["query_id"])  # says which there are, if not this one
+    if UNTRAINED in selections:
+        raise UsageError(
+            f"a selection named {UNTRAINED!r} cannot be told from the untrained student; rename it"
+        )
     stored = run.manifest()["selections"]
     return [
         Arm(IN_BATCH, negatives=False),

@@ -163,6 +163,8 @@ class Queries:
         return 1 if many else FOLDS
 
     def views(self) -> Iterator[View]:
+        if not self.usable.any():
+            raise UsageError("trial: no query of the run has a positive and takes part, so none can be asked")
         if self.given.any():
             yield self._view(0, 0, self.usable & self.given, separate=True)
             return
@@ -229,16 +231,20 @@ class Queries:
         most = self.options.pool
         if documents <= most:
             return np.arange(documents, dtype=np.int32)
-        wanted = [of_queries(self.positives, asked).doc]
+        answers = np.unique(of_queries(self.positives, asked).doc)
+        wanted = [np.zeros(0, np.int32)]
         within = np.flatnonzero(asked[: self.own]).astype(np.int32)
         looking = replace(self.prepared, within=within)
         for name in base_parts(self.prepared.run):
             found = read_block(looking, name).doc
             wanted.append(found[found != NO_DOC])
-        chosen = np.unique(np.concatenate(wanted))[:most]
-        draws = np.random.Generator(np.random.Philox(key=self.options.trial_seed))
-        others = np.setdiff1d(draws.permutation(documents)[: 2 * most], chosen, assume_unique=True)
-        return np.sort(np.concatenate([chosen, others[: most - len(chosen)]])).astype(np.int32)
+        order = np.random.Generator(np.random.Philox(key=self.options.trial_seed)).permutation(documents)
+        # All answers, then candidates, then the rest; of each a random part where there is no room for all.
+        rank = np.full(documents, 2)
+        rank[np.concatenate(wanted)] = 1
+        rank[answers] = 0
+        first = order[np.argsort(rank[order], kind="stable")]
+        return np.sort(first[:most]).astype(np.int32)
 
     # -- what is said ---------------------------------------------------------------------------------
 

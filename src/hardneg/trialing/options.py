@@ -61,4 +61,6 @@ class TrialOptions(Stage):
     pool: int = Field(
         100_000, ge=10, description="Documents that are searched, at most: answers, candidates, random ones."
     )
-    trial_seed: int = Field(0, ge=0, lt=2**31, description="Seed of splits, batches and intervals.")
+    trial_seed: int = Field(
+        0, ge=0, lt=2**31, description="Seed of splits and intervals; batches go by --seeds."
+    )

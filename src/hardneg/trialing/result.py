@@ -33,7 +33,11 @@ def result(
     trained = main.among([place for place, name in enumerate(names) if name != UNTRAINED])
     group = trained.group([place for place, name in enumerate(names) if name != UNTRAINED])
     controls = {name: main.against(names.index(name)) for name in (UNTRAINED, IN_BATCH) if name in names}
-    usable = [place for place, name in enumerate(names) if name in use]
+    usable = [
+        place
+        for place, name in enumerate(names)
+        if name in use and details.get(name, {}).get("negatives_a_query") != 0
+    ]
     best = max(usable, key=lambda place: (main.mean[place], -place), default=None)
     return {
         "split": dict(facts),

@@ -86,14 +86,14 @@ def folds(groups: Groups, usable: Bool, draw: Float64, least: int) -> Folds:
     draw    float64 (queries,): a random number each, for the order
     least   how many queries must be left to ask
 
-    Components larger than a fold always learn. Where too few queries are left without them, queries are dealt
-    out by likeness of text alone, and the folds are not `separate`.
+    Components larger than a fold, and than a query, always learn. Where too few queries are left without
+    them, queries are dealt out by likeness of text alone, and the folds are not `separate`.
     """
     component = groups.component
     size = np.bincount(component[usable], minlength=int(component.max(initial=0)) + 1)
-    too_large = size[component] > usable.sum() / FOLDS
+    too_large = size[component] > max(usable.sum() / FOLDS, 1)
     askable = usable & ~too_large
-    if askable.sum() >= least:
+    if askable.sum() >= max(least, 1):
         return Folds(_dealt(component, askable, draw), separate=True)
     return Folds(_dealt(groups.alike, usable, draw), separate=False)
 

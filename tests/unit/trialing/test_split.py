@@ -111,8 +111,8 @@ def test_folds_split_no_group_and_miss_no_query(world: World, least: int) -> Non
     assert found.number.min() >= ALWAYS_LEARNS and found.number.max() < FOLDS
     assert (found.number[~usable] == ALWAYS_LEARNS).all()
     size = Counter(groups.component[usable].tolist())
-    small = np.array([size[group] * FOLDS <= usable.sum() for group in groups.component.tolist()])
-    assert found.separate == ((usable & small).sum() >= least)
+    small = np.array([size[group] * FOLDS <= max(usable.sum(), FOLDS) for group in groups.component.tolist()])
+    assert found.separate == ((usable & small).sum() >= max(least, 1))
     together = groups.component if found.separate else groups.alike
     asked = usable & small if found.separate else usable
     assert (found.number[asked] != ALWAYS_LEARNS).all() and (found.number[usable & ~asked] == -1).all()
@@ -190,8 +190,8 @@ def test_another_draw_makes_other_folds() -> None:
 def test_few_queries_make_few_folds() -> None:
     groups = Groups(rows(0, 1, 2), rows(0, 1, 2))
     found = folds(groups, np.array([True, True, False]), np.array([0.5, 0.1, 0.0]), least=1)
-    # Each of the two is more than a fifth of the two, so by likeness alone.
-    assert not found.separate and found.count == 2
+    # Each of the two is more than a fifth of the two, but no part of a query can be asked.
+    assert found.separate and found.count == 2
     assert found.number.tolist() == [1, 0, ALWAYS_LEARNS]
     assert Folds(rows(-1, -1), separate=True).count == 0
 
@@ -199,7 +199,7 @@ def test_few_queries_make_few_folds() -> None:
 def test_queries_outside_are_in_no_fold_whatever_their_component() -> None:
     groups = Groups(rows(0, 1, 2, 0, 3), rows(0, 1, 2, 3, 4))
     usable = np.array([False, True, False, False, False])
-    for least, number in ((0, -1), (1, 0)):
+    for least, number in ((0, 0), (1, 0)):
         assert folds(groups, usable, np.zeros(5), least).number.tolist() == [-1, number, -1, -1, -1]
 
 

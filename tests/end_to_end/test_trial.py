@@ -13,7 +13,7 @@ import pytest
 
 import hardneg
 from hardneg import cli
-from hardneg.errors import InputError, UsageError
+from hardneg.errors import InputError, ModelError, UsageError
 from hardneg.plan.mine import changed_config
 from hardneg.plan.prepare import reopen
 from hardneg.plan.trial_lessons import Lessons
@@ -365,6 +365,29 @@ def test_a_rule_that_chooses_nothing_is_not_recommended(run: Path) -> None:
     assert found["arms"][2]["negatives_a_query"] == 0 and found["recommended"] is None
     with pytest.raises(UsageError, match="rename"):
         hardneg.trial(run, selections=[UNTRAINED], student=Lucky(), seeds=2)
+
+
+class Nervous(Lucky):
+    """Diverges at the higher of two rates."""
+
+    def train(self, data: Any, lesson: Lesson, budget: Budget) -> Callable[[Int32, Int32, int], Int32]:
+        if budget.learning_rate > 0.5:
+            raise ModelError(f"NaN at learning rate {budget.learning_rate:g}")
+        return super().train(data, lesson, budget)
+
+
+def test_a_rate_at_which_a_student_diverges_is_not_taken(run: Path) -> None:
+    found = hardneg.trial(run, selections=["top"], student=Nervous(), seeds=2, learning_rate=("1", "0.1"))
+    assert {arm["learning_rate"] for arm in found["arms"][1:]} == {0.1}
+    with pytest.raises(ModelError, match="learning rate 1"):
+        hardneg.trial(run, selections=["top"], student=Nervous(), seeds=2, learning_rate=("1",))
+
+
+def test_what_is_damaged_is_trained_anew(run: Path) -> None:
+    found = hardneg.trial(run, selections=["top"], student=Lucky(), seeds=2)
+    for path in (run / "trial" / "learned").iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    assert hardneg.trial(run, selections=["top"], student=Lucky(), seeds=2) == found
 
 
 # -- using it ---------------------------------------------------------------------------------------------

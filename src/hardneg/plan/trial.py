@@ -1,7 +1,8 @@
 """trial: a student is trained on each arm's negatives, and asked queries that it has not seen.
 
-Nothing of the run changes but its folder `trial`: `trial.json`, and under `learned` what each arm came to in
-each split, so that a trial that was stopped goes on where it was.
+It writes into the run's folder `trial`: `trial.json`, and under `learned` what each arm came to in each
+split, so that a trial that was stopped goes on where it was. No table of the run changes; what the guard works
+out for the queries that learn is kept beside what it worked out for all.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from functools import cache, partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from hardneg.config import SELECTING, Config
-from hardneg.errors import InputError, UsageError
+from hardneg.errors import InputError, ModelError, UsageError
 from hardneg.files import read_json, replacing, write_json
 from hardneg.fingerprints import digest
 from hardneg.plan.mine import changed_config, sources_again
@@ -49,6 +51,7 @@ from hardneg.trialing import (
     seeded,
 )
 
+DIVERGED = -1.0
 Measured = dict[str, Float64]
 """Measure → float64 (seeds, queries asked)."""
 
@@ -258,9 +261,10 @@ class _Job:
         """From the folder where it was done before."""
         path = folder / f"{self._mark()}.npz"
         trainings = len(self.seeds) + (len(self.settings) if len(self.settings) > 1 else 0)
-        if path.exists():
+        done = _load(path, self.settings)
+        if done is not None:
             advance(trainings)
-            return _load(path, self.settings)
+            return done
         tuned = self._tuned(advance)
         budget = self.settings[int(np.argmax(tuned))]
         each = []
@@ -270,17 +274,23 @@ class _Job:
         values = {name: np.stack([one[name] for one in each]) for name in MEASURES}
         with replacing(path) as temporary, temporary.open("wb") as handle:
             np.savez(handle, allow_pickle=False, tuned=tuned, **values)
-        return _load(path, self.settings)
+        return _learned(values, tuned, self.settings)
 
     def _tuned(self, advance: Callable[[int], None]) -> Float64:
-        """float64 (settings,): mean nDCG of the tuning part; the first setting wins where there is none."""
+        """float64 (settings,): mean nDCG of the tuning part; the first setting wins where there is none.
+
+        A setting in which the student diverges is never taken where another does not.
+        """
         if len(self.settings) < 2:
             return np.zeros(1)
         found = np.zeros(len(self.settings))
         for place, budget in enumerate(self.settings):
             if self.tuning is not None:
                 lesson, exam = self.tuning
-                found[place] = exam.taken(self.student.train(self.data, lesson, budget))[NDCG].mean()
+                try:
+                    found[place] = exam.taken(self.student.train(self.data, lesson, budget))[NDCG].mean()
+                except ModelError:
+                    found[place] = DIVERGED
             advance(1)
         return found
 
@@ -309,10 +319,16 @@ def _arrays(lesson: Lesson) -> Iterator[Any]:
     yield from (lesson.known.start, lesson.known.doc)
 
 
-def _load(path: Path, settings: Sequence[Budget]) -> _Learned:
-    with np.load(path, allow_pickle=False) as stored:
-        values = {name: stored[name] for name in MEASURES}
-        tuned = stored["tuned"]
+def _load(path: Path, settings: Sequence[Budget]) -> _Learned | None:
+    """None where there is no such file, or a damaged one: then it is trained anew."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return _learned({name: stored[name] for name in MEASURES}, stored["tuned"], settings)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
+
+
+def _learned(values: Measured, tuned: Float64, settings: Sequence[Budget]) -> _Learned:
     said = {
         f"{one.learning_rate:g}, {one.temperature:g}": float(v)
         for one, v in zip(settings, tuned, strict=True)

@@ -61,7 +61,9 @@ def _difference(arm: Mapping[str, Any], other: str) -> str:
 def _verdict(found: Mapping[str, Any], run: Path) -> Iterator[str]:
     group = found["group"]
     asked = f"{found['queries']:,} queries asked, {found['seeds']} seeds, student {found['student']}"
-    if len(group) == 1:
+    if len(found["arms"]) == 2:  # beside the untrained student
+        yield f"only {group[0]} could be tried ({asked})"
+    elif len(group) == 1:
         yield f"best: {group[0]}, beyond chance ({asked})"
     else:
         yield f"best: {group[0]}; cannot be told apart from it (*): {', '.join(group[1:])} ({asked})"

@@ -88,7 +88,9 @@ class Contrast:
         """How many queries would tell these two apart were the difference what it seems; None: it is 0."""
         found = self.difference(one, other)
         value, width = abs(found["difference"]), found["high"] - found["difference"]
-        return int(np.ceil(self.of.queries * (width / value) ** 2)) if value > 0 else None
+        if value == 0:
+            return None
+        return max(int(np.ceil(self.of.queries * (width / value) ** 2)), FEWEST_QUERIES)
 
 
 def compare(values: Float64, seed: int) -> Comparison:

@@ -1,8 +1,8 @@
 """trial: a student is trained on each arm's negatives, and asked queries that it has not seen.
 
 It writes into the run's folder `trial`: `trial.json`, and under `learned` what each arm came to in each
-split, so that a trial that was stopped goes on where it was. No table of the run changes; what the guard works
-out for the queries that learn is kept beside what it worked out for all.
+split, so that a trial that was stopped goes on where it was. No table of the run changes; what the guard
+works out for the queries that learn is kept beside what it worked out for all.
 """
 
 from __future__ import annotations

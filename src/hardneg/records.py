@@ -160,6 +160,11 @@ class Pairs:
         """Documents per query, int64 (queries,)."""
         return np.diff(self.start)
 
+    @property
+    def query(self) -> Int32:
+        """The query of each document, int32 (pairs,)."""
+        return np.repeat(np.arange(len(self.start) - 1, dtype=np.int32), self.counts)
+
     def padded(self, query: Int32) -> Int32:
         """The documents of these queries as int32 (len(query), most of any), filled up with NO_DOC."""
         count = self.counts[query]

@@ -41,8 +41,7 @@ def pair_keys(pairs: Pairs, class_of: Int32) -> Int64:
 
     class_of  int32 (documents,): documents of one class have the same text
     """
-    query = np.repeat(np.arange(len(pairs.counts), dtype=np.int32), pairs.counts)
-    return np.unique(_keys(query, class_of[pairs.doc]))
+    return np.unique(_keys(pairs.query, class_of[pairs.doc]))
 
 
 def held(query: Int32, doc: Int32, pairs: Int64, class_of: Int32) -> Bool:
@@ -58,8 +57,7 @@ def _keys(query: Int32, doc: Int32) -> Int64:
 
 def with_known(block: Block, known: Pairs) -> Block:
     """The block with those of its positives alone that are known."""
-    query = np.repeat(np.arange(len(known.counts), dtype=np.int32), known.counts)
-    kept = np.isin(_keys(block.query[:, None], block.positive), _keys(query, known.doc))
+    kept = np.isin(_keys(block.query[:, None], block.positive), _keys(known.query, known.doc))
     scores = {
         name: np.where(kept, score, np.float32(np.nan)) for name, score in block.positive_scores.items()
     }

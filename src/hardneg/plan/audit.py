@@ -222,7 +222,7 @@ def hidden_positives(
     """
     positives = prepared.positives
     texts, count = _texts(classes), len(positives.counts)
-    query = np.repeat(np.arange(count, dtype=np.int32), positives.counts)
+    query = positives.query
     draw = _draws(seed, "audit hide", repeat, texts[query], classes.keys[classes.document[positives.doc]])
     gone = hide(positives, draw, _draws(seed, "audit share", repeat, texts), share)
     known, hidden = (Pairs.from_rows(query[of], positives.doc[of], count) for of in (~gone, gone))

@@ -67,8 +67,7 @@ class Judgments:
     def prepared(self, prepared: Prepared) -> Prepared:
         """The run with judged positives among its positives."""
         count = len(self.known.start) - 1
-        query = np.repeat(np.arange(count, dtype=np.int32), self.known.counts)
-        both = np.concatenate([query, self.query[self.relevant]])
+        both = np.concatenate([self.known.query, self.query[self.relevant]])
         doc = np.concatenate([self.known.doc, self.doc[self.relevant]])
         return replace(prepared, positives=Pairs.from_rows(both, doc, count))
 
@@ -163,8 +162,7 @@ def judgments(prepared: Prepared, config: Config, found: Callable[[], Sequence[S
     for note in read.notes:
         prepared.progress.say(note)
     key, first = np.unique(_key(read.query, read.doc), return_index=True)
-    own = np.repeat(np.arange(len(known.start) - 1, dtype=np.int32), known.counts)
-    new = ~np.isin(key, _key(own, known.doc))
+    new = ~np.isin(key, _key(known.query, known.doc))
     kept = first[new]
     people = Judgments(
         read=read,

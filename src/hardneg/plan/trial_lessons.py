@@ -22,7 +22,7 @@ from hardneg.plan.trial_queries import Queries, View
 from hardneg.progress import Silent
 from hardneg.records import NO_DOC, Bool, Float32, Int32, Int64, Lesson, Pairs
 from hardneg.select import Selection, alone, deepest_rank
-from hardneg.trialing import Arm
+from hardneg.trialing import Arm, of_queries
 
 LEAST_WEIGHT = 0.01
 
@@ -107,16 +107,13 @@ def config_of(arm: Arm, config: Config) -> Config:
         changed = Config.from_flat({**config.flat(), **arm.settings})
         if changed.select.shortfall != "deepen":
             return changed
-        return changed.model_copy(update={"select": _kept(changed.select)})
+        kept = changed.select.model_copy(update={"shortfall": "keep"})
+        return changed.model_copy(update={"select": kept})
     select = {key: value for key, value in arm.settings.items() if key in SelectConfig.model_fields}
     guard = {key: value for key, value in arm.settings.items() if key not in select}
     base = {**config.flat(), "max_p": None, "max_miss_rate": None, "promote": None, "promote_precision": None}
     changed = Config.from_flat({**base, **guard})
     return changed.model_copy(update={"select": alone(changed.select, select)})
-
-
-def _kept(select: SelectConfig) -> SelectConfig:
-    return select.model_copy(update={"shortfall": "keep"})
 
 
 def _selections(choosing: Choosing) -> Iterator[Selection]:
@@ -155,20 +152,15 @@ def _rectangular(row: Int64, document: Int32, chance: Float32, queries: int) -> 
 
 
 def _with(pairs: Pairs, query: Int32, document: Int32) -> Pairs:
-    own = np.repeat(np.arange(len(pairs.counts), dtype=np.int32), pairs.counts)
     return Pairs.from_rows(
-        np.concatenate([own, query]).astype(np.int32),
-        np.concatenate([pairs.doc, document]).astype(np.int32),
-        len(pairs.counts),
+        np.concatenate([pairs.query, query]), np.concatenate([pairs.doc, document]), len(pairs.counts)
     )
 
 
 def _of_rows(pairs: Pairs, count: int, queries: Bool) -> Pairs:
     """The pairs of these of the first `count` queries."""
-    own = np.repeat(np.arange(len(pairs.counts), dtype=np.int32), pairs.counts)
-    kept = own < count
-    kept[kept] &= queries[own[kept]]
-    return Pairs.from_rows(own[kept], pairs.doc[kept], count)
+    first = Pairs(pairs.start[: count + 1], pairs.doc[: pairs.start[count]])
+    return of_queries(first, queries)
 
 
 def _of_view(people: Judgments | None, prepared: Prepared) -> Judgments | None:

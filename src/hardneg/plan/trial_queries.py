@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from hardneg.config import Config
 from hardneg.errors import InputError, UsageError
-from hardneg.guard import TextClasses, alike_queries
+from hardneg.guard import alike_queries
 from hardneg.plan.guarding import queries_to_leave_out, text_classes
 from hardneg.plan.prepare import Prepared
 from hardneg.plan.retrieve import base_parts, read_block
-from hardneg.read import load, rows_of
+from hardneg.read import is_positive, load, rows_of
 from hardneg.records import NO_DOC, Bool, Collection, Float32, Float64, Int32, Pairs
 from hardneg.texts import normalise, text_number
 from hardneg.trialing import (
@@ -105,7 +105,7 @@ class Queries:
             relevance,
             usable,
             given,
-            _numbers(text_classes(prepared, config)),
+            text_classes(prepared, config).document,
             options,
         )
         return replace(found, usable=found._drawn())
@@ -266,19 +266,7 @@ class Queries:
             pairs = of_queries(self.positives, self.usable & ~self.given)
             leaking = shared(pairs, self.document, of_queries(self.positives, asked))
             return {"kind": "given", **counts, "sharing_documents": int(leaking.sum())}
-        return {"kind": "separate" if not self._sharing(views) else "pairs removed", **counts}
-
-    def _sharing(self, views: list[View]) -> bool:
-        return any(view.removed for view in views)
-
-
-def _numbers(classes: TextClasses) -> Int32:
-    """Of each document that of its text; those known to have no twin each one of their own."""
-    document = classes.document
-    alone = document < 0
-    out = document.copy()
-    out[alone] = document.max(initial=-1) + 1 + np.arange(int(alone.sum()), dtype=np.int32)
-    return out
+        return {"kind": "pairs removed" if any(view.removed for view in views) else "separate", **counts}
 
 
 # -- the evaluation's source ----------------------------------------------------------------------------
@@ -310,8 +298,7 @@ def _joined(
         grade = part.qrels["relevance"].to_numpy()
         rows = rows_of(part.qrels["query_id"], part.queries["query_id"])
         docs = rows_of(part.qrels["doc_id"], collection.corpus["doc_id"])
-        positive = grade > 0 if min_relevance is None else grade >= min_relevance
-        kept = positive & (rows >= 0) & (docs >= 0)
+        kept = is_positive(grade, min_relevance) & (rows >= 0) & (docs >= 0)
         query.append(rows[kept] + start)
         doc.append(docs[kept])
         relevance.append(grade[kept])

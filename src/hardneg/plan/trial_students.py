@@ -22,7 +22,7 @@ def opened(options: TrialOptions, config: Config, own: OwnParts) -> Student:
     encoder = _encoder(options, config, own)
     mark = {str(kind): dict(encoder.fingerprint(kind)) for kind in KINDS}
     if options.student == "static":
-        return Static(cache(lambda: _words(encoder)), mark)
+        return Static(cache(lambda: Words(*encoder.words())), mark)
     return FineTuned(
         encoder.trainable(),
         digest(mark),
@@ -32,11 +32,6 @@ def opened(options: TrialOptions, config: Config, own: OwnParts) -> Student:
         device=config.encode.device,
         teacher=open_scorer(config, own) if options.loss == "margin-mse" else None,
     )
-
-
-def _words(encoder: DenseEncoder) -> Words:
-    ids, vectors = encoder.words()
-    return Words(ids, vectors)
 
 
 def _encoder(options: TrialOptions, config: Config, own: OwnParts) -> DenseEncoder:

@@ -1,7 +1,7 @@
 """read: any source → corpus, queries, qrels and given negatives, with what was read said in plain words."""
 
 from hardneg.read.fingerprint import fingerprint
-from hardneg.read.labels import given_pairs, partly_relevant, positives, rows_of
+from hardneg.read.labels import given_pairs, is_positive, partly_relevant, positives, rows_of
 from hardneg.read.load import load
 from hardneg.read.relevance import RelevanceLabels, read_relevance
 
@@ -9,6 +9,7 @@ __all__ = [
     "RelevanceLabels",
     "fingerprint",
     "given_pairs",
+    "is_positive",
     "load",
     "partly_relevant",
     "positives",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +13,9 @@ from hardneg.errors import ModelError
 from hardneg.protocols import Ranker, Studied
 from hardneg.records import Budget, Float32, Int32, Lesson
 from hardneg.trialing.contrastive import Adam, Directed, are_unit, schedule, slopes
+from hardneg.trialing.options import Side
 from hardneg.trialing.ranking import ranked
 from hardneg.trialing.steps import Steps
-
-Side = Literal["query", "document", "shared"]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 
@@ -17,10 +17,9 @@ from hardneg.protocols import Kind, Ranker, Scorer, Studied
 from hardneg.records import Budget, Float32, Int32, Lesson
 from hardneg.trialing.fit import Examples, Texts, fit, takes_bf16
 from hardneg.trialing.masked_loss import contrastive_loss, similarity_function
+from hardneg.trialing.options import LossName
 from hardneg.trialing.ranking import ranked
 from hardneg.trialing.training_rows import TrainingRows, training_rows
-
-LossName = Literal["mnrl", "cached-mnrl", "gist", "margin-mse"]
 
 TEXTS_A_BATCH = 64
 """When vectors are made, not learned."""
@@ -48,6 +47,7 @@ class FineTuned:
     teacher              margin-mse: a Scorer. gist: the guide, a SentenceTransformer; default: the untrained
                          model
     fingerprint_of_teacher  its content, where it is no Scorer
+
     A query with fewer negatives than others is filled up (`training_rows.filled`). Gradients are clipped at
     length 1, and AdamW decays no weights: the trainer's defaults. On a GPU that can, training (not ranking)
     computes in bfloat16.

@@ -13,10 +13,8 @@ import numpy as np
 from hardneg.errors import ModelError
 from hardneg.protocols import Studied
 from hardneg.records import Budget, Int32
+from hardneg.trialing.contrastive import WARM_UP
 from hardneg.trialing.training_rows import TrainingRows
-
-WARM_UP = 0.1
-"""Share of the steps over which the learning rate rises."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from hardneg.trialing.training_rows import TrainingRows
 
 def known_keys(known: Pairs) -> Int64:
     """Every pair as one number, query · 2³² + document, ascending."""
-    query = np.repeat(np.arange(len(known.start) - 1, dtype=np.int64), known.counts)
-    keys: Int64 = query << 32 | known.doc.astype(np.int64)
+    keys: Int64 = known.query.astype(np.int64) << 32 | known.doc
     return keys
 
 

@@ -9,6 +9,8 @@ from pydantic import Field
 from hardneg.config import Names, Stage
 
 StudentName = Literal["adapter", "full", "static"]
+Side = Literal["query", "document", "shared"]
+LossName = Literal["mnrl", "cached-mnrl", "gist", "margin-mse"]
 
 
 class TrialOptions(Stage):
@@ -19,12 +21,8 @@ class TrialOptions(Stage):
         description="What is trained on each selection: a linear map over the stored vectors (adapter), the "
         "model itself (full), or a bag of its word vectors (static).",
     )
-    side: Literal["query", "document", "shared"] = Field(
-        "shared", description="adapter: whose vectors are mapped; shared: one map for both."
-    )
-    loss: Literal["mnrl", "cached-mnrl", "gist", "margin-mse"] = Field(
-        "mnrl", description="full: loss of sentence-transformers that is trained with."
-    )
+    side: Side = Field("shared", description="adapter: whose vectors are mapped; shared: one map for both.")
+    loss: LossName = Field("mnrl", description="full: loss of sentence-transformers that is trained with.")
     trial_model: str | None = Field(
         None, description="full, static: model that is trained; default: that of the run's dense retriever."
     )

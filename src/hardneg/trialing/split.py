@@ -34,8 +34,7 @@ class Groups:
         left, right  int32 (pairs,): queries whose texts are nearly the same
         """
         queries = len(positives.counts)
-        query = np.repeat(np.arange(queries), positives.counts)
-        answer = queries + document[positives.doc].astype(np.int64)
+        query, answer = positives.query, queries + document[positives.doc].astype(np.int64)
         nodes = queries + int(document.max(initial=-1)) + 1
         alike = _connected(left, right, nodes)[:queries]
         both = _connected(np.concatenate([query, left]), np.concatenate([answer, right]), nodes)[:queries]
@@ -117,22 +116,20 @@ def learned_from(positives: Pairs, document: Int32, learning: Bool, asked: Pairs
 
     asked  positives of the queries asked, to be left out; None: they stay
     """
-    query = np.repeat(np.arange(len(positives.counts), dtype=np.int32), positives.counts)
-    kept = learning[query]
-    if asked is not None:
-        kept &= ~np.isin(document[positives.doc], document[asked.doc])
-    return Pairs.from_rows(query[kept], positives.doc[kept], len(positives.counts))
+    own = of_queries(positives, learning)
+    if asked is None:
+        return own
+    kept = ~np.isin(document[own.doc], document[asked.doc])
+    return Pairs.from_rows(own.query[kept], own.doc[kept], len(own.counts))
 
 
 def shared(positives: Pairs, document: Int32, asked: Pairs) -> Bool:
     """bool (queries of `asked`,): which have an answer that is a positive among `positives` too."""
-    query = np.repeat(np.arange(len(asked.counts)), asked.counts)
     also = np.isin(document[asked.doc], document[positives.doc])
-    return np.bincount(query[also], minlength=len(asked.counts)) > 0
+    return np.bincount(asked.query[also], minlength=len(asked.counts)) > 0
 
 
 def of_queries(pairs: Pairs, queries: Bool) -> Pairs:
     """The pairs of these queries alone, numbered as before."""
-    query = np.repeat(np.arange(len(pairs.counts), dtype=np.int32), pairs.counts)
-    kept = queries[query]
-    return Pairs.from_rows(query[kept], pairs.doc[kept], len(pairs.counts))
+    kept = queries[pairs.query]
+    return Pairs.from_rows(pairs.query[kept], pairs.doc[kept], len(pairs.counts))

@@ -38,7 +38,7 @@ class Others:
 
     def queries_of(self) -> Pairs:
         """For each document the queries that it is a positive of."""
-        query = np.repeat(np.arange(len(self.positives.start) - 1, dtype=np.int32), self.positives.counts)
+        query = self.positives.query
         return Pairs.from_rows(self.positives.doc, query, self.num_docs)
 
 
@@ -64,8 +64,7 @@ class Company:
         merged = Pairs.from_rows(np.repeat(self._first, pairs.counts), pairs.doc, count)
         self._others = replace(others, positives=merged)
         self._queries_of = self._others.queries_of()
-        rows = np.repeat(np.arange(count, dtype=np.int64), merged.counts)
-        self._labels = rows << 32 | merged.doc
+        self._labels = merged.query.astype(np.int64) << 32 | merged.doc
 
     def near(self, block: Block) -> tuple[Float64, Float64]:
         """Sum and maximum of the weights of near queries that have the candidate as a positive, float64

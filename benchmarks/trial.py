@@ -3,26 +3,31 @@
 One command: `python benchmarks/trial.py`. Collections: nfcorpus with 30 % and all of its training labels,
 asked by its own test queries; scifact, split without shared documents; titles that ask for the abstracts of
 scifact and of nfcorpus. Prints each student's table, Kendall's tau of the students' orders of the rules, and
-the regret of each rule; writes results/trial.json. What was trained before is not trained again.
+the regret of each rule; writes results/trial.json. What was trained before is not trained again, and what was
+measured before (`--work`/measured, by any machine) is in the tables: `--students` with nothing only prints.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import json
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 import hardneg
 from hardneg.progress import Terminal
 from hardneg.run_directory import RunDirectory
-from measuring import print_table, shared_data, write_result
+from measuring import hardware, print_table, shared_data, write_result
 
 MARGIN = {"relative_margin": 0.05}
 OFF: Mapping[str, Any] = {"relative_margin": None}
@@ -49,9 +54,13 @@ DEPTH = 210
 BUDGETS: Mapping[str, Mapping[str, Any]] = {
     "adapter": {},
     "static": {"learning_rate": ("3e-3",), "seeds": 2},
-    # One seed and one setting: with a GPU ask for more by --full-steps and --seeds.
-    "full": {"learning_rate": ("2e-5",), "softmax_temperature": ("0.05",), "trial_max_length": 128},
+    # One seed: with a GPU ask for more by --full-steps, --full-seeds and --full-rates.
+    "full": {"softmax_temperature": ("0.05",), "trial_max_length": 128, "folds": 1},
 }
+NDCG = "nDCG@10"
+IN_BATCH = "in-batch only"
+ALIKE = 1.96
+"""Standard errors that two rules must differ by, pair for pair, to be called different."""
 
 
 def nfcorpus(share: float) -> tuple[Any, dict[str, Any]]:
@@ -98,28 +107,18 @@ def main() -> None:
     parser.add_argument("--students", nargs="*", default=["adapter", "static"], choices=list(BUDGETS))
     parser.add_argument("--rules", nargs="*", default=list(RULES), choices=list(RULES))
     parser.add_argument("--full-steps", type=int, default=75)
-    parser.add_argument("--seeds", type=int, default=1, help="of the full student")
+    parser.add_argument("--full-seeds", type=int, default=1)
+    parser.add_argument("--full-rates", nargs="+", default=["2e-5"])
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "hardneg-benchmark-trial")
     asked = parser.parse_args()
-    found: dict[str, dict[str, Any]] = {}
+    full = {"steps": asked.full_steps, "seeds": asked.full_seeds, "learning_rate": tuple(asked.full_rates)}
+    budgets = {**BUDGETS, "full": {**BUDGETS["full"], **full}}
     for name in asked.collections:
         run, options = mined(name, asked.work / name)
-        found[name] = {}
         for student in asked.students:
-            budget = dict(BUDGETS[student])
-            if student == "full":
-                budget |= {"steps": asked.full_steps, "seeds": asked.seeds, "folds": 1}
-                options = {key: value for key, value in options.items() if key != "folds"}
             print(f"\n{name}, student {student}", flush=True)
-            found[name][student] = measured(run, asked.rules, student, {**options, **budget})
-    rows = [row for name, of in found.items() for row in table(name, of)]
-    agreed = [row for name, of in found.items() for row in agreement(name, of)]
-    left = regrets(found)
-    for some in (rows, agreed, left):
-        if some:
-            print()
-            print_table(some)
-    write_result("trial", rows, agreement=agreed, regret=left, splits=splits(found))
+            measure(run, asked.rules, student, {**options, **budgets[student]}, asked.work / "measured")
+    report(stored(asked.work / "measured"))
 
 
 def mined(name: str, folder: Path) -> tuple[Path, dict[str, Any]]:
@@ -132,13 +131,14 @@ def mined(name: str, folder: Path) -> tuple[Path, dict[str, Any]]:
     return folder, options
 
 
-def measured(run: Path, rules: Sequence[str], student: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def measure(run: Path, rules: Sequence[str], student: str, options: Mapping[str, Any], folder: Path) -> None:
+    """Try the rules, print the table, and keep what was found under the collection's and student's names."""
     found = hardneg.trial(run, selections=rules, student=student, progress=Terminal(), **options)
     print_table(
         [
             {
                 "rule": arm["name"],
-                "nDCG@10": arm["measures"]["nDCG@10"]["mean"],
+                NDCG: arm["measures"][NDCG]["mean"],
                 "less untrained": arm.get("less untrained", {}).get("difference", 0.0),
                 "less in-batch": arm.get("less in-batch only", {}).get("difference", 0.0),
                 "group": "*" if arm["name"] in found["group"] else "",
@@ -146,84 +146,194 @@ def measured(run: Path, rules: Sequence[str], student: str, options: Mapping[str
             for arm in found["arms"]
         ]
     )
-    return found
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(run / "trial" / "values.parquet", folder / f"{run.name}--{student}.parquet")
+    (folder / f"{run.name}--{student}.json").write_text(json.dumps({**found, "hardware": machine()}), "utf-8")
 
 
-def scores(found: Mapping[str, Any]) -> dict[str, float]:
-    return {arm["name"]: arm["measures"]["nDCG@10"]["mean"] for arm in found["arms"]}
+def machine() -> dict[str, Any]:
+    import torch
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {**hardware(), "gpu": gpu}
 
 
-def table(name: str, of: Mapping[str, Any]) -> list[dict[str, Any]]:
-    students = {student: scores(found) for student, found in of.items()}
-    rules = list(next(iter(students.values())))
-    return [
-        {
-            "collection": name,
-            "rule": rule,
-            **{student: round(values[rule], 4) for student, values in students.items()},
-        }
-        for rule in rules
+@dataclass(frozen=True)
+class Found:
+    """What a student made of a collection.
+
+    facts   trial.json
+    values  rule → float64 (queries,): nDCG@10, the mean of the seeds
+    """
+
+    collection: str
+    student: str
+    facts: Mapping[str, Any]
+    values: Mapping[str, Any]
+
+    @property
+    def rules(self) -> list[str]:
+        return [name for name in self.values if name != "untrained"]
+
+    def mean(self, rule: str) -> float:
+        return float(self.values[rule].mean())
+
+    def apart(self) -> list[tuple[str, str]]:
+        """Pairs of which the first is better beyond chance, each pair for itself."""
+        pairs = itertools.permutations(self.rules, 2)
+        return [(one, other) for one, other in pairs if self._deviations(one, other) > ALIKE]
+
+    def _deviations(self, one: str, other: str) -> float:
+        difference = self.values[one] - self.values[other]
+        error = float(difference.std(ddof=1)) / np.sqrt(len(difference))
+        return float(difference.mean()) / error if error > 0 else 0.0
+
+
+def stored(folder: Path) -> list[Found]:
+    found = []
+    for path in sorted(folder.glob("*--*.json")):
+        collection, student = path.stem.split("--")
+        table = pq.read_table(path.with_suffix(".parquet"))
+        of_rule = {}
+        for rule in dict.fromkeys(table["arm"].to_pylist()):
+            own = table.filter(pc.equal(table["arm"], rule))
+            seeds = len(own["seed"].unique())
+            of_rule[rule] = own[NDCG].to_numpy().reshape(seeds, -1).mean(axis=0)
+        found.append(Found(collection, student, json.loads(path.read_text("utf-8")), of_rule))
+    order = list(itertools.product(COLLECTIONS, BUDGETS))
+    return sorted(found, key=lambda one: order.index((one.collection, one.student)))
+
+
+def report(found: Sequence[Found]) -> None:
+    rows = [row for name in dict.fromkeys(one.collection for one in found) for row in table(name, found)]
+    agreed = [
+        agreement(one, other)
+        for one, other in itertools.combinations(found, 2)
+        if one.collection == other.collection
     ]
+    left = regrets(found)
+    beside = peers(found)
+    for some in (rows, agreed, beside, left):
+        if some:
+            print()
+            print_table(some)
+    facts = {
+        f"{one.collection}, {one.student}": {
+            **{key: one.facts[key] for key in ("split", "queries", "seeds", "hardware", "told_apart")},
+            "steps": one.facts["options"]["steps"],
+            "taken": {
+                arm["name"]: [arm["learning_rate"], arm["temperature"]]
+                for arm in one.facts["arms"]
+                if "learning_rate" in arm
+            },
+            "intervals": {arm["name"]: arm["measures"][NDCG] for arm in one.facts["arms"]},
+            "less_untrained": {
+                arm["name"]: arm["less untrained"] for arm in one.facts["arms"] if "less untrained" in arm
+            },
+        }
+        for one in found
+    }
+    write_result("trial", rows, agreement=agreed, peers=beside, regret=left, trials=facts)
 
 
-def splits(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    return {name: next(iter(of.values()))["split"] for name, of in found.items()}
+def table(name: str, found: Sequence[Found]) -> list[dict[str, Any]]:
+    """nDCG@10 of every rule by every student, and the gain on the untrained one."""
+    own = [one for one in found if one.collection == name]
+    rows = []
+    for rule in dict.fromkeys(rule for one in own for rule in one.values):
+        row: dict[str, Any] = {"collection": name, "rule": rule}
+        for student in BUDGETS:
+            value = next(
+                (one.mean(rule) for one in own if one.student == student and rule in one.values), None
+            )
+            row[student] = None if value is None else f"{value:.4f}"
+        rows.append(row)
+    return rows
 
 
-def agreement(name: str, of: Mapping[str, Any]) -> list[dict[str, Any]]:
+def agreement(one: Found, other: Found) -> dict[str, Any]:
     """How alike two students order the rules, and what following the first costs the second."""
     from scipy.stats import kendalltau
 
+    rules = [rule for rule in one.rules if rule in other.rules]
+    left, right = [one.mean(rule) for rule in rules], [other.mean(rule) for rule in rules]
+    negatives = [rule for rule in rules if rule != IN_BATCH]
+    taken = max(negatives, key=one.mean)
+    by_other = tau(other.apart(), one, rules)
+    by_both = tau(
+        [pair for pair in other.apart() if pair in one.apart() or pair[::-1] in one.apart()], one, rules
+    )
+    return {
+        "collection": one.collection,
+        "students": f"{one.student}, {other.student}",
+        "rules": len(rules),
+        "tau": round(float(kendalltau(left, right)[0]), 3),
+        "apart by the second": by_other[0],
+        "tau of those": by_other[1],
+        "apart by both": by_both[0],
+        "tau of these": by_both[1],
+        "followed": taken,
+        "regret": round(max(right) - other.mean(taken), 4),
+    }
+
+
+def tau(apart: Sequence[tuple[str, str]], by: Found, rules: Sequence[str]) -> tuple[int, float | None]:
+    """Of pairs that differ beyond chance: how many, and Kendall's tau of another student's order of them."""
+    own = [by.mean(better) > by.mean(worse) for better, worse in apart if {better, worse} <= set(rules)]
+    return len(own), round(2 * float(np.mean(own)) - 1, 3) if own else None
+
+
+def peers(found: Sequence[Found]) -> list[dict[str, Any]]:
+    """The rule that the collection's adapter recommends against those of other tools, by every student."""
     rows = []
-    for one, other in itertools.combinations(of, 2):
-        left, right = scores(of[one]), scores(of[other])
-        rules = [rule for rule in left if rule in right and rule != "untrained"]
-        taken = max((rule for rule in rules if rule != "in-batch only"), key=left.__getitem__)
-        apart = told_apart(of[other])
-        right_way = [left[a] > left[b] for a, b in apart if a in left and b in left]
+    for one in found:
+        adapter = next(
+            (of for of in found if of.collection == one.collection and of.student == "adapter"), None
+        )
+        if adapter is None:
+            continue
+        taken = max(
+            (rule for rule in adapter.rules if rule in one.values and rule != IN_BATCH), key=adapter.mean
+        )
+        against = [rule for rule in PEERS if rule in one.values]
         rows.append(
             {
-                "collection": name,
-                "students": f"{one}, {other}",
-                "tau": round(float(kendalltau([left[r] for r in rules], [right[r] for r in rules])[0]), 3),
-                "pairs told apart": len(right_way),
-                "tau of those": round(2 * float(np.mean(right_way)) - 1, 3) if right_way else None,
-                "followed": taken,
-                "regret": round(max(right[rule] for rule in rules) - right[taken], 4),
+                "collection": one.collection,
+                "student": one.student,
+                "recommended": taken,
+                "less untrained": f"{one.mean(taken) - one.mean('untrained'):+.4f}",
+                "less in-batch": f"{one.mean(taken) - one.mean(IN_BATCH):+.4f}",
+                **{f"less {rule}": f"{one.mean(taken) - one.mean(rule):+.4f}" for rule in against},
+                "peers better beyond chance": ", ".join(r for r in against if (r, taken) in one.apart())
+                or "none",
             }
         )
     return rows
 
 
-def told_apart(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The best of the rules with each that is worse beyond chance."""
-    best = found["group"][0]
-    return [
-        (best, arm["name"])
-        for arm in found["arms"]
-        if arm["name"] not in found["group"] and arm["name"] != "untrained"
-    ]
-
-
-def regrets(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def regrets(found: Sequence[Found]) -> list[dict[str, Any]]:
     """What each rule loses against the best one, on average over collections and students."""
-    every = {f"{name}, {student}": scores(of) for name, by in found.items() for student, of in by.items()}
-    rules = [rule for rule in RULES if all(rule in values for values in every.values())]
+    rules = [rule for rule in [*RULES, IN_BATCH] if all(rule in one.values for one in found)]
     rows = []
-    for rule in [*rules, "in-batch only"]:
+    for rule in rules:
         lost = {
-            name: max(values[one] for one in [*rules, "in-batch only"]) - values[rule]
-            for name, values in every.items()
+            f"{one.collection}, {one.student}": max(one.mean(best) for best in rules) - one.mean(rule)
+            for one in found
+        }
+        by_student = {
+            student: [value for name, value in lost.items() if name.endswith(f", {student}")]
+            for student in BUDGETS
         }
         rows.append(
             {
                 "rule": rule,
-                "mean regret": round(float(np.mean(list(lost.values()))), 4),
-                "largest": round(max(lost.values()), 4),
-                **{name: round(value, 4) for name, value in lost.items()},
+                "mean regret": f"{np.mean(list(lost.values())):.4f}",
+                **{name: f"{np.mean(values):.4f}" for name, values in by_student.items() if values},
+                "largest": f"{max(lost.values()):.4f}",
+                "where": max(lost, key=lost.__getitem__),
             }
         )
-    return sorted(rows, key=lambda row: row["mean regret"])
+    return sorted(rows, key=lambda row: float(row["mean regret"]))
 
 
 if __name__ == "__main__":

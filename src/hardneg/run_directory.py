@@ -7,7 +7,8 @@ RUN/
 ├── positives/part-00000.parquet      the positives' own scores, same blocks
 ├── guard/                            text classes, sketches, lexical vectors, near queries, judged/
 ├── audit/audit.{json,svg,png}        what `hardneg audit` found last
-├── trial/trial.json                  what `hardneg trial` found last; learned/: what each arm came to, kept
+├── trial/trial.json                  what `hardneg trial` found last; values.parquet: of each query;
+│                                     learned/: what each arm came to, kept
 ├── selections/NAME/{decisions,positives,negatives,outcomes}.parquet, labels.parquet where pairs were judged
 └── suspects/NAME.csv                 negatives of a selection to be judged, where no other file was named
 """

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import hardneg
@@ -265,6 +266,20 @@ def test_a_lesson_holds_what_was_chosen_and_never_a_known_positive(run: Path) ->
             assert known <= set(lesson.positives[row].tolist())
     none = lessons.lesson(Arm(IN_BATCH, negatives=False), lessons.chosen(Arm(IN_BATCH, negatives=False)))
     assert none.negatives.shape == (len(none.query), 0)
+
+
+def test_the_values_of_each_query_are_kept_and_give_the_means(run: Path) -> None:
+    found = hardneg.trial(run, selections=["top", "far"], **FAST)
+    values = pq.read_table(run / "trial" / "values.parquet").to_pandas()
+    assert set(values["seed"]) == {0, 1}
+    assert len(values) == 4 * 2 * found["queries"]
+    asked = {row["query_id"] for row in tables()["queries"]}
+    assert set(values["query_id"]) <= asked
+    for arm in found["arms"]:
+        own = values[values["arm"] == arm["name"]]
+        assert own.groupby("seed")["query_id"].nunique().tolist() == [found["queries"]] * 2
+        for measure in ("nDCG@10", "MRR@10", "recall@100"):
+            assert own[measure].mean() == pytest.approx(arm["measures"][measure]["mean"])
 
 
 def test_queries_that_all_hang_together_lose_pairs_and_it_is_said(tmp_path: Path) -> None:

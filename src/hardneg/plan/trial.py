@@ -1,8 +1,9 @@
 """trial: a student is trained on each arm's negatives, and asked queries that it has not seen.
 
-It writes into the run's folder `trial`: `trial.json`, and under `learned` what each arm came to in each
-split, so that a trial that was stopped goes on where it was. No table of the run changes; what the guard
-works out for the queries that learn is kept beside what it worked out for all.
+It writes into the run's folder `trial`: `trial.json`, `values.parquet` (what each query came to), and under
+`learned` what each arm came to in each split, so that a trial that was stopped goes on where it was. No table
+of the run changes; what the guard works out for the queries that learn is kept beside what it worked out for
+all.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from hardneg.config import SELECTING, Config
 from hardneg.errors import InputError, ModelError, UsageError
-from hardneg.files import read_json, replacing, write_json
+from hardneg.files import read_json, replacing, write_json, write_parquet
 from hardneg.fingerprints import digest
 from hardneg.plan.mine import changed_config, sources_again
 from hardneg.plan.prepare import reopen
@@ -82,8 +83,9 @@ def trial(
         learner = student if student is not None else opened(options, config, own)
         found = cache(partial(sources_again, replace(prepared, progress=Silent()), config, own))
         tried = _Trial(queries, data, config, options, learner, found, list(queries.views()))
-        numbers = tried.run(_arms(run, config, selections), progress)
+        numbers, values = tried.run(_arms(run, config, selections), progress)
         numbers |= {"student": learner.name, "options": options.model_dump(mode="json")}
+        write_parquet(values, run.trial / "values.parquet")
         write_json(numbers, run.trial / "trial.json")
     return numbers
 
@@ -122,7 +124,8 @@ class _Trial:
     found: Callable[[], Sequence[Source]]
     views: Sequence[View]
 
-    def run(self, arms: Sequence[Arm], progress: Progress) -> dict[str, Any]:
+    def run(self, arms: Sequence[Arm], progress: Progress) -> tuple[dict[str, Any], pa.Table]:
+        """What is said, and each query's values."""
         facts = self.queries.facts(list(self.views))
         progress.say(_said(facts))
         settings = budgets(self.options, self.student.name)
@@ -133,10 +136,13 @@ class _Trial:
             for view in self.views:
                 found.append(self._view(view, arms, settings, refused, advance))
         kept = [arm for arm in arms if arm.name not in refused]
-        asked = np.flatnonzero(np.any([view.asked for view in self.views], axis=0))
-        values = {name: self._table(name, found, kept, asked) for name in MEASURES}
-        return result(
-            [Arm(UNTRAINED, negatives=False), *kept],
+        every = np.flatnonzero(np.any([view.asked for view in self.views], axis=0))
+        values = {name: self._table(name, found, kept, every) for name in MEASURES}
+        asked = np.isfinite(values[NDCG]).all(axis=(0, 1))
+        values = {name: value[:, :, asked] for name, value in values.items()}
+        compared = [Arm(UNTRAINED, negatives=False), *kept]
+        numbers = result(
+            compared,
             values,
             facts=facts,
             details={arm.name: _details(arm, found) for arm in kept},
@@ -144,6 +150,8 @@ class _Trial:
             refused=refused,
             seed=self.options.trial_seed,
         )
+        query_ids = self.data.queries["query_id"].take(pa.array(every[asked]))
+        return numbers, _values(compared, query_ids, values)
 
     @property
     def _seeds(self) -> int:
@@ -185,7 +193,10 @@ class _Trial:
         )
 
     def _table(self, name: str, found: Sequence[_OfView], arms: Sequence[Arm], asked: Any) -> Float64:
-        """float64 (1 + arms, seeds, asked): each query's value by each seed, of the view that asked it."""
+        """float64 (1 + arms, seeds, asked): each query's value by each seed, of the view that asked it.
+
+        NaN where no view of a seed asked the query.
+        """
         out = np.full((1 + len(arms), self.options.seeds, len(asked)), np.nan)
         for one in found:
             column = np.searchsorted(asked, np.flatnonzero(one.view.asked))
@@ -193,7 +204,7 @@ class _Trial:
             out[0][grid] = np.broadcast_to(one.untrained[name], (len(one.seeds), len(column)))
             for place, arm in enumerate(arms, 1):
                 out[place][grid] = one.of_arm[arm.name].values[name]
-        return out[:, :, np.isfinite(out).all(axis=(0, 1))]
+        return out
 
 
 @dataclass(frozen=True)
@@ -345,6 +356,19 @@ def _done(jobs: Sequence[_Job], at_once: int, folder: Path, advance: Callable[[i
 
 
 # -- what is said -----------------------------------------------------------------------------------------
+
+
+def _values(arms: Sequence[Arm], query_ids: Any, values: Mapping[str, Float64]) -> pa.Table:
+    """Arm by arm, seed by seed: a row for each query that was asked."""
+    count, seeds, queries = values[NDCG].shape
+    return pa.table(
+        {
+            "arm": np.repeat([arm.name for arm in arms], seeds * queries),
+            "seed": np.tile(np.repeat(np.arange(seeds), queries), count),
+            "query_id": pa.concat_arrays(query_ids.chunks * (count * seeds)),
+            **{name: value.ravel() for name, value in values.items()},
+        }
+    )
 
 
 def _details(arm: Arm, found: Sequence[_OfView]) -> dict[str, Any]:

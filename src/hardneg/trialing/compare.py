@@ -84,6 +84,10 @@ class Contrast:
         order = sorted(arms, key=lambda arm: (-self.of.mean[arm], arm))
         return [arm for arm in order if not self.better(order[0], arm)]
 
+    def told_apart(self, arms: Sequence[int]) -> list[tuple[int, int]]:
+        """Every pair of which the first is better beyond chance."""
+        return [(one, other) for one in arms for other in arms if one != other and self.better(one, other)]
+
     def queries_needed(self, one: int, other: int) -> int | None:
         """How many queries would tell these two apart were the difference what it seems; None: it is 0."""
         found = self.difference(one, other)

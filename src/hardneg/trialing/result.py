@@ -30,8 +30,9 @@ def result(
     compared = {name: compare(values[name], seed) for name in MEASURES}
     names = [arm.name for arm in arms]
     main = compared[NDCG]
-    trained = main.among([place for place, name in enumerate(names) if name != UNTRAINED])
-    group = trained.group([place for place, name in enumerate(names) if name != UNTRAINED])
+    others = [place for place, name in enumerate(names) if name != UNTRAINED]
+    trained = main.among(others)
+    group = trained.group(others)
     controls = {name: main.against(names.index(name)) for name in (UNTRAINED, IN_BATCH) if name in names}
     usable = [
         place
@@ -48,6 +49,7 @@ def result(
             for place, arm in enumerate(arms)
         ],
         "group": [names[place] for place in group],
+        "told_apart": [[names[one], names[other]] for one, other in trained.told_apart(others)],
         "recommended": None
         if best is None
         else {

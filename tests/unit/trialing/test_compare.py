@@ -51,6 +51,7 @@ def test_a_shift_is_found() -> None:
     assert every.better(1, 0) and every.better(1, 2) and every.better(0, 2)
     assert not every.better(0, 1) and not every.better(2, 0)
     assert every.group([0, 1, 2]) == [1] and every.group([2, 0]) == [0]
+    assert every.told_apart([0, 1, 2]) == [(0, 2), (1, 0), (1, 2)]
     assert found.against(0).better(1, 0) and found.against(0).better(0, 2)
 
 

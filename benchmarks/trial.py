@@ -4,7 +4,7 @@ One command: `python benchmarks/trial.py`. Collections: nfcorpus with 30 % and a
 asked by its own test queries; scifact, split without shared documents; titles that ask for the abstracts of
 scifact and of nfcorpus. Prints each student's table, Kendall's tau of the students' orders of the rules, and
 the regret of each rule; writes results/trial.json. What was trained before is not trained again, and what was
-measured before (`--work`/measured, by any machine) is in the tables: `--students` with nothing only prints.
+measured before (results/trial, by any machine) is in the tables: `--students` with nothing only prints.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 import hardneg
 from hardneg.progress import Terminal
 from hardneg.run_directory import RunDirectory
-from measuring import hardware, print_table, shared_data, write_result
+from measuring import RESULTS, hardware, print_table, shared_data, write_result
 
 MARGIN = {"relative_margin": 0.05}
 OFF: Mapping[str, Any] = {"relative_margin": None}
@@ -54,9 +54,11 @@ DEPTH = 210
 BUDGETS: Mapping[str, Mapping[str, Any]] = {
     "adapter": {},
     "static": {"learning_rate": ("3e-3",), "seeds": 2},
-    # One seed: with a GPU ask for more by --full-steps, --full-seeds and --full-rates.
+    # One seed: with a GPU ask for more by --full-steps, --full-seeds and --full-rate.
     "full": {"softmax_temperature": ("0.05",), "trial_max_length": 128, "folds": 1},
 }
+STUDENTS = ("adapter", "static", "full-2e-5", "full-1e-4")
+"""As in the tables: the model fine-tuned at two learning rates is two students."""
 NDCG = "nDCG@10"
 IN_BATCH = "in-batch only"
 ALIKE = 1.96
@@ -108,17 +110,17 @@ def main() -> None:
     parser.add_argument("--rules", nargs="*", default=list(RULES), choices=list(RULES))
     parser.add_argument("--full-steps", type=int, default=75)
     parser.add_argument("--full-seeds", type=int, default=1)
-    parser.add_argument("--full-rates", nargs="+", default=["2e-5"])
+    parser.add_argument("--full-rate", choices=["2e-5", "1e-4"], default="2e-5")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "hardneg-benchmark-trial")
     asked = parser.parse_args()
-    full = {"steps": asked.full_steps, "seeds": asked.full_seeds, "learning_rate": tuple(asked.full_rates)}
+    full = {"steps": asked.full_steps, "seeds": asked.full_seeds, "learning_rate": (asked.full_rate,)}
     budgets = {**BUDGETS, "full": {**BUDGETS["full"], **full}}
     for name in asked.collections:
         run, options = mined(name, asked.work / name)
         for student in asked.students:
             print(f"\n{name}, student {student}", flush=True)
-            measure(run, asked.rules, student, {**options, **budgets[student]}, asked.work / "measured")
-    report(stored(asked.work / "measured"))
+            measure(run, asked.rules, student, {**options, **budgets[student]}, RESULTS / "trial")
+    report(stored(RESULTS / "trial"))
 
 
 def mined(name: str, folder: Path) -> tuple[Path, dict[str, Any]]:
@@ -147,8 +149,10 @@ def measure(run: Path, rules: Sequence[str], student: str, options: Mapping[str,
         ]
     )
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(run / "trial" / "values.parquet", folder / f"{run.name}--{student}.parquet")
-    (folder / f"{run.name}--{student}.json").write_text(json.dumps({**found, "hardware": machine()}), "utf-8")
+    label = student if student != "full" else f"full-{options['learning_rate'][0]}"
+    shutil.copy(run / "trial" / "values.parquet", folder / f"{run.name}--{label}.parquet")
+    found["options"].pop("evaluation")  # a folder of this machine
+    (folder / f"{run.name}--{label}.json").write_text(json.dumps({**found, "hardware": machine()}), "utf-8")
 
 
 def machine() -> dict[str, Any]:
@@ -200,7 +204,7 @@ def stored(folder: Path) -> list[Found]:
             seeds = len(own["seed"].unique())
             of_rule[rule] = own[NDCG].to_numpy().reshape(seeds, -1).mean(axis=0)
         found.append(Found(collection, student, json.loads(path.read_text("utf-8")), of_rule))
-    order = list(itertools.product(COLLECTIONS, BUDGETS))
+    order = list(itertools.product(COLLECTIONS, STUDENTS))
     return sorted(found, key=lambda one: order.index((one.collection, one.student)))
 
 
@@ -242,7 +246,7 @@ def table(name: str, found: Sequence[Found]) -> list[dict[str, Any]]:
     rows = []
     for rule in dict.fromkeys(rule for one in own for rule in one.values):
         row: dict[str, Any] = {"collection": name, "rule": rule}
-        for student in BUDGETS:
+        for student in STUDENTS:
             value = next(
                 (one.mean(rule) for one in own if one.student == student and rule in one.values), None
             )
@@ -322,7 +326,7 @@ def regrets(found: Sequence[Found]) -> list[dict[str, Any]]:
         }
         by_student = {
             student: [value for name, value in lost.items() if name.endswith(f", {student}")]
-            for student in BUDGETS
+            for student in STUDENTS
         }
         rows.append(
             {

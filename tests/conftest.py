@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is slow, not wrong: no test fails by the clock.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 WORDS = (
     "cell gene drug heart blood virus the of and in is not causes lowers raises query passage : a b c d e"

@@ -75,7 +75,7 @@ def collections(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int]:
     return queries, documents, draw(st.integers(1, 60))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(collections(), st.integers(1, 40), st.integers(1, 5))
 def test_equals_brute_force_whatever_the_blocks(
     collection: tuple[np.ndarray, np.ndarray, int], rows_a_block: int, query_block: int
@@ -96,7 +96,7 @@ def test_equals_brute_force_whatever_the_blocks(
     assert np.isnan(score[:, width:]).all()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([17, 64, 100]))
 def test_threads_blocks_and_row_order_do_not_change_a_byte(seed: int, dimension: int) -> None:
     rng = np.random.default_rng(seed)
@@ -122,7 +122,7 @@ def test_threads_blocks_and_row_order_do_not_change_a_byte(seed: int, dimension:
     assert len(set(found)) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 70), st.integers(1, 9), st.integers(1, 9))
 def test_canonical_scores_do_not_depend_on_the_batch(seed: int, dimension: int, queries: int, k: int) -> None:
     rng = np.random.default_rng(seed)

@@ -55,7 +55,7 @@ def arrays(block: Block) -> list[np.ndarray]:
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rankings(), st.integers(1, 12))
 def test_rows_give_back_the_block_of_any_depth(
     found: tuple[np.ndarray, list[Ranking], np.ndarray], depth: int
@@ -71,7 +71,7 @@ def test_rows_give_back_the_block_of_any_depth(
     assert list(rebuilt.ranks) == list(expected.ranks)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rankings())
 def test_a_union_holds_each_document_once_with_all_its_ranks(
     found: tuple[np.ndarray, list[Ranking], np.ndarray],
@@ -92,7 +92,7 @@ def test_a_union_holds_each_document_once_with_all_its_ranks(
                     assert doc not in ranking.doc[row]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rankings(), st.permutations(range(3)))
 def test_the_order_of_retrievers_does_not_change_the_order_of_documents(
     found: tuple[np.ndarray, list[Ranking], np.ndarray], order: list[int]

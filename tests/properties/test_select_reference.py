@@ -214,7 +214,7 @@ def block_of(queries: list[Query], names: list[str]) -> Block:
     return Block(query_rows, doc, ranks, scores, positive, known, np.full(doc.shape, np.nan, np.float32))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(a_case())
 def test_both_choose_the_same(case: tuple[list[Query], list[str], list[int], dict[str, Any]]) -> None:
     queries, names, classes, config = case

@@ -60,7 +60,7 @@ def test_first_places(values: list[int]) -> None:
 # -- lookup ----------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=20), st.data())
 def test_lookup_is_right_even_where_halves_of_hashes_agree(
     tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[int, int]], data: st.DataObject

@@ -76,7 +76,7 @@ def exported(selection: SelectedTables, to: str, **options: Any) -> tuple[list[A
         return [json.loads(line) for line in path.read_text().splitlines()], report.counts
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(selections())
 def test_triplets_are_those_of_plain_loops(selection: SelectedTables) -> None:
     expected = list(triplets_by_loops(selection))
@@ -88,7 +88,7 @@ def test_triplets_are_those_of_plain_loops(selection: SelectedTables) -> None:
         assert found[1].queries == len({anchor for anchor, _, _ in expected})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     selections(),
     st.sampled_from(["flagembedding", "st-triplet", "st-n-tuple", "st-labeled-pair", "st-labeled-list"]),

@@ -14,7 +14,7 @@ def vectors(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**31), st.integers(1, 900))
 def test_products_are_whole_and_the_same_in_any_order(seed: int, dimension: int) -> None:
     left, right = on_grid(vectors(seed, 1, 7, dimension)), on_grid(vectors(seed + 1, 1, 9, dimension))

@@ -30,7 +30,7 @@ def company_of(labels: list[set[int]], near: np.ndarray, weight: np.ndarray) -> 
     return Company(Others(positives, near, weight, DOCUMENTS)), block
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(LABELS, st.integers(0, 2**31))
 def test_as_plain_python_finds_it(labels: list[set[int]], seed: int) -> None:
     draws = np.random.default_rng(seed)
@@ -68,7 +68,7 @@ def test_more_similar_than_itself_is_the_same() -> None:
     assert near_weights(np.array([[1.001 * own, 0.5 * own]], np.float32)).tolist() == [[1.0, 0.0]]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(LABELS)
 def test_of_many_the_first_are_looked_at(labels: list[set[int]]) -> None:
     most, near = 2, np.array([[q for q in range(QUERIES) if q != row] for row in range(QUERIES)], np.int32)

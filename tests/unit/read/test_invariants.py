@@ -40,7 +40,7 @@ def pairs_of(data: Collection) -> set[tuple[str, str]]:
     return {(query[row["query_id"]], text[row["doc_id"]]) for row in data.qrels.to_pylist()}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ROWS, st.randoms(use_true_random=False))
 def test_order_and_repeats_change_nothing(rows: list[dict[str, str]], draw: random.Random) -> None:
     mixed = [*rows, *rows[:3]]
@@ -50,7 +50,7 @@ def test_order_and_repeats_change_nothing(rows: list[dict[str, str]], draw: rand
     assert pairs_of(data) == {(row["query"], row["positive"]) for row in rows}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(ROWS)
 def test_every_kind_of_file_gives_the_same(rows: list[dict[str, str]]) -> None:
     expected = hardneg.load(rows)
@@ -68,7 +68,7 @@ def test_every_kind_of_file_gives_the_same(rows: list[dict[str, str]]) -> None:
             assert same(hardneg.load(one), expected), one.name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.fixed_dictionaries({"query": TEXT | ODD, "positive": TEXT | ODD}), min_size=1, max_size=12)
 )
@@ -98,7 +98,7 @@ LABELLED = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(LABELLED, st.randoms(use_true_random=False))
 def test_order_changes_nothing_with_ids_prompts_and_given_negatives(
     rows: list[dict[str, Any]], draw: random.Random
@@ -112,7 +112,7 @@ def test_order_changes_nothing_with_ids_prompts_and_given_negatives(
     assert fingerprint(one) == fingerprint(other)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(LABELLED)
 def test_every_label_is_kept_or_told(rows: list[dict[str, Any]]) -> None:
     data = hardneg.load([{key: row[key] for key in ("query", "pos", "neg") if key in row} for row in rows])
@@ -127,7 +127,7 @@ def test_every_label_is_kept_or_told(rows: list[dict[str, Any]]) -> None:
     assert counts["documents"] + counts["duplicate documents merged"] == texts
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.fixed_dictionaries(

@@ -28,7 +28,7 @@ def plain(queries: Float32, documents: Float32, pool: Int32, depth: int) -> list
     st.integers(1, 12),
     st.sampled_from([1, 3, 7]),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_it_is_a_full_sort_with_ties_by_row(
     seed: int, queries: int, size: int, depth: int, block: int
 ) -> None:

@@ -90,7 +90,7 @@ def grouped(positives: list[list[int]], numbers: Int32, alike: list[tuple[int, i
 
 
 @given(WORLDS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_components_are_those_of_all_pairs_compared(world: World) -> None:
     positives, numbers, alike, *_ = world
     answers = [{int(numbers[doc]) for doc in some} for some in positives]
@@ -103,7 +103,7 @@ def test_components_are_those_of_all_pairs_compared(world: World) -> None:
 
 
 @given(WORLDS, st.integers(0, 30))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_folds_split_no_group_and_miss_no_query(world: World, least: int) -> None:
     positives, numbers, alike, usable, draws = world
     groups = grouped(positives, numbers, alike)
@@ -125,7 +125,7 @@ def test_folds_split_no_group_and_miss_no_query(world: World, least: int) -> Non
 
 
 @given(WORLDS, st.integers(0, 10))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_what_is_asked_is_never_learned(world: World, least: int) -> None:
     positives, numbers, alike, usable, draws = world
     mine = of_queries(pairs(positives), usable)
@@ -150,7 +150,7 @@ def test_what_is_asked_is_never_learned(world: World, least: int) -> None:
 
 
 @given(WORLDS, st.integers(0, 30), st.integers(0, 99))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_order_of_rows_changes_nothing(world: World, least: int, seed: int) -> None:
     positives, numbers, alike, usable, draws = world
     order = np.random.default_rng(seed).permutation(len(positives))

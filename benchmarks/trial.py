@@ -27,6 +27,8 @@ import pyarrow.parquet as pq
 import hardneg
 from hardneg.progress import Terminal
 from hardneg.run_directory import RunDirectory
+from hardneg.trialing import IN_BATCH, UNTRAINED
+from hardneg.trialing.measures import NDCG
 from measuring import RESULTS, hardware, print_table, shared_data, write_result
 
 MARGIN = {"relative_margin": 0.05}
@@ -59,8 +61,6 @@ BUDGETS: Mapping[str, Mapping[str, Any]] = {
 }
 STUDENTS = ("adapter", "static", "full-2e-5", "full-1e-4")
 """As in the tables: the model fine-tuned at two learning rates is two students."""
-NDCG = "nDCG@10"
-IN_BATCH = "in-batch only"
 ALIKE = 1.96
 """Standard errors that two rules must differ by, pair for pair, to be called different."""
 
@@ -141,8 +141,8 @@ def measure(run: Path, rules: Sequence[str], student: str, options: Mapping[str,
             {
                 "rule": arm["name"],
                 NDCG: arm["measures"][NDCG]["mean"],
-                "less untrained": arm.get("less untrained", {}).get("difference", 0.0),
-                "less in-batch": arm.get("less in-batch only", {}).get("difference", 0.0),
+                "less untrained": arm.get(f"less {UNTRAINED}", {}).get("difference", 0.0),
+                "less in-batch": arm.get(f"less {IN_BATCH}", {}).get("difference", 0.0),
                 "group": "*" if arm["name"] in found["group"] else "",
             }
             for arm in found["arms"]
@@ -177,7 +177,7 @@ class Found:
 
     @property
     def rules(self) -> list[str]:
-        return [name for name in self.values if name != "untrained"]
+        return [name for name in self.values if name != UNTRAINED]
 
     def mean(self, rule: str) -> float:
         return float(self.values[rule].mean())
@@ -232,7 +232,9 @@ def report(found: Sequence[Found]) -> None:
             },
             "intervals": {arm["name"]: arm["measures"][NDCG] for arm in one.facts["arms"]},
             "less_untrained": {
-                arm["name"]: arm["less untrained"] for arm in one.facts["arms"] if "less untrained" in arm
+                arm["name"]: arm[f"less {UNTRAINED}"]
+                for arm in one.facts["arms"]
+                if f"less {UNTRAINED}" in arm
             },
         }
         for one in found
@@ -241,7 +243,7 @@ def report(found: Sequence[Found]) -> None:
 
 
 def table(name: str, found: Sequence[Found]) -> list[dict[str, Any]]:
-    """nDCG@10 of every rule by every student, and the gain on the untrained one."""
+    """nDCG@10 of every rule by every student."""
     own = [one for one in found if one.collection == name]
     rows = []
     for rule in dict.fromkeys(rule for one in own for rule in one.values):
@@ -263,10 +265,9 @@ def agreement(one: Found, other: Found) -> dict[str, Any]:
     left, right = [one.mean(rule) for rule in rules], [other.mean(rule) for rule in rules]
     negatives = [rule for rule in rules if rule != IN_BATCH]
     taken = max(negatives, key=one.mean)
-    by_other = tau(other.apart(), one, rules)
-    by_both = tau(
-        [pair for pair in other.apart() if pair in one.apart() or pair[::-1] in one.apart()], one, rules
-    )
+    apart, also = other.apart(), set(one.apart())
+    by_other = tau(apart, one, rules)
+    by_both = tau([pair for pair in apart if pair in also or pair[::-1] in also], one, rules)
     return {
         "collection": one.collection,
         "students": f"{one.student}, {other.student}",
@@ -305,7 +306,7 @@ def peers(found: Sequence[Found]) -> list[dict[str, Any]]:
                 "collection": one.collection,
                 "student": one.student,
                 "recommended": taken,
-                "less untrained": f"{one.mean(taken) - one.mean('untrained'):+.4f}",
+                "less untrained": f"{one.mean(taken) - one.mean(UNTRAINED):+.4f}",
                 "less in-batch": f"{one.mean(taken) - one.mean(IN_BATCH):+.4f}",
                 **{f"less {rule}": f"{one.mean(taken) - one.mean(rule):+.4f}" for rule in against},
                 "peers better beyond chance": ", ".join(r for r in against if (r, taken) in one.apart())

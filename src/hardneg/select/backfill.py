@@ -16,15 +16,15 @@ from hardneg.records import NO_DOC, Block, Bool, Int32
 from hardneg.select.anchors import Rows, take_rows
 from hardneg.select.draws import UInt64, uniforms
 from hardneg.select.duplicates import Twins
-from hardneg.select.order_keys import first, smallest
+from hardneg.select.order_keys import first
 
 Exclude = Callable[[Block], Bool]
 
-SMALL_CORPUS = 4096
+SMALL_CORPUS = 256
 """Corpora up to this size are gone through whole, in a random order."""
 _ROUNDS = (64, 1024, 16384)
-"""Of larger ones so many are drawn at a time for the queries that still lack some; after that all are gone
-through, which only a corpus of which next to nothing is allowed will need."""
+"""Of larger ones so many are drawn at a time for the queries that still lack some, while that is less than
+all; after that all are gone through, which only a corpus of which next to nothing is allowed will need."""
 _PLACES = 1 << 20  # proposals looked at together
 
 
@@ -48,11 +48,15 @@ class Backfill:
         """
         found = np.full((len(need), int(need.max(initial=0))), NO_DOC, np.int32)
         drawn = 0
-        for width in () if self.twins.num_docs <= SMALL_CORPUS else _ROUNDS:
+        for width in self._widths():
             self._round(block, keys, need, taken, found, free, width, drawn)
             drawn += width
         self._round(block, keys, need, taken, found, free, 0, drawn)
         return found
+
+    def _widths(self) -> list[int]:
+        documents = self.twins.num_docs
+        return [] if documents <= SMALL_CORPUS else [width for width in _ROUNDS if width < documents]
 
     def _round(
         self,
@@ -81,10 +85,7 @@ class Backfill:
         """int32 (rows, width or all documents)."""
         if width:
             return (uniforms(keys, width, start) * self.twins.num_docs).astype(np.int32)
-        draws = uniforms(keys, self.twins.num_docs, start)
-        if draws.shape[1] > SMALL_CORPUS:
-            return np.argsort(draws, axis=1, kind="stable").astype(np.int32)
-        return smallest(draws, np.ones(draws.shape, np.bool_), draws.shape[1])
+        return np.argsort(uniforms(keys, self.twins.num_docs, start), axis=1, kind="stable").astype(np.int32)
 
     def _usable(
         self, block: Block, rows: Rows, taken: Int32, found: Int32, proposed: Int32, fits: Bool

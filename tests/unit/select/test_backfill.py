@@ -34,6 +34,7 @@ def test_never_a_candidate_a_positive_or_a_repeat(
 ) -> None:
     if not small:
         monkeypatch.setattr(backfill, "SMALL_CORPUS", 0)
+        monkeypatch.setattr(backfill, "_ROUNDS", (4, 12))
     found = fill(select, np.arange(30, dtype=np.int32), 10, queries=50)
     for row in found:
         assert len(set(row.tolist())) == 10
@@ -49,6 +50,7 @@ def test_a_small_corpus_gives_all_it_has_and_ends(
 ) -> None:
     if not small:
         monkeypatch.setattr(backfill, "SMALL_CORPUS", 0)
+        monkeypatch.setattr(backfill, "_ROUNDS", (4, 12))
     found = fill(select, np.arange(5, dtype=np.int32), 10)
     assert sorted(found[0].tolist()) == [-1] * 8 + [3, 4]
     assert (fill(select, np.arange(3, dtype=np.int32), 4) == -1).all()

@@ -244,7 +244,11 @@ class SelectConfig(Stage):
     given_negatives: Literal["keep", "ignore"] = Field(
         "keep", description="Negatives of the source: first in the result, or only documents of the corpus."
     )
-    shortfall: Shortfall = Field("keep", description="What to do for a query with too few negatives.")
+    shortfall: Shortfall = Field(
+        "backfill",
+        description="What to do for a query with too few negatives: keep or drop it, search deeper for it "
+        "(deepen), or add random documents (backfill).",
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of all random draws.")
 
     @model_validator(mode="after")

@@ -187,7 +187,7 @@ def test_a_run_file_is_not_deeper_than_it_is(tmp_path: Path) -> None:
     queries = hardneg.load(str(source)).queries["query_id"].to_pylist()
     lines = [f"{q} Q0 d{n} {n + 1} {50 - n} x\n" for q in queries for n in range(12)]
     (tmp_path / "x.trec").write_text("".join(lines))
-    settings = {**SETTINGS, "retriever": f"run:{tmp_path / 'x.trec'}", "window": "20:40"}
+    settings = {**SETTINGS, "retriever": f"run:{tmp_path / 'x.trec'}", "window": "20:40", "shortfall": "keep"}
     mined = hardneg.mine(str(source), run_dir=tmp_path / "run", **settings)
     assert set(mined.outcomes["outcome"].to_pylist()) == {"empty"}
     assert all("window" in message for message in mined.outcomes["message"].to_pylist())

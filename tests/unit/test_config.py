@@ -29,7 +29,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "reference": "mean",
         "sampler": "top",
         "num_negatives": 4,
-        "shortfall": "keep",
+        "shortfall": "backfill",
         "split": "train",
         "store_dtype": "float32",
         "seed": 0,

@@ -279,5 +279,6 @@ def _counts(
         negatives=in_file,
         negatives_short=left - in_file,
         negatives_cut=found - left,
+        negatives_without_score=0,
         negatives_repeated=len(selection.negatives) - found,
     )

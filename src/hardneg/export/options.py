@@ -67,6 +67,7 @@ class Counts:
     negatives: int
     negatives_short: int
     negatives_cut: int  # past `num_negatives`
+    negatives_without_score: int  # random documents, where scores are written
     negatives_repeated: int  # the same document again for the same query (or positive)
 
 
@@ -97,6 +98,7 @@ class ExportReport:
             (c.positives_without_negatives, "positives have no negatives and are not in it"),
             (c.queries_short, "queries have too few negatives and were dropped"),
             (c.negatives_cut, "negatives are past --num-negatives and were cut"),
+            (c.negatives_without_score, "negatives are random documents without a score and are not in it"),
             (c.negatives_repeated, "negatives repeat one of the same query and are in it once"),
             (self.empty_texts, "documents in it are empty"),
             (self.neutralised, "texts begin like a formula and got a ' before them (JSONL keeps them)"),

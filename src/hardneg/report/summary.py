@@ -17,6 +17,8 @@ NOT_REASONS = frozenset({"query_row", "candidates", "positives", "negatives", "w
 """Whole-number columns of the outcomes that count something else than candidates under a reason."""
 CHOSEN = frozenset({"selected", "given", "backfill"})
 """Reasons that are no reason to drop."""
+SOURCES = {"backfill": "random documents for want of others (backfill)"}
+"""Said in place of the word in the tables."""
 SNIPPET = 60
 
 
@@ -89,7 +91,9 @@ def render_summary(found: Mapping[str, Any]) -> str:
     queries, negatives, hardness = found["queries"], found["negatives"], found["hardness"]
     dropped = {name: count for name, count in found["reasons"].items() if name not in CHOSEN}
     kinds = ", ".join(f"{count:,} {name}" for name, count in queries.items() if name != "total" and count)
-    sources = ", ".join(f"{count:,} {name}" for name, count in negatives["sources"].items())
+    sources = ", ".join(
+        f"{count:,} {SOURCES.get(name, name)}" for name, count in negatives["sources"].items()
+    )
     rows = [
         ("queries", f"{queries['total']:,}" + (f": {kinds}" if kinds else "")),
         ("negatives", f"{negatives['total']:,}" + (f": {sources}" if sources else "")),

@@ -33,7 +33,9 @@ def selections(draw: st.DrawFn) -> SelectedTables:
         if own:
             for doc in docs[num_positives : num_positives + draw(st.integers(0, 4))]:
                 named = draw(st.sampled_from([None, *own])) if each else None
-                negatives.append({"query_id": query, "doc_id": doc, "positive_id": named, "score": 0.25})
+                source, score = draw(st.sampled_from([("mined", 0.25), ("backfill", None)]))
+                row = {"query_id": query, "doc_id": doc, "positive_id": named}
+                negatives.append({**row, "score": score, "source": source})
     return SelectedTables(
         pa.table(
             {"doc_id": DOCS, "title": pa.nulls(9, pa.large_string()), "text": [d.upper() for d in DOCS]},
@@ -62,7 +64,12 @@ def accounted(counts: Counts) -> bool:
         c.queries_given == c.queries + c.queries_without_negatives + c.queries_short
         and c.positives_given
         == c.positives + c.positives_without_negatives + c.positives_short + c.positives_repeated
-        and c.negatives_given == c.negatives + c.negatives_short + c.negatives_cut + c.negatives_repeated
+        and c.negatives_given
+        == c.negatives
+        + c.negatives_short
+        + c.negatives_cut
+        + c.negatives_repeated
+        + c.negatives_without_score
     )
 
 

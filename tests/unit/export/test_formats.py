@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -320,6 +321,42 @@ def test_more_negatives_wanted_than_any_query_has_is_refused(
 ) -> None:
     with pytest.raises(InputError, match="needs 9 negatives in every row, but 2 of 2 have fewer"):
         written(selection, "st-n-tuple", tmp_path, num_negatives=9)
+
+
+def filled_up(selection: SelectedTables) -> SelectedTables:
+    """With d4 of q1 a random document that nobody scored, and q3 with nothing else."""
+    rows = selection.negatives.to_pylist()
+    rows = [row if row["doc_id"] != "d4" else {**row, "score": None, "source": "backfill"} for row in rows]
+    rows.append({**dict.fromkeys(NEGATIVES.names), "query_id": "q3", "doc_id": "d6", "source": "backfill"})
+    return replace(selection, negatives=pa.Table.from_pylist(rows, NEGATIVES))
+
+
+def test_random_documents_without_a_score_stay_out_where_scores_are_written(
+    selection: SelectedTables, tmp_path: Path
+) -> None:
+    made = filled_up(selection)
+    plain = export(made, "flagembedding", tmp_path / "plain.jsonl")
+    assert [len(row["neg"]) for row in lines(tmp_path / "plain.jsonl")] == [3, 2, 1]
+    assert plain.counts.negatives_without_score == 0
+    report = export(made, "flagembedding", tmp_path / "scores.jsonl", options=ExportOptions(scores=True))
+    rows = {row["query"]: row for row in lines(tmp_path / "scores.jsonl")}
+    assert {query: row["neg"] for query, row in rows.items()} == {
+        "one": ["text 3", "text 5"],
+        "two": ["text 7", "text 6"],
+    }
+    assert rows["one"]["neg_scores"] == pytest.approx([0.6, 0.5])
+    c = report.counts
+    assert (c.negatives_given, c.negatives, c.negatives_without_score) == (6, 4, 2)
+    assert "2 negatives are random documents without a score and are not in it" in str(report)
+
+
+def test_rows_short_of_scores_say_why(selection: SelectedTables, tmp_path: Path) -> None:
+    made = filled_up(selection)
+    with pytest.raises(InputError) as caught:
+        export(made, "st-n-tuple", tmp_path / "x.jsonl", options=ExportOptions(scores=True, num_negatives=3))
+    message = str(caught.value)
+    assert "2 of 2 have fewer with a score (2 random documents have none)" in message
+    assert "--shortfall drop" in message and "backfill" not in message
 
 
 # -- nothing is silent ----------------------------------------------------------------------------------

@@ -83,10 +83,12 @@ def choose(
     left_out: Sequence[bool] | None = None,
     **config: Any,
 ) -> Selection:
-    """One block through a Selector with nothing switched on but what `config` says."""
+    """One block through a Selector with nothing switched on, and nothing filled up, but as `config` says."""
     block = make_block(found, positives, scorers)
     selector = Selector(
-        SelectConfig(**{"relative_margin": None, **config}), ("", "positive"), corpus or make_corpus()
+        SelectConfig(**{"relative_margin": None, "shortfall": "keep", **config}),
+        ("", "positive"),
+        corpus or make_corpus(),
     )
     extra: dict[str, Any] = {}
     if given is not None:

@@ -18,8 +18,8 @@ def test_yield_hardness_and_shortfall(select: SimpleNamespace) -> None:
     block = select.block(FOUND, POSITIVES)
     guarded = GuardedBlock(block, select.is_positive(block))
     configs = {
-        "two": SelectConfig(relative_margin=None, num_negatives=2),
-        "margin": SelectConfig(relative_margin=0.0, num_negatives=2),
+        "two": SelectConfig(relative_margin=None, num_negatives=2, shortfall="keep"),
+        "margin": SelectConfig(relative_margin=0.0, num_negatives=2, shortfall="keep"),
         "all": SelectConfig(relative_margin=None, num_negatives="all"),
     }
     rows = preview([guarded], configs, lambda config: Selector(config, ("", "positive"), select.corpus()))

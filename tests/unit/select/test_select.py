@@ -186,7 +186,9 @@ class TestReuse:
             [{"dense": FIVE}] * 6, [{9: 1.0}] * 6, max_reuse=2, num_negatives=2, sampler="random"
         )
         selector = Selector(
-            SelectConfig(relative_margin=None, max_reuse=2, num_negatives=2, sampler="random"),
+            SelectConfig(
+                relative_margin=None, max_reuse=2, num_negatives=2, sampler="random", shortfall="keep"
+            ),
             ("", "positive"),
             select.corpus(),
         )

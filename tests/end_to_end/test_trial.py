@@ -398,6 +398,35 @@ def test_a_rate_at_which_a_student_diverges_is_not_taken(run: Path) -> None:
         hardneg.trial(run, selections=["top"], student=Nervous(), seeds=2, learning_rate=("1",))
 
 
+class Guessing(Lucky):
+    """Ranks by its budget's seed alone."""
+
+    def train(self, data: Any, lesson: Lesson, budget: Budget) -> Callable[[Int32, Int32, int], Int32]:
+        order = np.random.default_rng(budget.seed).permutation(10_000)
+        return lambda query, pool, depth: np.tile(pool[np.argsort(order[pool])[:depth]], (len(query), 1))
+
+
+def test_another_trial_seed_trains_in_other_batches(run: Path) -> None:
+    """Asked by the same queries, so that no split differs."""
+
+    def ranking(trial_seed: int) -> list[float]:
+        found = hardneg.trial(
+            run,
+            selections=["top"],
+            evaluation=hardneg.load(tables()),
+            student=Guessing(),
+            trial_seed=trial_seed,
+            seeds=3,
+        )
+        values = pq.read_table(run / "trial" / "values.parquet").to_pandas()
+        assert set(values["seed"]) == {0, 1, 2} and len(values) == 3 * 3 * found["queries"]
+        return values[values["arm"] == "top"].groupby("seed")["nDCG@10"].mean().tolist()
+
+    first, other = ranking(0), ranking(7)
+    assert len({*first, *other}) == 6
+    assert ranking(0) == first
+
+
 def test_what_is_damaged_is_trained_anew(run: Path) -> None:
     found = hardneg.trial(run, selections=["top"], student=Lucky(), seeds=2)
     for path in (run / "trial" / "learned").iterdir():

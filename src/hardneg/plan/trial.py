@@ -209,7 +209,10 @@ class _Trial:
 
 @dataclass(frozen=True)
 class _OfView:
-    """What came of one view: `untrained` (1, queries) and the arms' values (seeds, queries), each measure."""
+    """What came of one view: `untrained` (1, queries) and the arms' values (seeds, queries), each measure.
+
+    seeds  the rows of the trial's values that these are
+    """
 
     view: View
     seeds: Sequence[int]
@@ -238,7 +241,10 @@ class _Exam:
 
 @dataclass(frozen=True)
 class _Job:
-    """An arm in a view: tried in every setting on the tuning part, then trained in the best by each seed."""
+    """An arm in a view: tried in every setting on the tuning part, then trained in the best by each seed.
+
+    seeds  which of the trial's, counted from 0; the batches' are the settings' and those after it
+    """
 
     student: Student
     data: Data
@@ -280,7 +286,8 @@ class _Job:
         budget = self.settings[int(np.argmax(tuned))]
         each = []
         for seed in self.seeds:
-            each.append(self.exam.taken(self.student.train(self.data, self.lesson, seeded(budget, seed))))
+            of_seed = seeded(budget, budget.seed + seed)
+            each.append(self.exam.taken(self.student.train(self.data, self.lesson, of_seed)))
             advance(1)
         values = {name: np.stack([one[name] for one in each]) for name in MEASURES}
         with replacing(path) as temporary, temporary.open("wb") as handle:

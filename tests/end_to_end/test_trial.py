@@ -345,6 +345,38 @@ def test_a_student_of_ones_own(run: Path) -> None:
     assert [arm["name"] for arm in found["arms"]] == [UNTRAINED, IN_BATCH, "top", "far"]
 
 
+class Noting(Lucky):
+    """Keeps what it was taught."""
+
+    def __init__(self) -> None:
+        self.lessons: list[Lesson] = []
+
+    def train(self, data: Any, lesson: Lesson, budget: Budget) -> Callable[[Int32, Int32, int], Int32]:
+        self.lessons.append(lesson)
+        return super().train(data, lesson, budget)
+
+
+def test_what_a_selection_keeps_from_the_trainer_is_learned_without_its_negatives(
+    run: Path, tmp_path: Path
+) -> None:
+    """One budget for all arms: the same queries."""
+    (tmp_path / "some.txt").write_text("".join(f"q{topic:02d}-0\n" for topic in range(15)))
+    strict: dict[str, Any] = {"max_score": 0.15, "shortfall": "drop", "relative_margin": None, "guard": "off"}
+    dropping = hardneg.open_run(run).select(name="dropping", **strict)
+    assert 0 < dropping.outcomes.to_pandas()["outcome"].eq("dropped").sum() < 60
+    hardneg.open_run(run).select(
+        name="without", exclude_queries=str(tmp_path / "some.txt"), relative_margin=None
+    )
+    student = Noting()
+    hardneg.trial(run, selections=["dropping", "without"], student=student, seeds=1, folds=1)
+    none, *others = student.lessons
+    for lesson in others:
+        assert lesson.query.tolist() == none.query.tolist()
+        assert lesson.positives.tolist() == none.positives.tolist()
+        got = (lesson.negatives != NO_DOC).sum(axis=1)
+        assert set(got) == {0, 4}
+
+
 def test_without_vectors_the_adapter_says_what_to_do(tmp_path: Path) -> None:
     hardneg.mine(tables(8), run_dir=tmp_path / "run", retriever="bm25", depth=20, relative_margin=None)
     with pytest.raises(UsageError, match="dense retriever"):

@@ -19,8 +19,9 @@ from hardneg.plan.mine import changed_config
 from hardneg.plan.prepare import reopen
 from hardneg.plan.trial_lessons import Lessons
 from hardneg.plan.trial_queries import Queries
-from hardneg.progress import Silent
+from hardneg.progress import Silent, Terminal
 from hardneg.records import NO_DOC, Budget, Int32, Lesson
+from hardneg.report.trial import render_trial
 from hardneg.run_directory import RunDirectory
 from hardneg.trialing import IN_BATCH, UNTRAINED, Arm, TrialOptions
 
@@ -315,6 +316,43 @@ def test_a_given_evaluation_that_shares_documents_is_called_a_leak(run: Path, tm
     assert any("leak" in note for note in found["notes"])
     assert any("only 1 queries" in note for note in found["notes"])
     assert len(found["group"]) == 2
+
+
+def test_a_given_evaluation_that_asks_nearly_what_is_learned_is_called_a_leak(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the documents 3 and 4 of each topic nobody learns. Two queries are alike, one of them shares."""
+    data = tables()
+    first, second, *_ = (row["text"] for row in data["queries"])
+    asked = {"e0": (first.upper(), "d00-0"), "e1": (f"{second} .", "d01-4"), "e2": ("nothing alike", "d03-4")}
+
+    def said(*names: str) -> tuple[dict[str, Any], str, str]:
+        evaluation = {
+            "corpus": data["corpus"],
+            "queries": [{"query_id": name, "text": asked[name][0]} for name in names],
+            "qrels": [{"query_id": name, "doc_id": asked[name][1], "relevance": 1.0} for name in names],
+        }
+        found = hardneg.trial(
+            run,
+            selections=["top"],
+            evaluation=hardneg.load(evaluation),
+            student=Lucky(),
+            progress=Terminal(),
+            **FAST,
+        )
+        return found["split"], capsys.readouterr().err, render_trial(found, run)
+
+    split, at_the_start, at_the_end = said("e0", "e1", "e2")
+    assert (split["sharing_documents"], split["alike_queries"], split["leaking"]) == (1, 2, 2)
+    for text in (at_the_start, at_the_end):
+        assert text.count("leak") == 1 and "leak: 2 of 3 queries" in text
+        assert "1 share a positive" in text and "2 are nearly the same text" in text
+    split, at_the_start, at_the_end = said("e1", "e2")
+    assert (split["sharing_documents"], split["alike_queries"], split["leaking"]) == (0, 1, 1)
+    assert "leak: 1 of 2 queries" in at_the_start and "leak: 1 of 2 queries" in at_the_end
+    split, at_the_start, at_the_end = said("e2")
+    assert split["leaking"] == 0 and "none shares a positive" in at_the_start
+    assert "leak" not in at_the_start + at_the_end
 
 
 # -- students ---------------------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ from hardneg.trialing import (
     TrialOptions,
     budgets,
     default_arms,
+    leak,
     measured,
     result,
     seeded,
@@ -416,9 +417,10 @@ def from_trial(run: RunDirectory) -> dict[str, Any]:
 
 def _said(facts: Mapping[str, Any]) -> str:
     if facts["kind"] == "given":
+        apart = "none shares a positive with a query that learns, or is nearly the same text"
         return (
             f"trial: {facts['learning']:,} queries learn, {facts['asked']:,} of the evaluation are asked; "
-            f"{facts['sharing_documents']:,} of these share a positive with queries that learn"
+            f"{leak(facts) if facts['leaking'] else apart}"
         )
     largest = f"the most that hang together by shared positives or texts are {facts['largest_component']:,}"
     if facts["kind"] == "separate":

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -466,6 +467,68 @@ def test_a_rate_at_which_a_student_diverges_is_not_taken(run: Path) -> None:
     assert {arm["learning_rate"] for arm in found["arms"][1:]} == {0.1}
     with pytest.raises(ModelError, match="learning rate 1"):
         hardneg.trial(run, selections=["top"], student=Nervous(), seeds=2, learning_rate=("1",))
+
+
+class Dizzy(Lucky):
+    """Diverges by its second seed where a lesson has so many negatives. Nothing is kept for another one."""
+
+    def __init__(self, *widths: int, at_once: int = 1) -> None:
+        self.widths, self.at_once = widths, at_once
+        self.trained: list[int] = []
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {"student": uuid4().hex}
+
+    def train(self, data: Any, lesson: Lesson, budget: Budget) -> Callable[[Int32, Int32, int], Int32]:
+        width = lesson.negatives.shape[1]
+        self.trained.append(width)
+        if width in self.widths and budget.seed == 1:
+            raise ModelError(f"NaN with {width} negatives")
+        return super().train(data, lesson, budget)
+
+
+@pytest.fixture(scope="module")
+def three(run: Path) -> Path:
+    """The run with selections of one, two and three negatives."""
+    for name, count in (("one", 1), ("two", 2), ("three", 3)):
+        hardneg.open_run(run).select(name=name, num_negatives=count, relative_margin=None)
+    return run
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_an_arm_that_diverges_is_left_out_and_the_others_are_told(at_once: int, three: Path) -> None:
+    options: dict[str, Any] = {"selections": ["one", "two", "three"], "seeds": 2, "folds": 1}
+    found = hardneg.trial(three, student=Dizzy(2, at_once=at_once), **options)
+    assert [arm["name"] for arm in found["arms"]] == [UNTRAINED, IN_BATCH, "one", "three"]
+    assert found["refused"] == {"two": "seed 1: NaN with 2 negatives"}
+    assert "left out:  two: seed 1: NaN with 2 negatives" in render_trial(found, three)
+    assert "two" not in pq.read_table(three / "trial" / "values.parquet")["arm"].to_pylist()
+    well = hardneg.trial(three, student=Dizzy(at_once=at_once), **options)
+    measures = {arm["name"]: arm["measures"]["nDCG@10"]["mean"] for arm in well["arms"]}
+    assert all(arm["measures"]["nDCG@10"]["mean"] == measures[arm["name"]] for arm in found["arms"])
+
+
+def test_an_arm_that_diverges_in_one_fold_is_left_out_as_a_whole(three: Path) -> None:
+    options: dict[str, Any] = {"selections": ["one", "two"], "seeds": 2, "training_queries": 30}
+    student = Dizzy(2)
+    found = hardneg.trial(three, student=student, **options)
+    assert found["split"]["folds"] == 5 and found["split"]["repeats"] == 2
+    assert [arm["name"] for arm in found["arms"]] == [UNTRAINED, IN_BATCH, "one"]
+    assert student.trained.count(2) == 5 + 1 < student.trained.count(1) == 10
+
+
+def test_without_hard_negatives_the_student_may_diverge(three: Path) -> None:
+    found = hardneg.trial(three, selections=["one"], student=Dizzy(0), seeds=2)
+    assert [arm["name"] for arm in found["arms"]] == [UNTRAINED, "one"]
+    assert found["recommended"]["name"] == "one" and list(found["refused"]) == [IN_BATCH]
+    assert "only one could be tried" in render_trial(found, three)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_where_every_arm_with_negatives_diverges_the_trial_fails(at_once: int, three: Path) -> None:
+    with pytest.raises(ModelError, match="no arm with negatives is left; two: seed 1: NaN with 2") as raised:
+        hardneg.trial(three, selections=["one", "two"], student=Dizzy(1, 2, at_once=at_once), seeds=2)
+    assert raised.value.exit_code == 1 and "\n" not in str(raised.value)
 
 
 class Guessing(Lucky):

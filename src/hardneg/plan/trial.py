@@ -133,10 +133,11 @@ class _Trial:
         trainings = len(arms) * len(self.views) * ((len(settings) if len(settings) > 1 else 0) + self._seeds)
         refused: dict[str, str] = {}
         found: list[_OfView] = []
+        kept = list(arms)
         with progress.track("trial", trainings, "trainings") as advance:
             for view in self.views:
-                found.append(self._view(view, arms, settings, refused, advance))
-        kept = [arm for arm in arms if arm.name not in refused]
+                found.append(self._view(view, kept, settings, refused, advance))
+                kept = [arm for arm in kept if arm.name not in refused]
         every = np.flatnonzero(np.any([view.asked for view in self.views], axis=0))
         values = {name: self._table(name, found, kept, every) for name in MEASURES}
         asked = np.isfinite(values[NDCG]).all(axis=(0, 1))
@@ -167,7 +168,8 @@ class _Trial:
         refused: dict[str, str],
         advance: Callable[[int], None],
     ) -> _OfView:
-        """Train and ask every arm that the labels allow; the others' reasons go to `refused`."""
+        """Train and ask every arm that the labels allow; the reasons of others, and of those whose student
+        diverges, go to `refused`. Raises ModelError where one does and no arm with negatives is left."""
         lessons = Lessons(self.queries, view, self.config, self.found)
         pool, answers = self.queries.pool(view.asked), self.queries.answers(view.asked)
         exam = _Exam(pool, answers)
@@ -186,9 +188,11 @@ class _Trial:
             counts[arm.name] = chosen.counts
         untrained = exam.taken(self.student.untrained(self.data))
         folder = self.queries.prepared.run.trial / "learned"
-        of_arm = dict(
-            zip(jobs, _done(list(jobs.values()), self.student.at_once, folder, advance), strict=True)
-        )
+        of_arm, diverged = _done(jobs, self.student.at_once, folder, advance)
+        if diverged and not any(arm.negatives for arm in arms if arm.name in of_arm):
+            name, why = next(reversed(diverged.items()))
+            raise ModelError(f"trial: no arm with negatives is left; {name}: {why}")
+        refused |= diverged
         return _OfView(
             view, list(seeds), {name: value[None] for name, value in untrained.items()}, of_arm, counts
         )
@@ -276,7 +280,7 @@ class _Job:
         return cls(trial.student, trial.data, lessons.lesson(arm, chosen), exam, part, seeds, settings)
 
     def done(self, folder: Path, advance: Callable[[int], None]) -> _Learned:
-        """From the folder where it was done before."""
+        """From the folder where it was done before. Raises ModelError where a final training diverges."""
         path = folder / f"{self._mark()}.npz"
         trainings = len(self.seeds) + (len(self.settings) if len(self.settings) > 1 else 0)
         done = _load(path, self.settings)
@@ -288,7 +292,10 @@ class _Job:
         each = []
         for seed in self.seeds:
             of_seed = seeded(budget, budget.seed + seed)
-            each.append(self.exam.taken(self.student.train(self.data, self.lesson, of_seed)))
+            try:
+                each.append(self.exam.taken(self.student.train(self.data, self.lesson, of_seed)))
+            except ModelError as error:
+                raise ModelError(f"seed {seed}: {error}") from error
             advance(1)
         values = {name: np.stack([one[name] for one in each]) for name in MEASURES}
         with replacing(path) as temporary, temporary.open("wb") as handle:
@@ -355,12 +362,30 @@ def _learned(values: Measured, tuned: Float64, settings: Sequence[Budget]) -> _L
     return _Learned(values, settings[int(np.argmax(tuned))], said if len(settings) > 1 else {})
 
 
-def _done(jobs: Sequence[_Job], at_once: int, folder: Path, advance: Callable[[int], None]) -> list[_Learned]:
-    """Several arms at a time where the student lets itself be trained so, each on one thread."""
+def _done(
+    jobs: Mapping[str, _Job], at_once: int, folder: Path, advance: Callable[[int], None]
+) -> tuple[dict[str, _Learned], dict[str, str]]:
+    """What each arm came to; of those whose student diverged, why.
+
+    Several arms at a time where the student lets itself be trained so, each on one thread.
+    """
+
+    def done(job: _Job) -> _Learned | str:
+        try:
+            return job.done(folder, advance)
+        except ModelError as error:
+            return str(error)
+
     if at_once < 2:
-        return [job.done(folder, advance) for job in jobs]
-    with threadpool_limits(1), ThreadPoolExecutor(at_once) as pool:
-        return list(pool.map(lambda job: job.done(folder, advance), jobs))
+        found = list(map(done, jobs.values()))
+    else:
+        with threadpool_limits(1), ThreadPoolExecutor(at_once) as pool:
+            found = list(pool.map(done, jobs.values()))
+    of_arm = dict(zip(jobs, found, strict=True))
+    return (
+        {name: one for name, one in of_arm.items() if not isinstance(one, str)},
+        {name: one for name, one in of_arm.items() if isinstance(one, str)},
+    )
 
 
 # -- what is said -----------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ def result(
     values   measure → float64 (arms, seeds, queries)
     details  of each trained arm: negatives a query, settings of the training
     use      of each arm with negatives: the settings that make its selection
-    refused  arms that could not be tried, and why
+    refused  arms that are left out, and why
     """
     compared = {name: compare(values[name], seed) for name in MEASURES}
     names = [arm.name for arm in arms]

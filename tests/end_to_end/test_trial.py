@@ -490,44 +490,44 @@ class Dizzy(Lucky):
 @pytest.fixture(scope="module")
 def three(run: Path) -> Path:
     """The run with selections of one, two and three negatives."""
-    for name, count in (("one", 1), ("two", 2), ("three", 3)):
-        hardneg.open_run(run).select(name=name, num_negatives=count, relative_margin=None)
+    for count in (1, 2, 3):
+        hardneg.open_run(run).select(name=f"by-{count}", num_negatives=count, relative_margin=None)
     return run
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_an_arm_that_diverges_is_left_out_and_the_others_are_told(at_once: int, three: Path) -> None:
-    options: dict[str, Any] = {"selections": ["one", "two", "three"], "seeds": 2, "folds": 1}
+    options: dict[str, Any] = {"selections": ["by-1", "by-2", "by-3"], "seeds": 2, "folds": 1}
     found = hardneg.trial(three, student=Dizzy(2, at_once=at_once), **options)
-    assert [arm["name"] for arm in found["arms"]] == [UNTRAINED, IN_BATCH, "one", "three"]
-    assert found["refused"] == {"two": "seed 1: NaN with 2 negatives"}
-    assert "left out:  two: seed 1: NaN with 2 negatives" in render_trial(found, three)
-    assert "two" not in pq.read_table(three / "trial" / "values.parquet")["arm"].to_pylist()
+    assert [arm["name"] for arm in found["arms"]] == [UNTRAINED, IN_BATCH, "by-1", "by-3"]
+    assert found["refused"] == {"by-2": "seed 1: NaN with 2 negatives"}
+    assert "left out:  by-2: seed 1: NaN with 2 negatives" in render_trial(found, three)
+    assert "by-2" not in pq.read_table(three / "trial" / "values.parquet")["arm"].to_pylist()
     well = hardneg.trial(three, student=Dizzy(at_once=at_once), **options)
     measures = {arm["name"]: arm["measures"]["nDCG@10"]["mean"] for arm in well["arms"]}
     assert all(arm["measures"]["nDCG@10"]["mean"] == measures[arm["name"]] for arm in found["arms"])
 
 
 def test_an_arm_that_diverges_in_one_fold_is_left_out_as_a_whole(three: Path) -> None:
-    options: dict[str, Any] = {"selections": ["one", "two"], "seeds": 2, "training_queries": 30}
+    options: dict[str, Any] = {"selections": ["by-1", "by-2"], "seeds": 2, "training_queries": 30}
     student = Dizzy(2)
     found = hardneg.trial(three, student=student, **options)
     assert found["split"]["folds"] == 5 and found["split"]["repeats"] == 2
-    assert [arm["name"] for arm in found["arms"]] == [UNTRAINED, IN_BATCH, "one"]
+    assert [arm["name"] for arm in found["arms"]] == [UNTRAINED, IN_BATCH, "by-1"]
     assert student.trained.count(2) == 5 + 1 < student.trained.count(1) == 10
 
 
 def test_without_hard_negatives_the_student_may_diverge(three: Path) -> None:
-    found = hardneg.trial(three, selections=["one"], student=Dizzy(0), seeds=2)
-    assert [arm["name"] for arm in found["arms"]] == [UNTRAINED, "one"]
-    assert found["recommended"]["name"] == "one" and list(found["refused"]) == [IN_BATCH]
-    assert "only one could be tried" in render_trial(found, three)
+    found = hardneg.trial(three, selections=["by-1"], student=Dizzy(0), seeds=2)
+    assert [arm["name"] for arm in found["arms"]] == [UNTRAINED, "by-1"]
+    assert found["recommended"]["name"] == "by-1" and list(found["refused"]) == [IN_BATCH]
+    assert "only by-1 could be tried" in render_trial(found, three)
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_where_every_arm_with_negatives_diverges_the_trial_fails(at_once: int, three: Path) -> None:
-    with pytest.raises(ModelError, match="no arm with negatives is left; two: seed 1: NaN with 2") as raised:
-        hardneg.trial(three, selections=["one", "two"], student=Dizzy(1, 2, at_once=at_once), seeds=2)
+    with pytest.raises(ModelError, match="no arm with negatives is left; by-2: seed 1: NaN with 2") as raised:
+        hardneg.trial(three, selections=["by-1", "by-2"], student=Dizzy(1, 2, at_once=at_once), seeds=2)
     assert raised.value.exit_code == 1 and "\n" not in str(raised.value)
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,8 +20,9 @@ from hardneg.plan.mine import changed_config
 from hardneg.plan.prepare import reopen
 from hardneg.plan.trial_lessons import Lessons
 from hardneg.plan.trial_queries import Queries
-from hardneg.progress import Silent
+from hardneg.progress import Silent, Terminal
 from hardneg.records import NO_DOC, Budget, Int32, Lesson
+from hardneg.report.trial import render_trial
 from hardneg.run_directory import RunDirectory
 from hardneg.trialing import IN_BATCH, UNTRAINED, Arm, TrialOptions
 
@@ -317,6 +319,43 @@ def test_a_given_evaluation_that_shares_documents_is_called_a_leak(run: Path, tm
     assert len(found["group"]) == 2
 
 
+def test_a_given_evaluation_that_asks_nearly_what_is_learned_is_called_a_leak(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the documents 3 and 4 of each topic nobody learns. Two queries are alike, one of them shares."""
+    data = tables()
+    first, second, *_ = (row["text"] for row in data["queries"])
+    asked = {"e0": (first.upper(), "d00-0"), "e1": (f"{second} .", "d01-4"), "e2": ("nothing alike", "d03-4")}
+
+    def said(*names: str) -> tuple[dict[str, Any], str, str]:
+        evaluation = {
+            "corpus": data["corpus"],
+            "queries": [{"query_id": name, "text": asked[name][0]} for name in names],
+            "qrels": [{"query_id": name, "doc_id": asked[name][1], "relevance": 1.0} for name in names],
+        }
+        found = hardneg.trial(
+            run,
+            selections=["top"],
+            evaluation=hardneg.load(evaluation),
+            student=Lucky(),
+            progress=Terminal(),
+            **FAST,
+        )
+        return found["split"], capsys.readouterr().err, render_trial(found, run)
+
+    split, at_the_start, at_the_end = said("e0", "e1", "e2")
+    assert (split["sharing_documents"], split["alike_queries"], split["leaking"]) == (1, 2, 2)
+    for text in (at_the_start, at_the_end):
+        assert text.count("leak") == 1 and "leak: 2 of 3 queries" in text
+        assert "1 share a positive" in text and "2 are nearly the same text" in text
+    split, at_the_start, at_the_end = said("e1", "e2")
+    assert (split["sharing_documents"], split["alike_queries"], split["leaking"]) == (0, 1, 1)
+    assert "leak: 1 of 2 queries" in at_the_start and "leak: 1 of 2 queries" in at_the_end
+    split, at_the_start, at_the_end = said("e2")
+    assert split["leaking"] == 0 and "none shares a positive" in at_the_start
+    assert "leak" not in at_the_start + at_the_end
+
+
 # -- students ---------------------------------------------------------------------------------------------
 
 
@@ -343,6 +382,38 @@ def test_a_student_of_ones_own(run: Path) -> None:
     found = hardneg.trial(run, selections=["top", "far"], student=Lucky(), seeds=2)
     assert found["student"] == "lucky"
     assert [arm["name"] for arm in found["arms"]] == [UNTRAINED, IN_BATCH, "top", "far"]
+
+
+class Noting(Lucky):
+    """Keeps what it was taught."""
+
+    def __init__(self) -> None:
+        self.lessons: list[Lesson] = []
+
+    def train(self, data: Any, lesson: Lesson, budget: Budget) -> Callable[[Int32, Int32, int], Int32]:
+        self.lessons.append(lesson)
+        return super().train(data, lesson, budget)
+
+
+def test_what_a_selection_keeps_from_the_trainer_is_learned_without_its_negatives(
+    run: Path, tmp_path: Path
+) -> None:
+    """One budget for all arms: the same queries."""
+    (tmp_path / "some.txt").write_text("".join(f"q{topic:02d}-0\n" for topic in range(15)))
+    strict: dict[str, Any] = {"max_score": 0.15, "shortfall": "drop", "relative_margin": None, "guard": "off"}
+    dropping = hardneg.open_run(run).select(name="dropping", **strict)
+    assert 0 < dropping.outcomes.to_pandas()["outcome"].eq("dropped").sum() < 60
+    hardneg.open_run(run).select(
+        name="without", exclude_queries=str(tmp_path / "some.txt"), relative_margin=None
+    )
+    student = Noting()
+    hardneg.trial(run, selections=["dropping", "without"], student=student, seeds=1, folds=1)
+    none, *others = student.lessons
+    for lesson in others:
+        assert lesson.query.tolist() == none.query.tolist()
+        assert lesson.positives.tolist() == none.positives.tolist()
+        got = (lesson.negatives != NO_DOC).sum(axis=1)
+        assert set(got) == {0, 4}
 
 
 def test_without_vectors_the_adapter_says_what_to_do(tmp_path: Path) -> None:
@@ -396,6 +467,97 @@ def test_a_rate_at_which_a_student_diverges_is_not_taken(run: Path) -> None:
     assert {arm["learning_rate"] for arm in found["arms"][1:]} == {0.1}
     with pytest.raises(ModelError, match="learning rate 1"):
         hardneg.trial(run, selections=["top"], student=Nervous(), seeds=2, learning_rate=("1",))
+
+
+class Dizzy(Lucky):
+    """Diverges by its second seed where a lesson has so many negatives. Nothing is kept for another one."""
+
+    def __init__(self, *widths: int, at_once: int = 1) -> None:
+        self.widths, self.at_once = widths, at_once
+        self.trained: list[int] = []
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {"student": uuid4().hex}
+
+    def train(self, data: Any, lesson: Lesson, budget: Budget) -> Callable[[Int32, Int32, int], Int32]:
+        width = lesson.negatives.shape[1]
+        self.trained.append(width)
+        if width in self.widths and budget.seed == 1:
+            raise ModelError(f"NaN with {width} negatives")
+        return super().train(data, lesson, budget)
+
+
+@pytest.fixture(scope="module")
+def three(run: Path) -> Path:
+    """The run with selections of one, two and three negatives."""
+    for count in (1, 2, 3):
+        hardneg.open_run(run).select(name=f"by-{count}", num_negatives=count, relative_margin=None)
+    return run
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_an_arm_that_diverges_is_left_out_and_the_others_are_told(at_once: int, three: Path) -> None:
+    options: dict[str, Any] = {"selections": ["by-1", "by-2", "by-3"], "seeds": 2, "folds": 1}
+    found = hardneg.trial(three, student=Dizzy(2, at_once=at_once), **options)
+    assert [arm["name"] for arm in found["arms"]] == [UNTRAINED, IN_BATCH, "by-1", "by-3"]
+    assert found["refused"] == {"by-2": "seed 1: NaN with 2 negatives"}
+    assert "left out:  by-2: seed 1: NaN with 2 negatives" in render_trial(found, three)
+    assert "by-2" not in pq.read_table(three / "trial" / "values.parquet")["arm"].to_pylist()
+    well = hardneg.trial(three, student=Dizzy(at_once=at_once), **options)
+    measures = {arm["name"]: arm["measures"]["nDCG@10"]["mean"] for arm in well["arms"]}
+    assert all(arm["measures"]["nDCG@10"]["mean"] == measures[arm["name"]] for arm in found["arms"])
+
+
+def test_an_arm_that_diverges_in_one_fold_is_left_out_as_a_whole(three: Path) -> None:
+    options: dict[str, Any] = {"selections": ["by-1", "by-2"], "seeds": 2, "training_queries": 30}
+    student = Dizzy(2)
+    found = hardneg.trial(three, student=student, **options)
+    assert found["split"]["folds"] == 5 and found["split"]["repeats"] == 2
+    assert [arm["name"] for arm in found["arms"]] == [UNTRAINED, IN_BATCH, "by-1"]
+    assert student.trained.count(2) == 5 + 1 < student.trained.count(1) == 10
+
+
+def test_without_hard_negatives_the_student_may_diverge(three: Path) -> None:
+    found = hardneg.trial(three, selections=["by-1"], student=Dizzy(0), seeds=2)
+    assert [arm["name"] for arm in found["arms"]] == [UNTRAINED, "by-1"]
+    assert found["recommended"]["name"] == "by-1" and list(found["refused"]) == [IN_BATCH]
+    assert "only by-1 could be tried" in render_trial(found, three)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_where_every_arm_with_negatives_diverges_the_trial_fails(at_once: int, three: Path) -> None:
+    with pytest.raises(ModelError, match="no arm with negatives is left; by-2: seed 1: NaN with 2") as raised:
+        hardneg.trial(three, selections=["by-1", "by-2"], student=Dizzy(1, 2, at_once=at_once), seeds=2)
+    assert raised.value.exit_code == 1 and "\n" not in str(raised.value)
+
+
+class Guessing(Lucky):
+    """Ranks by its budget's seed alone."""
+
+    def train(self, data: Any, lesson: Lesson, budget: Budget) -> Callable[[Int32, Int32, int], Int32]:
+        order = np.random.default_rng(budget.seed).permutation(10_000)
+        return lambda query, pool, depth: np.tile(pool[np.argsort(order[pool])[:depth]], (len(query), 1))
+
+
+def test_another_trial_seed_trains_in_other_batches(run: Path) -> None:
+    """Asked by the same queries, so that no split differs."""
+
+    def ranking(trial_seed: int) -> list[float]:
+        found = hardneg.trial(
+            run,
+            selections=["top"],
+            evaluation=hardneg.load(tables()),
+            student=Guessing(),
+            trial_seed=trial_seed,
+            seeds=3,
+        )
+        values = pq.read_table(run / "trial" / "values.parquet").to_pandas()
+        assert set(values["seed"]) == {0, 1, 2} and len(values) == 3 * 3 * found["queries"]
+        return values[values["arm"] == "top"].groupby("seed")["nDCG@10"].mean().tolist()
+
+    first, other = ranking(0), ranking(7)
+    assert len({*first, *other}) == 6
+    assert ranking(0) == first
 
 
 def test_what_is_damaged_is_trained_anew(run: Path) -> None:

@@ -5,7 +5,7 @@
 The first two look at texts and are stored; the rules work on blocks of row numbers.
 """
 
-from hardneg.guard.alike_queries import alike_queries
+from hardneg.guard.alike_queries import alike_queries, like_any
 from hardneg.guard.excluded_documents import ExcludedDocuments, excluded_documents
 from hardneg.guard.excluded_queries import ExcludedQueries, excluded_queries
 from hardneg.guard.members import block_of
@@ -28,4 +28,5 @@ __all__ = [
     "describe_unmatched",
     "excluded_documents",
     "excluded_queries",
+    "like_any",
 ]

@@ -47,6 +47,7 @@ from hardneg.trialing import (
     TrialOptions,
     budgets,
     default_arms,
+    leak,
     measured,
     result,
     seeded,
@@ -132,10 +133,11 @@ class _Trial:
         trainings = len(arms) * len(self.views) * ((len(settings) if len(settings) > 1 else 0) + self._seeds)
         refused: dict[str, str] = {}
         found: list[_OfView] = []
+        kept = list(arms)
         with progress.track("trial", trainings, "trainings") as advance:
             for view in self.views:
-                found.append(self._view(view, arms, settings, refused, advance))
-        kept = [arm for arm in arms if arm.name not in refused]
+                found.append(self._view(view, kept, settings, refused, advance))
+                kept = [arm for arm in kept if arm.name not in refused]
         every = np.flatnonzero(np.any([view.asked for view in self.views], axis=0))
         values = {name: self._table(name, found, kept, every) for name in MEASURES}
         asked = np.isfinite(values[NDCG]).all(axis=(0, 1))
@@ -166,7 +168,8 @@ class _Trial:
         refused: dict[str, str],
         advance: Callable[[int], None],
     ) -> _OfView:
-        """Train and ask every arm that the labels allow; the others' reasons go to `refused`."""
+        """Train and ask every arm that the labels allow; the reasons of others, and of those whose student
+        diverges, go to `refused`. Raises ModelError where one does and no arm with negatives is left."""
         lessons = Lessons(self.queries, view, self.config, self.found)
         pool, answers = self.queries.pool(view.asked), self.queries.answers(view.asked)
         exam = _Exam(pool, answers)
@@ -185,9 +188,11 @@ class _Trial:
             counts[arm.name] = chosen.counts
         untrained = exam.taken(self.student.untrained(self.data))
         folder = self.queries.prepared.run.trial / "learned"
-        of_arm = dict(
-            zip(jobs, _done(list(jobs.values()), self.student.at_once, folder, advance), strict=True)
-        )
+        of_arm, diverged = _done(jobs, self.student.at_once, folder, advance)
+        if diverged and not any(arm.negatives for arm in arms if arm.name in of_arm):
+            name, why = next(reversed(diverged.items()))
+            raise ModelError(f"trial: no arm with negatives is left; {name}: {why}")
+        refused |= diverged
         return _OfView(
             view, list(seeds), {name: value[None] for name, value in untrained.items()}, of_arm, counts
         )
@@ -209,7 +214,10 @@ class _Trial:
 
 @dataclass(frozen=True)
 class _OfView:
-    """What came of one view: `untrained` (1, queries) and the arms' values (seeds, queries), each measure."""
+    """What came of one view: `untrained` (1, queries) and the arms' values (seeds, queries), each measure.
+
+    seeds  the rows of the trial's values that these are
+    """
 
     view: View
     seeds: Sequence[int]
@@ -238,7 +246,10 @@ class _Exam:
 
 @dataclass(frozen=True)
 class _Job:
-    """An arm in a view: tried in every setting on the tuning part, then trained in the best by each seed."""
+    """An arm in a view: tried in every setting on the tuning part, then trained in the best by each seed.
+
+    seeds  which of the trial's, counted from 0; the batches' are the settings' and those after it
+    """
 
     student: Student
     data: Data
@@ -269,7 +280,7 @@ class _Job:
         return cls(trial.student, trial.data, lessons.lesson(arm, chosen), exam, part, seeds, settings)
 
     def done(self, folder: Path, advance: Callable[[int], None]) -> _Learned:
-        """From the folder where it was done before."""
+        """From the folder where it was done before. Raises ModelError where a final training diverges."""
         path = folder / f"{self._mark()}.npz"
         trainings = len(self.seeds) + (len(self.settings) if len(self.settings) > 1 else 0)
         done = _load(path, self.settings)
@@ -280,7 +291,11 @@ class _Job:
         budget = self.settings[int(np.argmax(tuned))]
         each = []
         for seed in self.seeds:
-            each.append(self.exam.taken(self.student.train(self.data, self.lesson, seeded(budget, seed))))
+            of_seed = seeded(budget, budget.seed + seed)
+            try:
+                each.append(self.exam.taken(self.student.train(self.data, self.lesson, of_seed)))
+            except ModelError as error:
+                raise ModelError(f"seed {seed}: {error}") from error
             advance(1)
         values = {name: np.stack([one[name] for one in each]) for name in MEASURES}
         with replacing(path) as temporary, temporary.open("wb") as handle:
@@ -347,12 +362,30 @@ def _learned(values: Measured, tuned: Float64, settings: Sequence[Budget]) -> _L
     return _Learned(values, settings[int(np.argmax(tuned))], said if len(settings) > 1 else {})
 
 
-def _done(jobs: Sequence[_Job], at_once: int, folder: Path, advance: Callable[[int], None]) -> list[_Learned]:
-    """Several arms at a time where the student lets itself be trained so, each on one thread."""
+def _done(
+    jobs: Mapping[str, _Job], at_once: int, folder: Path, advance: Callable[[int], None]
+) -> tuple[dict[str, _Learned], dict[str, str]]:
+    """What each arm came to; of those whose student diverged, why.
+
+    Several arms at a time where the student lets itself be trained so, each on one thread.
+    """
+
+    def done(job: _Job) -> _Learned | str:
+        try:
+            return job.done(folder, advance)
+        except ModelError as error:
+            return str(error)
+
     if at_once < 2:
-        return [job.done(folder, advance) for job in jobs]
-    with threadpool_limits(1), ThreadPoolExecutor(at_once) as pool:
-        return list(pool.map(lambda job: job.done(folder, advance), jobs))
+        found = list(map(done, jobs.values()))
+    else:
+        with threadpool_limits(1), ThreadPoolExecutor(at_once) as pool:
+            found = list(pool.map(done, jobs.values()))
+    of_arm = dict(zip(jobs, found, strict=True))
+    return (
+        {name: one for name, one in of_arm.items() if not isinstance(one, str)},
+        {name: one for name, one in of_arm.items() if isinstance(one, str)},
+    )
 
 
 # -- what is said -----------------------------------------------------------------------------------------
@@ -409,9 +442,10 @@ def from_trial(run: RunDirectory) -> dict[str, Any]:
 
 def _said(facts: Mapping[str, Any]) -> str:
     if facts["kind"] == "given":
+        apart = "none shares a positive with a query that learns, or is nearly the same text"
         return (
             f"trial: {facts['learning']:,} queries learn, {facts['asked']:,} of the evaluation are asked; "
-            f"{facts['sharing_documents']:,} of these share a positive with queries that learn"
+            f"{leak(facts) if facts['leaking'] else apart}"
         )
     largest = f"the most that hang together by shared positives or texts are {facts['largest_component']:,}"
     if facts["kind"] == "separate":

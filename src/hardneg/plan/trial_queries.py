@@ -13,13 +13,13 @@ import pyarrow as pa
 
 from hardneg.config import Config
 from hardneg.errors import InputError, UsageError
-from hardneg.guard import alike_queries
+from hardneg.guard import alike_queries, like_any
 from hardneg.plan.guarding import queries_to_leave_out, text_classes
 from hardneg.plan.prepare import Prepared
 from hardneg.plan.retrieve import base_parts, read_block
 from hardneg.read import is_positive, load, rows_of
-from hardneg.records import NO_DOC, Bool, Collection, Float32, Float64, Int32, Pairs
-from hardneg.texts import normalise, text_number
+from hardneg.records import NO_DOC, Bool, Collection, Float32, Float64, Int32, Int64, Pairs
+from hardneg.texts import normalise, take, text_number
 from hardneg.trialing import (
     FOLDS,
     Answers,
@@ -138,11 +138,15 @@ class Queries:
             [text_number(f"{seed} {purpose} {repeat} {normalise(text)}") / 2.0**64 for text in texts]
         )
 
+    def _texts(self, rows: Int64) -> list[str]:
+        texts: list[str] = take(self.table["text"], rows).to_pylist()
+        return texts
+
     @cached_property
     def groups(self) -> Groups:
         """Of the usable queries; the others stand alone."""
         rows = np.flatnonzero(self.usable)
-        left, right = alike_queries(self.table["text"].take(pa.array(rows)).to_pylist())
+        left, right = alike_queries(self._texts(rows))
         own = rows.astype(np.int32)
         return Groups.of(of_queries(self.positives, self.usable), self.document, own[left], own[right])
 
@@ -263,10 +267,19 @@ class Queries:
             "repeats": len({view.repeat for view in views}),
         }
         if self.given.any():
-            pairs = of_queries(self.positives, self.usable & ~self.given)
-            leaking = shared(pairs, self.document, of_queries(self.positives, asked))
-            return {"kind": "given", **counts, "sharing_documents": int(leaking.sum())}
+            return {"kind": "given", **counts, **self._leak(first.learning, asked)}
         return {"kind": "pairs removed" if any(view.removed for view in views) else "separate", **counts}
+
+    def _leak(self, learning: Bool, asked: Bool) -> dict[str, int]:
+        """Queries asked that have something in common with one that learns: what, and how many in all."""
+        learned, answers = of_queries(self.positives, learning), of_queries(self.positives, asked)
+        sharing = shared(learned, self.document, answers)[asked]
+        alike = like_any(self._texts(np.flatnonzero(asked)), self._texts(np.flatnonzero(learning)))
+        return {
+            "sharing_documents": int(sharing.sum()),
+            "alike_queries": int(alike.sum()),
+            "leaking": int((sharing | alike).sum()),
+        }
 
 
 # -- the evaluation's source ----------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def _verdict(found: Mapping[str, Any], run: Path) -> Iterator[str]:
         if any(arm["weighted"] for arm in found["arms"] if arm["name"] == recommended["name"]):
             yield "           with weights of 1 - p_false_negative: hardneg export ... --soft-labels"
     for name, why in found["refused"].items():
-        yield f"not tried: {name}: {why}"
+        yield f"left out:  {name}: {why}"
     for note in found["notes"]:
         yield f"note: {note}"
 

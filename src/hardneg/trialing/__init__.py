@@ -9,7 +9,7 @@ from hardneg.trialing.compare import FEWEST_QUERIES, Comparison, compare
 from hardneg.trialing.fine_tuned import FineTuned
 from hardneg.trialing.measures import DEPTH, MEASURES, NDCG, Answers, measured
 from hardneg.trialing.options import TrialOptions
-from hardneg.trialing.result import result
+from hardneg.trialing.result import leak, result
 from hardneg.trialing.settings import budgets, seeded
 from hardneg.trialing.split import (
     FOLDS,
@@ -44,6 +44,7 @@ __all__ = [
     "compare",
     "default_arms",
     "folds",
+    "leak",
     "learned_from",
     "measured",
     "of_queries",

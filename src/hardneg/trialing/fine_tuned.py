@@ -30,8 +30,7 @@ _VERSIONS = ("sentence-transformers", "transformers", "torch")
 class FineTuned:
     """`protocols.Student`: all the weights of a bi-encoder are trained, each time from where they were.
 
-    model                folder or Hub id (weights from safetensors only), or a SentenceTransformer, which is
-                         copied and stays as it is
+    model                a SentenceTransformer, which is copied and stays as it is
     fingerprint_of_model its content, as the caller knows it
     loss                 mnrl         contrastive; documents of other queries that are known to answer a
                                       query do not count, and each negative counts as much as its weight
@@ -42,7 +41,6 @@ class FineTuned:
                                       count. It always compares by cosine, and knows of no weights
                          margin-mse   the library's MarginMSELoss: the teacher's score of the positive minus
                                       those of the negatives is learned; no temperature, no weights
-    max_length           tokens a text; default: the model's own. No more than it has positions for
     device               cpu, cuda, mps, ...; default: the best there is
     teacher              margin-mse: a Scorer. gist: the guide, a SentenceTransformer; default: the untrained
                          model
@@ -58,9 +56,7 @@ class FineTuned:
     query_prompt: str = ""
     document_prompt: str = ""
     loss: LossName = "mnrl"
-    max_length: int | None = None
     device: str | None = None
-    trust_remote_code: bool = False
     teacher: Any = None
     fingerprint_of_teacher: str = ""
     name: str = "full"
@@ -82,7 +78,6 @@ class FineTuned:
             "model": self.fingerprint_of_model,
             "prompts": [self.query_prompt, self.document_prompt],
             "loss": self.loss,
-            "max_length": self.max_length,
             "teacher": teacher,
             "precision": "bf16" if self._may_leave_cpu and takes_bf16() else "float32",
             "versions": {name: version(name) for name in _VERSIONS},
@@ -115,26 +110,8 @@ class FineTuned:
 
     @cached_property
     def _untouched(self) -> Any:
-        loaded = self._load() if isinstance(self.model, str) else copy.deepcopy(self.model)
-        if self.max_length is not None:
-            loaded.max_seq_length = self.max_length
-        return loaded.float().eval() if self.device is None else loaded.float().eval().to(self.device)
-
-    def _load(self) -> Any:
-        import transformers
-        from sentence_transformers import SentenceTransformer
-
-        transformers.utils.logging.disable_progress_bar()
-        try:
-            return SentenceTransformer(
-                self.model,
-                device=self.device,
-                trust_remote_code=self.trust_remote_code,
-                model_kwargs={"use_safetensors": True},
-            )
-        except Exception as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise ModelError(f"{self.model}: cannot be loaded ({lines[0]})") from error
+        own = copy.deepcopy(self.model).float().eval()
+        return own if self.device is None else own.to(self.device)
 
     def _ranker(self, data: Studied, model: Any, advice: str) -> Ranker:
         def documents(rows: Int32) -> Float32:

@@ -12,6 +12,9 @@ StudentName = Literal["adapter", "full", "static"]
 Side = Literal["query", "document", "shared"]
 LossName = Literal["mnrl", "cached-mnrl", "gist", "margin-mse"]
 
+MOST_SEEDS = 50
+"""Trainings of an arm, at most; and how far apart the batches' seeds of two trial seeds are."""
+
 
 class TrialOptions(Stage):
     """trial: who learns, for how long, and who is asked."""
@@ -38,7 +41,7 @@ class TrialOptions(Stage):
     )
     softmax_temperature: Names = Field((), description="Temperature of the loss; repeatable, likewise.")
     seeds: int = Field(
-        3, ge=1, le=50, description="How often each arm is trained, each time in other batches."
+        3, ge=1, le=MOST_SEEDS, description="How often each arm is trained, each time in other batches."
     )
     folds: int | None = Field(
         None,
@@ -60,5 +63,8 @@ class TrialOptions(Stage):
         100_000, ge=10, description="Documents that are searched, at most: answers, candidates, random ones."
     )
     trial_seed: int = Field(
-        0, ge=0, lt=2**31, description="Seed of splits and intervals; batches go by --seeds."
+        0,
+        ge=0,
+        lt=2**31,
+        description="Seed of everything drawn: splits, batches (--seeds of them) and intervals.",
     )

@@ -25,7 +25,7 @@ def result(
     values   measure → float64 (arms, seeds, queries)
     details  of each trained arm: negatives a query, settings of the training
     use      of each arm with negatives: the settings that make its selection
-    refused  arms that could not be tried, and why
+    refused  arms that are left out, and why
     """
     compared = {name: compare(values[name], seed) for name in MEASURES}
     names = [arm.name for arm in arms]
@@ -98,12 +98,8 @@ def _notes(
     queries = contrast.of.queries
     if queries < FEWEST_QUERIES:
         yield f"only {queries} queries were asked: nothing can be told apart with so few"
-    if facts["kind"] == "given" and facts["sharing_documents"]:
-        yield (
-            f"shared documents: {facts['sharing_documents']:,} of {facts['asked']:,} queries asked have an "
-            "answer that other queries learn from. That is a leak: gains look larger than they will be, and "
-            "the hardest negatives look best"
-        )
+    if facts["kind"] == "given" and facts["leaking"]:
+        yield f"{leak(facts)}. Gains look larger than they will be, and the hardest negatives look best"
     if len(group) > 1:
         needed = contrast.queries_needed(group[0], group[-1])
         if needed is not None and needed > queries:
@@ -111,3 +107,12 @@ def _notes(
                 f"to tell {names[group[0]]} from {names[group[-1]]}, were the difference what it seems, "
                 f"about {needed:,} queries would have to be asked"
             )
+
+
+def leak(facts: Mapping[str, Any]) -> str:
+    """How many of an evaluation's queries have something in common with those that learn, and what."""
+    return (
+        f"leak: {facts['leaking']:,} of {facts['asked']:,} queries asked are not apart from those that "
+        f"learn: {facts['sharing_documents']:,} share a positive with one of them, "
+        f"{facts['alike_queries']:,} are nearly the same text as one"
+    )

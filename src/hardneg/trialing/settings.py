@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from hardneg.errors import UsageError
 from hardneg.records import Budget
-from hardneg.trialing.options import TrialOptions
+from hardneg.trialing.options import MOST_SEEDS, TrialOptions
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,16 @@ OWN = Defaults(300, 64, (1e-3,), (0.05,))
 
 
 def budgets(options: TrialOptions, student: str) -> list[Budget]:
-    """The settings that are tried, of seed 0. Raises UsageError for one that is no number above 0."""
+    """The settings that are tried, of the first seed of batches; those after it are the trial's too.
+
+    No two trial seeds share a seed of batches. Raises UsageError for a setting that is no number above 0.
+    """
+    seed = options.trial_seed * MOST_SEEDS
     base = DEFAULTS.get(student, OWN)
     rates = _numbers("learning_rate", options.learning_rate) or base.learning_rates
     temperatures = _numbers("softmax_temperature", options.softmax_temperature) or base.temperatures
     return [
-        Budget(options.steps or base.steps, options.batch or base.batch_size, rate, temperature, 0)
+        Budget(options.steps or base.steps, options.batch or base.batch_size, rate, temperature, seed)
         for rate in rates
         for temperature in temperatures
     ]

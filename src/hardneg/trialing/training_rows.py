@@ -46,11 +46,6 @@ def training_rows(lesson: Lesson, budget: Budget) -> TrainingRows:
     )
 
 
-def places_to_fill(lesson: Lesson) -> int:
-    """How many negatives are missing for every query to have as many as the one that has most."""
-    return int((lesson.negatives == NO_DOC).sum())
-
-
 def filled(lesson: Lesson, seed: int) -> Int32:
     """The negatives, int32 (queries, negatives), with random documents of the lesson where there is none.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from itertools import combinations
 
-from hardneg.guard.alike_queries import alike_queries
+from hardneg.guard.alike_queries import alike_queries, like_any
 from hardneg.texts import normalise
 
 
@@ -59,8 +59,8 @@ def test_none_empty_and_short_texts() -> None:
     assert left.dtype == right.dtype == "int32"
 
 
-def test_they_are_those_of_all_pairs_compared() -> None:
-    draws = random.Random(1)
+def drawn(draws: random.Random) -> list[str]:
+    """Texts, some with a letter changed or in capitals."""
     letters = "abcd "
     texts = ["".join(draws.choices(letters, k=draws.choice([2, 12, 40, 60]))) for _ in range(60)]
     for text in texts[:40]:
@@ -68,8 +68,34 @@ def test_they_are_those_of_all_pairs_compared() -> None:
         texts.append(text[:place] + draws.choice(letters) + text[place + 1 :])
         texts.append(text.upper() + " ")
     draws.shuffle(texts)
+    return texts
+
+
+def test_they_are_those_of_all_pairs_compared() -> None:
+    draws = random.Random(1)
+    texts = drawn(draws)
     found = listed(texts, 0.8)
     assert len(found) > 40
     assert found == plain(texts, 0.8)
     assert len(set(found)) == len(found)
     assert all(left != right for left, right in found)
+
+
+def test_what_is_like_any_other_is_so_by_text_or_by_likeness_to_one_itself() -> None:
+    texts = drawn(random.Random(2))
+    asked, others = texts[:70], texts[70:]
+
+    def alike(one: str, other: str) -> bool:
+        a, b = shingles(one), shingles(other)
+        return normalise(one) == normalise(other) or bool(a and b and len(a & b) / len(a | b) >= 0.8)
+
+    found = like_any(asked, others).tolist()
+    assert found == [any(alike(one, other) for other in others) for one in asked]
+    assert 10 < sum(found) < 60
+
+
+def test_none_is_like_nothing_nor_like_what_is_like_its_like() -> None:
+    chain = ["abcdefghijklmnopqrst", "abcdefghijklmnopqrstuv", "abcdefghijklmnopqrstuvwx"]
+    assert like_any(chain[:1], chain[1:2]) and like_any(chain[1:2], chain[2:])
+    assert like_any([chain[0], chain[0]], [chain[2]], 0.85).tolist() == [False, False]
+    assert like_any([], chain).tolist() == [] and like_any(chain, []).tolist() == [False] * 3

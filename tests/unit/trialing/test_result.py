@@ -140,10 +140,12 @@ def test_too_few_queries_are_said() -> None:
 
 
 def test_a_leak_is_said() -> None:
-    facts = {"kind": "given", "asked": 1200, "sharing_documents": 1034}
+    facts = {"kind": "given", "asked": 1200, "sharing_documents": 1034, "alike_queries": 20, "leaking": 1040}
     (note,) = said(made(0, 0.1, 0.3, 0.2), facts=facts)["notes"]
-    assert note.startswith("shared documents: 1,034 of 1,200 queries asked have an answer")
-    assert said(made(0, 0.1, 0.3, 0.2), facts={**facts, "sharing_documents": 0})["notes"] == []
+    assert note.startswith("leak: 1,040 of 1,200 queries asked are not apart")
+    assert "1,034 share a positive" in note and "20 are nearly the same text" in note
+    nothing = {**facts, "sharing_documents": 0, "alike_queries": 0, "leaking": 0}
+    assert said(made(0, 0.1, 0.3, 0.2), facts=nothing)["notes"] == []
 
 
 def test_how_many_queries_would_tell_is_said() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from hardneg.errors import UsageError
 from hardneg.records import Budget
 from hardneg.trialing import TrialOptions, budgets, seeded
+from hardneg.trialing.options import MOST_SEEDS
 from hardneg.trialing.settings import DEFAULTS, OWN
 
 
@@ -39,6 +41,14 @@ def test_what_is_no_number_above_0_is_refused(key: str, value: str) -> None:
     with pytest.raises(UsageError) as raised:
         budgets(TrialOptions(**{key: ("0.1", value)}), "adapter")
     assert str(raised.value) == f"{key}: {value!r} is no number above 0"
+
+
+def test_no_two_trial_seeds_have_batches_of_one_seed_and_those_of_0_begin_at_0() -> None:
+    first = [budgets(TrialOptions(trial_seed=seed), "adapter")[0].seed for seed in (0, 1, 2, 2**31 - 1)]
+    assert first[0] == 0 and (np.diff(first) >= MOST_SEEDS).all()
+    TrialOptions(seeds=MOST_SEEDS)
+    with pytest.raises(ValueError):
+        TrialOptions(seeds=MOST_SEEDS + 1)
 
 
 def test_a_seed_changes_nothing_else() -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from hardneg.records import Pairs
+from hardneg.trialing.distillation import divergence, targets
 from hardneg.trialing.masks import shifts
 from hardneg.trialing.training_rows import TrainingRows
 
 
 def contrastive_loss(model: Any, rows: TrainingRows, known: Pairs, scale: float) -> Any:
-    """sentence-transformers' MultipleNegativesRankingLoss, its logits shifted as `shifts` says.
+    """sentence-transformers' MultipleNegativesRankingLoss, its logits shifted as `shifts` says; and where the
+    rows have a teacher's scores the divergence from those (`distillation`).
 
     The labels of a batch are the numbers of its rows in `rows`.
     """
@@ -24,11 +28,17 @@ def contrastive_loss(model: Any, rows: TrainingRows, known: Pairs, scale: float)
             queries, documents = embeddings[0], torch.cat(embeddings[1:])
             # In bf16 a similarity of 0.8 is known to 0.004, which the scale would make 0.2 of a logit.
             with torch.autocast(queries.device.type, enabled=False):
-                logits = self.similarity_fct(queries.float(), documents.float()) * self.scale
+                similar = self.similarity_fct(queries.float(), documents.float()) * self.scale
             # Here document c of query j stands in column c · queries + j.
-            in_columns = shift.transpose(0, 2, 1).reshape(logits.shape)
-            logits = logits + torch.from_numpy(in_columns).to(logits.device)
-            return torch.nn.functional.cross_entropy(logits, torch.arange(len(logits), device=logits.device))
+            in_columns = shift.transpose(0, 2, 1).reshape(similar.shape)
+            logits = similar + torch.from_numpy(in_columns).to(similar.device)
+            answers = torch.arange(len(logits), device=logits.device)
+            loss = torch.nn.functional.cross_entropy(logits, answers)
+            if rows.score is None:
+                return loss
+            own = similar.reshape(len(number), -1, len(number)).diagonal(dim1=0, dim2=2).T
+            counts = np.isfinite(shift[np.arange(len(number)), np.arange(len(number))])
+            return loss + divergence(own, targets(rows.score[number], counts))
 
     return ContrastiveLoss(model, scale=scale, similarity_fct=similarity_function(model))
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hardneg.records import Budget, Float32, Int64, Lesson
+from hardneg.records import Budget, Float32, Int32, Int64, Lesson
 from hardneg.trialing.batches import batches
+from hardneg.trialing.distillation import Distilled, group_scores, targets
 from hardneg.trialing.masks import shifts
 
 
@@ -18,11 +19,13 @@ class Step:
     query     int64 (batch,)
     document  int64 (batch + batch × negatives,): each query's positive, then all negatives, query by query
     bias      float32 (batch, documents): added to the logits, -inf where a document is masked
+    distilled what a teacher says of each query's own documents; None where none teaches
     """
 
     query: Int64
     document: Int64
     bias: Float32
+    distilled: Distilled | None
 
 
 class Steps:
@@ -45,4 +48,12 @@ class Steps:
         bias = np.concatenate([shift[:, :, 0], shift[:, :, 1:].reshape(len(place), -1)], axis=1)
         document = np.concatenate([positive, np.maximum(negative, 0).ravel()])
         column = np.minimum(np.searchsorted(self.documents, document), len(self.documents) - 1)
-        return Step(place.astype(np.int64), column, bias)
+        return Step(place.astype(np.int64), column, bias, self._distilled(place, positive, shift))
+
+    def _distilled(self, place: Int32, positive: Int32, shift: Float32) -> Distilled | None:
+        score = group_scores(self._lesson, place, positive)
+        if score is None:
+            return None
+        row, width = np.arange(len(place))[:, None], score.shape[1] - 1
+        column = np.concatenate([row, len(place) + row * width + np.arange(width)], axis=1)
+        return Distilled(column, targets(score, shift[row[:, 0], row[:, 0]] > -np.inf))

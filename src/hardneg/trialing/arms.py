@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from shlex import quote
 from typing import Any
 
 IN_BATCH = "in-batch only"
@@ -44,7 +45,7 @@ def _flag(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return f"--{name}" if value else f"--no-{name}"
     several = value if isinstance(value, tuple | list) else (value,)
-    return " ".join(f"--{name} {'none' if one is None else one}" for one in several)
+    return " ".join(f"--{name} {'none' if one is None else quote(str(one))}" for one in several)
 
 
 def default_arms(depth: int, guarded: bool, num_negatives: int = 4, scorer: str | None = None) -> list[Arm]:

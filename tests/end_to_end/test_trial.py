@@ -478,7 +478,9 @@ def test_the_arm_with_teacher_scores_is_there_where_a_scorer_was(tmp_path: Path)
     values = pq.read_table(tmp_path / "run" / "trial" / "values.parquet")
     assert TEACHER in values["arm"].to_pylist()
     # A deeper search without the scorer makes candidates that it never saw.
-    assert TEACHER not in [arm["name"] for arm in mine_scored(tmp_path, depth=25).trial(**FAST)["arms"]]
+    deeper = mine_scored(tmp_path, depth=25).trial(**FAST)
+    assert [arm["name"] for arm in deeper["arms"]] == [UNTRAINED, IN_BATCH, "margin 5 %"]
+    assert not deeper["refused"]
 
 
 @pytest.mark.usefixtures("three_arms")

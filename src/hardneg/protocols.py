@@ -158,6 +158,9 @@ class Student(Protocol):
     `untrained` is the student before it learned anything. Equal lessons and budgets give equal rankers.
     `fingerprint` holds everything beside lesson and budget that decides them. `at_once` is how many may be
     trained at the same time, by threads of this process.
+
+    Lessons of some arms hold a teacher's scores (`Lesson.teacher`). Students that have no use for them may
+    ignore them; to those the arm is the same as the one without.
     """
 
     @property

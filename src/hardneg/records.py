@@ -271,6 +271,18 @@ class Block:
 
 
 @dataclass(frozen=True)
+class TeacherScores:
+    """A teacher's scores of a lesson's pairs, as a cross-encoder gives them: logits, higher is better.
+
+    positives  float32 like the lesson's, of each query with each of them; NaN where there is none
+    negatives  float32 like the lesson's, likewise
+    """
+
+    positives: Float32
+    negatives: Float32
+
+
+@dataclass(frozen=True)
 class Lesson:
     """What a student learns from: queries, their positives, and the negatives of one arm of a trial.
 
@@ -280,6 +292,7 @@ class Lesson:
     weights    float32 like negatives: how much each counts, in (0, 1]
     known      the documents that are no negatives of a query when they come with another of the batch; by
                rows of the trial's queries
+    teacher    what a teacher says of the pairs; None where nobody is taught by one
     """
 
     query: Int32
@@ -287,6 +300,7 @@ class Lesson:
     negatives: Int32
     weights: Float32
     known: Pairs
+    teacher: TeacherScores | None = None
 
     @property
     def documents(self) -> Int32:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,16 +16,19 @@ import pytest
 
 import hardneg
 from hardneg import cli
+from hardneg.config import Config
 from hardneg.errors import InputError, ModelError, UsageError
 from hardneg.plan.mine import changed_config
 from hardneg.plan.prepare import reopen
+from hardneg.plan.trial import _use
 from hardneg.plan.trial_lessons import Lessons
 from hardneg.plan.trial_queries import Queries
+from hardneg.plan.trial_teacher import Teacher
 from hardneg.progress import Silent, Terminal
-from hardneg.records import NO_DOC, Budget, Int32, Lesson
+from hardneg.records import NO_DOC, Budget, Float32, Int32, Lesson
 from hardneg.report.trial import render_trial
 from hardneg.run_directory import RunDirectory
-from hardneg.trialing import IN_BATCH, UNTRAINED, Arm, TrialOptions
+from hardneg.trialing import IN_BATCH, UNTRAINED, Arm, FineTuned, TrialOptions, default_arms
 
 FAST: dict[str, Any] = {"steps": 20, "batch": 16, "seeds": 2}
 
@@ -565,6 +569,211 @@ def test_what_is_damaged_is_trained_anew(run: Path) -> None:
     for path in (run / "trial" / "learned").iterdir():
         path.write_bytes(path.read_bytes()[:100])
     assert hardneg.trial(run, selections=["top"], student=Lucky(), seeds=2) == found
+
+
+# -- a teacher's scores -----------------------------------------------------------------------------------
+
+
+class Shared:
+    """A scorer: how many words the two texts share, less a little for each letter."""
+
+    name = "shared words"
+
+    def __init__(self, letter: float = 0.01) -> None:
+        self.letter = letter
+        self.asked = 0
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {"scorer": self.name, "letter": self.letter}
+
+    def score(self, pairs: Any) -> Float32:
+        self.asked += len(pairs)
+        found = [len({*one.split()} & {*other.split()}) - self.letter * len(other) for one, other in pairs]
+        return np.array(found, np.float32)
+
+
+TEACHER = "margin 5 %, teacher scores"
+
+
+def mine_scored(folder: Path, scorer: Any = None, depth: int = 20, **settings: Any) -> hardneg.Mined:
+    data = tables(12)
+    vectors = folder / "vectors"
+    if not vectors.is_dir():
+        write_vectors(vectors, data)
+    return hardneg.mine(
+        data,
+        run_dir=folder / "run",
+        retriever=f"vectors:{vectors}",
+        depth=depth,
+        cross_encoder=scorer,
+        **settings,
+    )
+
+
+@pytest.fixture
+def three_arms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole grid takes long: no negatives, the margin, and the same with the teacher's scores."""
+
+    def three(*given: Any) -> list[Arm]:
+        names = (IN_BATCH, "margin 5 %", TEACHER)
+        return [arm for arm in default_arms(*given) if arm.name in names]
+
+    monkeypatch.setattr("hardneg.plan.trial.default_arms", three)
+
+
+@pytest.mark.usefixtures("three_arms")
+def test_the_arm_with_teacher_scores_is_there_where_a_scorer_was(tmp_path: Path) -> None:
+    without = mine_scored(tmp_path).trial(**FAST)
+    assert TEACHER not in [arm["name"] for arm in without["arms"]]
+    scorer = Shared()
+    mined = mine_scored(tmp_path, scorer)
+    asked = scorer.asked
+    found = mined.trial(**{**FAST, "learning_rate": ("0.01",), "softmax_temperature": ("0.1",)})
+    assert scorer.asked == asked, "no model is called"
+    of = {arm["name"]: arm for arm in found["arms"]}
+    assert of[TEACHER]["taught"] and not of["margin 5 %"]["taught"]
+    assert of[TEACHER]["scored_negatives_a_query"] == of[TEACHER]["negatives_a_query"] == 4
+    assert "scored_negatives_a_query" not in of["margin 5 %"]
+    assert of[TEACHER]["measures"] != of["margin 5 %"]["measures"]
+    assert json.loads((tmp_path / "run" / "trial" / "trial.json").read_text()) == found
+    values = pq.read_table(tmp_path / "run" / "trial" / "values.parquet")
+    assert TEACHER in values["arm"].to_pylist()
+    # A deeper search without the scorer makes candidates that it never saw.
+    deeper = mine_scored(tmp_path, depth=25).trial(**FAST)
+    assert [arm["name"] for arm in deeper["arms"]] == [UNTRAINED, IN_BATCH, "margin 5 %"]
+    assert not deeper["refused"]
+
+
+@pytest.mark.usefixtures("three_arms")
+def test_what_a_teacher_taught_is_kept_for_itself(tmp_path: Path) -> None:
+    """Both arms choose the same negatives, by the scorer's scores; only the lesson's scores differ."""
+    mined = mine_scored(tmp_path, Shared())
+    options: dict[str, Any] = {"student": Lucky(), "seeds": 1, "folds": 1}
+    mined.trial(**options)
+    first = {path.name for path in (tmp_path / "run" / "trial" / "learned").iterdir()}
+    assert len(first) == 3
+    mined.trial(**options)
+    assert {path.name for path in (tmp_path / "run" / "trial" / "learned").iterdir()} == first
+
+
+def test_a_lessons_scores_are_those_of_the_scorer(tmp_path: Path) -> None:
+    """Of labelled and promoted positives and of candidates; documents drawn from the corpus have none."""
+    from functools import cache, partial
+
+    from hardneg.plan.mine import sources_again
+    from hardneg.plan.retrievers import OwnParts
+
+    scorer = Shared()
+    mine_scored(tmp_path, scorer, name="top")
+    directory = RunDirectory(tmp_path / "run")
+    config = changed_config(directory, {})
+    queries = queries_of(tmp_path / "run")
+    view = next(iter(queries.views()))
+    found = cache(
+        partial(sources_again, queries.prepared, config, OwnParts(models={"own cross_encoder": scorer}))
+    )
+    lessons = Lessons(queries, view, config, found, Teacher(scorer.name, every_arm=False))
+    looked_at = lessons._prepared.collection
+    query_texts, document_texts = (
+        table["text"].to_pylist() for table in (looked_at.queries, looked_at.corpus)
+    )
+    rules = {
+        "promoted": {"relative_margin": 0.05, "max_p": 0.9, "promote": 0.2},
+        "random": {"max_score": -1e30, "shortfall": "backfill"},
+    }
+    for name, rule in rules.items():
+        arm = Arm(name, rule, taught=True)
+        lesson = lessons.lesson(arm, lessons.chosen(arm), queries.tuning(view))
+        assert lesson.teacher is not None
+        assert lesson.teacher.positives.dtype == lesson.teacher.negatives.dtype == np.float32
+        positives, negatives = (
+            np.array(
+                [
+                    [
+                        np.nan
+                        if doc == NO_DOC
+                        else scorer.score([(query_texts[query], document_texts[doc])])[0]
+                        for doc in row
+                    ]
+                    for query, row in zip(lesson.query, docs, strict=True)
+                ],
+                np.float32,
+            )
+            for docs in (lesson.positives, lesson.negatives)
+        )
+        np.testing.assert_array_equal(lesson.teacher.positives, positives)
+        unscored = np.isnan(lesson.teacher.negatives) & (lesson.negatives != NO_DOC)
+        assert unscored.any() == (name == "random")
+        there = ~np.isnan(lesson.teacher.negatives)
+        np.testing.assert_array_equal(lesson.teacher.negatives[there], negatives[there])
+        if name == "promoted":
+            assert len(lessons.chosen(arm).added[0]) and there.any()
+        plain = replace(arm, taught=False)
+        assert lessons.lesson(plain, lessons.chosen(plain)).teacher is None
+
+
+@pytest.mark.usefixtures("three_arms")
+def test_what_is_recommended_exports_the_scores_that_were_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where the run's own margins look at the retriever's scores."""
+    scorer = Shared()
+    mined = mine_scored(tmp_path, scorer, score_by="vectors:vectors")
+    found = mined.trial(student=Lucky(), seeds=1, folds=1)
+    run = tmp_path / "run"
+    (taught,) = [arm for arm in found["arms"] if arm["taught"]]
+    assert taught["flags"] == "--relative-margin 0.05 --num-negatives 4 --score-by 'shared words'"
+    found["recommended"]["name"], settings = TEACHER, found["recommended"]["settings"]
+    assert "--to flagembedding --scores" in render_trial(found, run)
+    assert "--scores" not in render_trial(
+        {**found, "recommended": {**found["recommended"], "name": "margin 5 %"}}, run
+    )
+    config = Config.from_flat({**changed_config(RunDirectory(run), {}).flat()})
+    arm = next(one for one in default_arms(20, True, 4, scorer.name) if one.taught)
+    found["recommended"]["settings"] = {**settings, **_use(arm, config)}
+    (run / "trial" / "trial.json").write_text(json.dumps(found))
+    assert call(monkeypatch, "select", run, "--from-trial", "--name", "trial", "--quiet") == 0
+    out = tmp_path / "out.jsonl"
+    export = ("export", run, "--selection", "trial", "--to", "flagembedding", "--scores", "-o", out, "-q")
+    assert call(monkeypatch, *export) == 0
+    for line in out.read_text().splitlines():
+        row = json.loads(line)
+        for side in ("pos", "neg"):
+            wanted = scorer.score([(row["query"], text) for text in row[side]])
+            np.testing.assert_allclose(row[f"{side}_scores"], wanted, rtol=1e-6)
+
+
+@pytest.mark.usefixtures("three_arms")
+def test_losses_that_cannot_learn_an_arm_have_it_refused(tmp_path: Path, build: Callable[..., Any]) -> None:
+    scorer = Shared()
+    mined = mine_scored(tmp_path, scorer)
+    texts = [row["text"] for table in ("corpus", "queries") for row in tables(12)[table]]
+    model = build(words=sorted({word for text in texts for word in text.split()}))
+    options: dict[str, Any] = {
+        "steps": 2,
+        "batch": 8,
+        "seeds": 1,
+        "folds": 1,
+        "learning_rate": ("1e-3",),
+        "softmax_temperature": ("0.1",),
+    }
+    for loss in ("cached-mnrl", "mnrl"):
+        student = FineTuned(model, "tiny", loss=loss, device="cpu")
+        found = mined.trial(student=student, **options)
+        refused = {TEACHER: "loss cached-mnrl takes no teacher scores; take --loss mnrl"}
+        assert found["refused"] == (refused if loss == "cached-mnrl" else {})
+        assert (TEACHER in [arm["name"] for arm in found["arms"]]) == (loss == "mnrl")
+    asked = scorer.asked
+    found = mined.trial(
+        student=FineTuned(model, "tiny", loss="margin-mse", device="cpu", teacher=scorer), **options
+    )
+    assert [arm["name"] for arm in found["arms"]] == [UNTRAINED, "margin 5 %"]
+    assert scorer.asked == asked, "all that it learns is stored"
+    assert set(found["refused"]) == {IN_BATCH, TEACHER}
+    # Another teacher's scores are not those that are stored.
+    other = Shared(letter=0.02)
+    mined.trial(student=FineTuned(model, "tiny", loss="margin-mse", device="cpu", teacher=other), **options)
+    assert other.asked > 0
 
 
 # -- using it ---------------------------------------------------------------------------------------------

@@ -15,12 +15,13 @@ from hardneg.encode import store_root
 from hardneg.files import replacing
 from hardneg.fingerprints import digest
 from hardneg.plan.prepare import Prepared, timed
-from hardneg.plan.retrieve import SCORER_KEY, read_block, save_block
+from hardneg.plan.retrieve import SCORER_KEY, base_parts, read_block, save_block
 from hardneg.plan.retrievers import OwnParts
 from hardneg.progress import Silent
 from hardneg.protocols import Scorer
 from hardneg.records import Block, Float32
 from hardneg.rescore import CrossEncoderScorer, rescore_block
+from hardneg.run_directory import RunDirectory
 from hardneg.texts import document_texts
 
 QUERIES_A_SLICE = 64
@@ -43,7 +44,7 @@ def open_scorer(config: Config, own: OwnParts) -> Scorer | None:
 def rescore(prepared: Prepared, scorer: Scorer, config: Config, parts: Sequence[str]) -> None:
     """Give these parts the scorer's scores; parts that have them are left as they are."""
     run = prepared.run
-    mark = digest({"scorer": dict(scorer.fingerprint()), "join_title": config.encode.join_title})
+    mark = scorer_mark(scorer, config)
     missing = [name for name in parts if _mark_of(run.candidates / f"{name}.parquet") != mark]
     if not missing:
         prepared.progress.say(f"rescore {scorer.name}: unchanged")
@@ -59,6 +60,20 @@ def rescore(prepared: Prepared, scorer: Scorer, config: Config, parts: Sequence[
         prepared.engine.each(rescore_part, missing)
         run.clear(run.path / "rescoring")
     run.finish_stage("rescore", scorer=scorer.name, fingerprint=mark)
+
+
+def scorer_mark(scorer: Scorer, config: Config) -> str:
+    """A digest of what decides the scores, the texts apart."""
+    return digest({"scorer": dict(scorer.fingerprint()), "join_title": config.encode.join_title})
+
+
+def stored_scorer(run: RunDirectory) -> tuple[str | None, str]:
+    """Whose scores all of the run's candidates and positives have, and its mark; None: nobody's."""
+    stage = run.stage("rescore")
+    parts = [run.candidates / f"{name}.parquet" for name in base_parts(run)]
+    if not stage or any(_mark_of(path) != stage["fingerprint"] for path in parts):
+        return None, ""
+    return stage["scorer"], stage["fingerprint"]
 
 
 def _mark_of(path: Path) -> str:

@@ -32,6 +32,7 @@ from hardneg.plan.trial_data import Data
 from hardneg.plan.trial_lessons import Chosen, Lessons, config_of
 from hardneg.plan.trial_queries import Queries, View
 from hardneg.plan.trial_students import opened
+from hardneg.plan.trial_teacher import Teacher, refuse_unfit
 from hardneg.progress import Silent
 from hardneg.protocols import Progress, Ranker, Student
 from hardneg.records import Budget, Float64, Int32, Lesson
@@ -83,8 +84,9 @@ def trial(
         data = Data(prepared, queries.table, config, own)
         learner = student if student is not None else opened(options, config, own)
         found = cache(partial(sources_again, replace(prepared, progress=Silent()), config, own))
-        tried = _Trial(queries, data, config, options, learner, found, list(queries.views()))
-        numbers, values = tried.run(_arms(run, config, selections), progress)
+        teacher = Teacher.of(run, config, learner)
+        tried = _Trial(queries, data, config, options, learner, teacher, found, list(queries.views()))
+        numbers, values = tried.run(_arms(run, config, selections, teacher), progress)
         numbers |= {"student": learner.name, "options": options.model_dump(mode="json")}
         write_parquet(values, run.trial / "values.parquet")
         write_json(numbers, run.trial / "trial.json")
@@ -97,11 +99,16 @@ def _asked_source(run: RunDirectory, options: TrialOptions, evaluation: Any) -> 
     return None if options.evaluation_split is None else run.manifest().get("source")
 
 
-def _arms(run: RunDirectory, config: Config, selections: Sequence[str]) -> list[Arm]:
+def _arms(run: RunDirectory, config: Config, selections: Sequence[str], teacher: Teacher | None) -> list[Arm]:
     """No hard negatives first."""
     if not selections:
         depth, wanted = int(run.stage("search")["depth"]), config.select.num_negatives
-        return default_arms(depth, config.guard.guard != "off", 4 if wanted == "all" else wanted)
+        return default_arms(
+            depth,
+            config.guard.guard != "off",
+            4 if wanted == "all" else wanted,
+            None if teacher is None else teacher.scorer,
+        )
     for name in selections:
         run.selection_table(name, "outcomes", ["query_id"])  # says which there are, if not this one
     if UNTRAINED in selections:
@@ -122,6 +129,7 @@ class _Trial:
     config: Config
     options: TrialOptions
     student: Student
+    teacher: Teacher | None
     found: Callable[[], Sequence[Source]]
     views: Sequence[View]
 
@@ -170,7 +178,7 @@ class _Trial:
     ) -> _OfView:
         """Train and ask every arm that the labels allow; the reasons of others, and of those whose student
         diverges, go to `refused`. Raises ModelError where one does and no arm with negatives is left."""
-        lessons = Lessons(self.queries, view, self.config, self.found)
+        lessons = Lessons(self.queries, view, self.config, self.found, self.teacher)
         pool, answers = self.queries.pool(view.asked), self.queries.answers(view.asked)
         exam = _Exam(pool, answers)
         tuning = self.queries.tuning(view) if len(settings) > 1 else None
@@ -180,12 +188,13 @@ class _Trial:
         counts: dict[str, Mapping[str, int]] = {}
         for arm in arms:
             try:
+                refuse_unfit(self.student, arm)
                 chosen = lessons.chosen(arm)
             except UsageError as error:
                 refused[arm.name] = str(error)
                 continue
             jobs[arm.name] = _Job.of(self, lessons, arm, chosen, view, tuning, exam, seeds, settings)
-            counts[arm.name] = chosen.counts
+            counts[arm.name] = {**chosen.counts, **_taught(jobs[arm.name].lesson)}
         untrained = exam.taken(self.student.untrained(self.data))
         folder = self.queries.prepared.run.trial / "learned"
         of_arm, diverged = _done(jobs, self.student.at_once, folder, advance)
@@ -343,6 +352,15 @@ class _Job:
 def _arrays(lesson: Lesson) -> Iterator[Any]:
     yield from (lesson.query, lesson.positives, lesson.negatives, lesson.weights)
     yield from (lesson.known.start, lesson.known.doc)
+    if lesson.teacher is not None:
+        yield from (lesson.teacher.positives, lesson.teacher.negatives)
+
+
+def _taught(lesson: Lesson) -> dict[str, int]:
+    """How many negatives have a teacher's score, where there is a teacher."""
+    if lesson.teacher is None:
+        return {}
+    return {"scored_negatives": int(np.isfinite(lesson.teacher.negatives).sum())}
 
 
 def _load(path: Path, settings: Sequence[Budget]) -> _Learned | None:
@@ -409,9 +427,11 @@ def _details(arm: Arm, found: Sequence[_OfView]) -> dict[str, Any]:
     first = found[0]
     learned = first.of_arm[arm.name]
     queries = int(first.view.learning.sum())
+    scored = first.counts[arm.name].get("scored_negatives")
     return {
         "negatives_a_query": first.counts[arm.name]["negatives"] / queries,
         "added_positives": first.counts[arm.name]["added_positives"],
+        **({"scored_negatives_a_query": scored / queries} if scored is not None else {}),
         "learning_rate": learned.budget.learning_rate,
         "temperature": learned.budget.temperature,
         "tuned": learned.tuned,

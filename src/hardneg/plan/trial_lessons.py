@@ -19,6 +19,7 @@ from hardneg.plan.mine import document_vectors
 from hardneg.plan.prepare import Prepared
 from hardneg.plan.retrievers import Source
 from hardneg.plan.trial_queries import Queries, View
+from hardneg.plan.trial_teacher import Teacher
 from hardneg.progress import Silent
 from hardneg.records import NO_DOC, Bool, Float32, Int32, Int64, Lesson, Pairs
 from hardneg.select import Selection, alone, deepest_rank
@@ -58,9 +59,16 @@ class Lessons:
     """The arms' lessons of one view."""
 
     def __init__(
-        self, queries: Queries, view: View, config: Config, found: Callable[[], Sequence[Source]]
+        self,
+        queries: Queries,
+        view: View,
+        config: Config,
+        found: Callable[[], Sequence[Source]],
+        teacher: Teacher | None = None,
     ) -> None:
-        """found  the run's retrievers, looked at where the guard or a sampler needs their vectors"""
+        """found    the run's retrievers, looked at where the guard or a sampler needs their vectors
+        teacher  of the arms that are taught; None: there is none
+        """
         run = queries.prepared
         rows = np.flatnonzero(view.learning[: queries.own]).astype(np.int32)
         learning = view.learning[: queries.own]
@@ -69,6 +77,7 @@ class Lessons:
         self._queries, self._view, self._config = queries, view, config
         self._prepared = looking
         self._found = found
+        self._teacher = teacher
         self._depth = int(run.run.stage("search")["depth"])
 
     def chosen(self, arm: Arm) -> Chosen:
@@ -98,7 +107,11 @@ class Lessons:
         if arm.weighted:
             weights = np.clip(1 - np.nan_to_num(chance), LEAST_WEIGHT, 1).astype(np.float32)
         known = _with(self._queries.positives, *new)
-        return Lesson(query, taught.padded(query), negatives, weights, known)
+        positives = taught.padded(query)
+        teacher = None
+        if self._teacher is not None and (arm.taught or self._teacher.every_arm):
+            teacher = self._teacher.scores(self._prepared, query, positives, negatives)
+        return Lesson(query, positives, negatives, weights, known, teacher)
 
 
 def config_of(arm: Arm, config: Config) -> Config:

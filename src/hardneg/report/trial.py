@@ -72,8 +72,14 @@ def _verdict(found: Mapping[str, Any], run: Path) -> Iterator[str]:
         for other, compared in recommended["compared"].items():
             yield _against(recommended["name"], other, compared)
         yield f"use it:    hardneg select {run} --from-trial --name trial"
-        if any(arm["weighted"] for arm in found["arms"] if arm["name"] == recommended["name"]):
+        arm = next(arm for arm in found["arms"] if arm["name"] == recommended["name"])
+        if arm["weighted"]:
             yield "           with weights of 1 - p_false_negative: hardneg export ... --soft-labels"
+        if arm["taught"]:
+            yield (
+                "           with the teacher's scores: hardneg export ... --to flagembedding --scores, and "
+                "--knowledge_distillation True when training"
+            )
     for name, why in found["refused"].items():
         yield f"left out:  {name}: {why}"
     for note in found["notes"]:

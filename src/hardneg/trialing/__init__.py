@@ -6,7 +6,7 @@ default_arms ─▶ Lesson ─▶ Student.train ─▶ Ranker ─▶ measured �
 from hardneg.trialing.adapter import Adapter
 from hardneg.trialing.arms import IN_BATCH, UNTRAINED, Arm, default_arms
 from hardneg.trialing.compare import FEWEST_QUERIES, Comparison, compare
-from hardneg.trialing.fine_tuned import FineTuned
+from hardneg.trialing.fine_tuned import UNTAUGHT, FineTuned
 from hardneg.trialing.measures import DEPTH, MEASURES, NDCG, Answers, measured
 from hardneg.trialing.options import TrialOptions
 from hardneg.trialing.result import leak, result
@@ -29,6 +29,7 @@ __all__ = [
     "IN_BATCH",
     "MEASURES",
     "NDCG",
+    "UNTAUGHT",
     "UNTRAINED",
     "Adapter",
     "Answers",

@@ -13,6 +13,7 @@ from hardneg.errors import ModelError
 from hardneg.protocols import Ranker, Studied
 from hardneg.records import Budget, Float32, Int32, Lesson
 from hardneg.trialing.contrastive import Adam, Directed, are_unit, schedule, slopes
+from hardneg.trialing.distillation import Distilled
 from hardneg.trialing.options import Side
 from hardneg.trialing.ranking import ranked
 from hardneg.trialing.steps import Steps
@@ -73,7 +74,14 @@ def _trained(data: Studied, lesson: Lesson, budget: Budget, side: Side) -> tuple
     for number in range(len(steps)):
         step = steps[number]
         gradient = _gradient(
-            query[step.query], document[step.document], step.bias, weight, side, unit, budget.temperature
+            query[step.query],
+            document[step.document],
+            step.bias,
+            weight,
+            side,
+            unit,
+            budget.temperature,
+            step.distilled,
         )
         adam.step(gradient, budget.learning_rate * schedule(number, len(steps)), number + 1)
     return weight, unit
@@ -87,11 +95,12 @@ def _gradient(
     side: Side,
     unit: bool,
     temperature: float,
+    distilled: Distilled | None = None,
 ) -> Float32:
     """Of the mean loss of a batch by the map, float32 like it; row i's answer is document i."""
     one = Directed.of(query @ weight, unit) if side != "document" else Directed(query, None)
     other = Directed.of(document @ weight, unit) if side != "query" else Directed(document, None)
-    by_query, by_document = slopes(one.out, other.out, bias, temperature)
+    by_query, by_document = slopes(one.out, other.out, bias, temperature, distilled)
     found = np.zeros_like(weight)
     if side != "document":
         found += query.T @ one.back(by_query)

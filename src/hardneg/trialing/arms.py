@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from shlex import quote
 from typing import Any
 
 IN_BATCH = "in-batch only"
@@ -22,6 +23,7 @@ class Arm:
     settings   of the guard and select stages, in the place of the run's
     negatives  False: none but the other documents of a batch
     weighted   negatives count by 1 - p_false_negative
+    taught     a teacher's scores are learned too, those of the scorer that the run has
     own        a selection of the run, with all of its settings
     """
 
@@ -29,6 +31,7 @@ class Arm:
     settings: Mapping[str, Any] = field(default_factory=dict)
     negatives: bool = True
     weighted: bool = False
+    taught: bool = False
     own: bool = False
 
     @property
@@ -42,14 +45,15 @@ def _flag(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return f"--{name}" if value else f"--no-{name}"
     several = value if isinstance(value, tuple | list) else (value,)
-    return " ".join(f"--{name} {'none' if one is None else one}" for one in several)
+    return " ".join(f"--{name} {'none' if one is None else quote(str(one))}" for one in several)
 
 
-def default_arms(depth: int, guarded: bool, num_negatives: int = 4) -> list[Arm]:
+def default_arms(depth: int, guarded: bool, num_negatives: int = 4, scorer: str | None = None) -> list[Arm]:
     """The field's rules and the guard's, each for itself.
 
     depth    of the run: no window reaches beyond it
     guarded  whether a guard can judge
+    scorer   whose scores the run stores, if any: they are a teacher's
     """
     far = min(depth, 210)
     margin = {"relative_margin": 0.05}
@@ -74,8 +78,11 @@ def default_arms(depth: int, guarded: bool, num_negatives: int = 4) -> list[Arm]
             Arm("margin 5 %, promoted", {**margin, "promote": 0.6}),
             Arm("margin 5 %, weighted", margin, weighted=True),
         ]
+    if scorer is not None:
+        # By the teacher's scores, so that a selection of these settings shows, and exports, what is learned.
+        arms.append(Arm("margin 5 %, teacher scores", {**margin, "score_by": scorer}, taught=True))
     return [
-        Arm(arm.name, {**_ALONE, "num_negatives": num_negatives, **arm.settings}, arm.negatives, arm.weighted)
+        replace(arm, settings={**_ALONE, "num_negatives": num_negatives, **arm.settings})
         for arm in arms
         if _window_fits(arm.settings.get("window"), depth)
     ]

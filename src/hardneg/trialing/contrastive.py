@@ -12,24 +12,36 @@ from dataclasses import dataclass
 import numpy as np
 
 from hardneg.records import Float32
+from hardneg.trialing.distillation import Distilled, excess
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises; after them it falls to 0, both in a straight line."""
 
 
-def slopes(query: Float32, document: Float32, bias: Float32, temperature: float) -> tuple[Float32, Float32]:
+def slopes(
+    query: Float32,
+    document: Float32,
+    bias: Float32,
+    temperature: float,
+    distilled: Distilled | None = None,
+) -> tuple[Float32, Float32]:
     """The slopes of a batch's mean loss by the vectors of its queries and its documents.
 
     query     float32 (batch, dimension)
     document  float32 (documents, dimension); row i is query i's positive
     bias      float32 (batch, documents), added to the logits; -inf: masked
+    distilled what a teacher says; its divergence is part of the loss
     """
-    logits = query @ document.T / np.float32(temperature) + bias
+    similar = query @ document.T / np.float32(temperature)
+    logits = similar + bias
     chance = np.exp(logits - logits.max(axis=1, keepdims=True))
     chance /= chance.sum(axis=1, keepdims=True)
     row = np.arange(len(query))
     chance[row, row] -= 1
+    if distilled is not None:
+        own = row[:, None], distilled.column
+        chance[own] += excess(similar[own], distilled.target)
     chance /= np.float32(len(query) * temperature)
     return chance @ document, chance.T @ query
 

@@ -23,6 +23,8 @@ from hardneg.trialing.training_rows import TrainingRows, training_rows
 
 TEXTS_A_BATCH = 64
 """When vectors are made, not learned."""
+UNTAUGHT: tuple[LossName, ...] = ("cached-mnrl", "gist")
+"""Losses that cannot take a teacher's scores."""
 _VERSIONS = ("sentence-transformers", "transformers", "torch")
 
 
@@ -33,14 +35,17 @@ class FineTuned:
     model                a SentenceTransformer, which is copied and stays as it is
     fingerprint_of_model its content, as the caller knows it
     loss                 mnrl         contrastive; documents of other queries that are known to answer a
-                                      query do not count, and each negative counts as much as its weight
+                                      query do not count, and each negative counts as much as its weight;
+                                      where the lesson has a teacher's scores, the divergence from those
+                                      is added (`distillation`)
                          cached-mnrl  the library's CachedMultipleNegativesRankingLoss: batches of any size
                                       in little memory. It knows neither of known positives nor of weights
                          gist         the library's CachedGISTEmbedLoss (that of GISTEmbedLoss, for any number
                                       of negatives): what the guide finds closer than the positive does not
                                       count. It always compares by cosine, and knows of no weights
                          margin-mse   the library's MarginMSELoss: the teacher's score of the positive minus
-                                      those of the negatives is learned; no temperature, no weights
+                                      those of the negatives is learned; no temperature, no weights. The
+                                      teacher is asked for those that the lesson has no score of
     device               cpu, cuda, mps, ...; default: the best there is
     teacher              margin-mse: a Scorer. gist: the guide, a SentenceTransformer; default: the untrained
                          model
@@ -88,6 +93,8 @@ class FineTuned:
 
     def train(self, data: Studied, lesson: Lesson, budget: Budget) -> Ranker:
         """Raises ModelError where the loss or a vector is NaN or infinite, UsageError for an unfit lesson."""
+        if lesson.teacher is not None and self.loss in UNTAUGHT:
+            raise UsageError(f"loss {self.loss} takes no teacher scores; mnrl does")
         rows = training_rows(lesson, budget)
         model = copy.deepcopy(self._untouched)
         label = self._label(data, rows)
@@ -170,18 +177,21 @@ class FineTuned:
         return lambda number: margins[number].tolist()
 
     def _margins(self, data: Studied, rows: TrainingRows) -> Float32:
-        """The teacher's score of each row's target minus those of its negatives: (rows, negatives)."""
+        """The teacher's score of each row's target minus those of its negatives: (rows, negatives).
+
+        The teacher is asked for what the rows have no score of.
+        """
         if rows.doc.shape[1] == 1:
             raise UsageError("trial: loss margin-mse learns from negatives, and this lesson has none")
-        queries = Texts.of(rows.query, data.query_texts)
-        documents = Texts.of(rows.doc, data.document_texts)
+        scores = np.full(rows.doc.shape, np.nan, np.float32) if rows.score is None else rows.score.copy()
+        row, column = np.nonzero(np.isnan(scores))
+        query, doc = rows.query[row], rows.doc[row, column]
+        queries, documents = Texts.of(query, data.query_texts), Texts.of(doc, data.document_texts)
         pairs = [
-            (queries[query], documents[row])
-            for query, of_query in zip(rows.query.tolist(), rows.doc.tolist(), strict=True)
-            for row in of_query
+            (queries[one], documents[other]) for one, other in zip(query.tolist(), doc.tolist(), strict=True)
         ]
         self._teach(pairs)
-        scores = np.array([self._taught[pair] for pair in pairs], np.float32).reshape(rows.doc.shape)
+        scores[row, column] = [self._taught[pair] for pair in pairs]
         margins: Float32 = scores[:, :1] - scores[:, 1:]
         return margins
 

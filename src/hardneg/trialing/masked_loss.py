@@ -6,66 +6,39 @@ from typing import Any
 
 import numpy as np
 
-from hardneg.records import Float32, Int32, Int64, Pairs
+from hardneg.records import Pairs
+from hardneg.trialing.distillation import divergence, targets
+from hardneg.trialing.masks import shifts
 from hardneg.trialing.training_rows import TrainingRows
 
 
-def known_keys(known: Pairs) -> Int64:
-    """Every pair as one number, query · 2³² + document, ascending."""
-    keys: Int64 = known.query.astype(np.int64) << 32 | known.doc
-    return keys
-
-
-def shifts(query: Int32, doc: Int32, weight: Float32, known: Int64) -> Float32:
-    """What is added to the logits of a batch: float32 (queries, columns · queries).
-
-    query   int32 (queries,)
-    doc     int32 (queries, columns): each query's target, then its negatives
-    weight  float32 like doc
-    known   as `known_keys` gives it
-
-    Document c of query j stands in column c · queries + j. A document known to answer query i is taken out
-    (-inf) unless it is its target; a negative of query i's own gets the logarithm of its weight, which is as
-    if it came so many times; all else stays as it is.
-    """
-    size, columns = doc.shape
-    own = np.arange(size)
-    shift = np.zeros((size, columns, size), np.float32)
-    with np.errstate(divide="ignore"):
-        shift[own, :, own] = np.log(weight)
-    shift[_are_known(query, doc, known)] = -np.inf
-    shift[own, 0, own] = 0
-    return shift.reshape(size, columns * size)
-
-
-def _are_known(query: Int32, doc: Int32, known: Int64) -> Any:
-    """bool (queries, columns, queries): whether document c of query j is known to answer query i."""
-    keys = query.astype(np.int64)[:, None, None] << 32 | doc.T.astype(np.int64)[None, :, :]
-    if len(known) == 0:
-        return np.zeros(keys.shape, np.bool_)
-    return known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys
-
-
 def contrastive_loss(model: Any, rows: TrainingRows, known: Pairs, scale: float) -> Any:
-    """sentence-transformers' MultipleNegativesRankingLoss, its logits shifted as `shifts` says.
+    """sentence-transformers' MultipleNegativesRankingLoss, its logits shifted as `shifts` says; and where the
+    rows have a teacher's scores the divergence from those (`distillation`).
 
     The labels of a batch are the numbers of its rows in `rows`.
     """
     import torch
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
-    keys = known_keys(known)
-
     class ContrastiveLoss(MultipleNegativesRankingLoss):  # type: ignore[misc]  # the library has no types
         def compute_loss_from_embeddings(self, embeddings: list[Any], labels: Any) -> Any:
             number = labels.cpu().numpy()
-            shift = shifts(rows.query[number], rows.doc[number], rows.weight[number], keys)
+            shift = shifts(rows.query[number], rows.doc[number], rows.weight[number], known)
             queries, documents = embeddings[0], torch.cat(embeddings[1:])
             # In bf16 a similarity of 0.8 is known to 0.004, which the scale would make 0.2 of a logit.
             with torch.autocast(queries.device.type, enabled=False):
-                logits = self.similarity_fct(queries.float(), documents.float()) * self.scale
-            logits = logits + torch.from_numpy(shift).to(logits.device)
-            return torch.nn.functional.cross_entropy(logits, torch.arange(len(logits), device=logits.device))
+                similar = self.similarity_fct(queries.float(), documents.float()) * self.scale
+            # Here document c of query j stands in column c · queries + j.
+            in_columns = shift.transpose(0, 2, 1).reshape(similar.shape)
+            logits = similar + torch.from_numpy(in_columns).to(similar.device)
+            answers = torch.arange(len(logits), device=logits.device)
+            loss = torch.nn.functional.cross_entropy(logits, answers)
+            if rows.score is None:
+                return loss
+            own = similar.reshape(len(number), -1, len(number)).diagonal(dim1=0, dim2=2).T
+            counts = np.isfinite(shift[np.arange(len(number)), np.arange(len(number))])
+            return loss + divergence(own, targets(rows.score[number], counts))
 
     return ContrastiveLoss(model, scale=scale, similarity_fct=similarity_function(model))
 

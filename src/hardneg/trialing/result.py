@@ -68,7 +68,13 @@ def _arm(arm: Arm, place: int, compared: Mapping[str, Comparison]) -> dict[str, 
         low, high = one.interval(place)
         # The luck of few trainings may widen it beyond what a measure can be.
         measures[name] = {"mean": float(one.mean[place]), "low": max(low, 0.0), "high": min(high, 1.0)}
-    return {"name": arm.name, "flags": arm.flags, "weighted": arm.weighted, "measures": measures}
+    return {
+        "name": arm.name,
+        "flags": arm.flags,
+        "weighted": arm.weighted,
+        "taught": arm.taught,
+        "measures": measures,
+    }
 
 
 def _against(place: int, names: Sequence[str], controls: Mapping[str, Contrast]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from hardneg.errors import ModelError
 from hardneg.protocols import Ranker, Studied
 from hardneg.records import Budget, Float32, Int32, Lesson
 from hardneg.trialing.contrastive import Adam, Directed, schedule, slopes
+from hardneg.trialing.distillation import Distilled
 from hardneg.trialing.ranking import ranked
 from hardneg.trialing.steps import Steps
 
@@ -81,7 +82,12 @@ class Static:
         for number in range(len(steps)):
             step = steps[number]
             rows, gradient = _gradient(
-                query[step.query], document[step.document], step.bias, vectors, budget.temperature
+                query[step.query],
+                document[step.document],
+                step.bias,
+                vectors,
+                budget.temperature,
+                step.distilled,
             )
             adam.step(gradient, budget.learning_rate * schedule(number, len(steps)), number + 1, rows)
         return vectors
@@ -115,14 +121,19 @@ def bags(texts: Sequence[Int32], words: int) -> Bags:
 
 
 def _gradient(
-    query: Bags, document: Bags, bias: Float32, vectors: Float32, temperature: float
+    query: Bags,
+    document: Bags,
+    bias: Float32,
+    vectors: Float32,
+    temperature: float,
+    distilled: Distilled | None = None,
 ) -> tuple[Int32, Float32]:
     """Of the mean loss of a batch by the words in it: their numbers and float32 (words, dimension)."""
     rows = np.unique(np.concatenate([query.indices, document.indices]))
     query, document = _within(query, rows), _within(document, rows)
     own = vectors[rows]
     one, other = Directed.of(query @ own, True), Directed.of(document @ own, True)
-    by_query, by_document = slopes(one.out, other.out, bias, temperature)
+    by_query, by_document = slopes(one.out, other.out, bias, temperature, distilled)
     return rows, query.T @ one.back(by_query) + document.T @ other.back(by_document)
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hardneg.records import NO_DOC, Bool, Budget, Float32, Int32, Int64, Lesson
+from hardneg.records import Budget, Float32, Int32, Int64, Lesson
 from hardneg.trialing.batches import batches
+from hardneg.trialing.distillation import Distilled, group_scores, targets
+from hardneg.trialing.masks import shifts
 
 
 @dataclass(frozen=True)
@@ -17,11 +19,13 @@ class Step:
     query     int64 (batch,)
     document  int64 (batch + batch × negatives,): each query's positive, then all negatives, query by query
     bias      float32 (batch, documents): added to the logits, -inf where a document is masked
+    distilled what a teacher says of each query's own documents; None where none teaches
     """
 
     query: Int64
     document: Int64
     bias: Float32
+    distilled: Distilled | None
 
 
 class Steps:
@@ -31,35 +35,25 @@ class Steps:
         self._lesson = lesson
         self.documents = lesson.documents
         self._place, self._positive = batches(lesson, budget.steps, budget.batch_size, budget.seed)
-        self._known = _known(lesson, self.documents)
-        with np.errstate(divide="ignore"):
-            self._log_weight = np.where(lesson.negatives != NO_DOC, np.log(lesson.weights), -np.inf)
 
     def __len__(self) -> int:
         return len(self._place)
 
     def __getitem__(self, step: int) -> Step:
         place, positive = self._place[step], self._positive[step]
-        count, width = len(place), self._lesson.negatives.shape[1]
         negative = self._lesson.negatives[place]
+        weight = np.concatenate([np.ones((len(place), 1), np.float32), self._lesson.weights[place]], axis=1)
+        group = np.concatenate([positive[:, None], negative], axis=1)
+        shift = shifts(self._lesson.query[place], group, weight, self._lesson.known)
+        bias = np.concatenate([shift[:, :, 0], shift[:, :, 1:].reshape(len(place), -1)], axis=1)
         document = np.concatenate([positive, np.maximum(negative, 0).ravel()])
         column = np.minimum(np.searchsorted(self.documents, document), len(self.documents) - 1)
-        masked = self._known[place[:, None], column[None, :]]
-        masked[:, count:] |= (negative == NO_DOC).ravel()
-        masked[np.arange(count), np.arange(count)] = False
-        bias = np.where(masked, np.float32(-np.inf), np.float32(0))
-        own = count + np.arange(count)[:, None] * width + np.arange(width)
-        row = np.arange(count)[:, None]
-        bias[row, own] = np.where(masked[row, own], -np.inf, self._log_weight[place])
-        return Step(place.astype(np.int64), column, bias)
+        return Step(place.astype(np.int64), column, bias, self._distilled(place, positive, shift))
 
-
-def _known(lesson: Lesson, documents: Int32) -> Bool:
-    """bool (queries, documents of the lesson): a positive of the query."""
-    known = lesson.known.padded(lesson.query)
-    column = np.minimum(np.searchsorted(documents, known), len(documents) - 1)
-    there = (known != NO_DOC) & (documents[column] == known)
-    out = np.zeros((len(lesson.query), len(documents)), np.bool_)
-    row = np.broadcast_to(np.arange(len(known))[:, None], known.shape)
-    out[row[there], column[there]] = True
-    return out
+    def _distilled(self, place: Int32, positive: Int32, shift: Float32) -> Distilled | None:
+        score = group_scores(self._lesson, place, positive)
+        if score is None:
+            return None
+        row, width = np.arange(len(place))[:, None], score.shape[1] - 1
+        column = np.concatenate([row, len(place) + row * width + np.arange(width)], axis=1)
+        return Distilled(column, targets(score, shift[row[:, 0], row[:, 0]] > -np.inf))

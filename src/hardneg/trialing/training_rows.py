@@ -9,6 +9,7 @@ import numpy as np
 from hardneg.errors import UsageError
 from hardneg.records import NO_DOC, Budget, Float32, Int32, Lesson
 from hardneg.trialing.batches import batches, generator
+from hardneg.trialing.distillation import group_scores
 
 # Streams of a seed: below it are epochs (`batches`), from it on a query's own, by its row.
 _FILLING = 1 << 32
@@ -21,12 +22,14 @@ class TrainingRows:
     query   int32 (rows,): rows of the trial's queries
     doc     int32 (rows, 1 + negatives): corpus rows, the target first
     weight  float32 like doc: how much each counts; 1 for targets and for documents that fill up
+    score   float32 like doc: a teacher's, NaN where it gave none; None where none teaches
     """
 
     query: Int32
     doc: Int32
     weight: Float32
     batch: int
+    score: Float32 | None = None
 
 
 def training_rows(lesson: Lesson, budget: Budget) -> TrainingRows:
@@ -43,6 +46,7 @@ def training_rows(lesson: Lesson, budget: Budget) -> TrainingRows:
         doc=np.concatenate([positives.reshape(-1, 1), negatives], axis=1),
         weight=np.concatenate([np.ones((len(place), 1), np.float32), weights], axis=1),
         batch=places.shape[1],
+        score=group_scores(lesson, place, positives.ravel()),
     )
 
 

@@ -34,6 +34,15 @@ def test_a_guard_adds_its_own_arms() -> None:
     assert [arm.name for arm in default_arms(1000, guarded=True)] == RULES + GUARDED
 
 
+def test_a_scorer_adds_an_arm_that_is_taught_and_chooses_by_its_scores() -> None:
+    for guarded, others in ((False, RULES), (True, RULES + GUARDED)):
+        arms = default_arms(1000, guarded, scorer="cross_encoder")
+        assert [arm.name for arm in arms] == [*others, "margin 5 %, teacher scores"]
+        assert [arm.taught for arm in arms] == [False] * len(others) + [True]
+        assert arms[-1].flags == "--relative-margin 0.05 --num-negatives 4 --score-by cross_encoder"
+        assert not arms[-1].weighted and arms[-1].negatives and not arms[-1].own
+
+
 @pytest.mark.parametrize("depth", [1, 10, 11, 30, 31, 100, 210, 500])
 def test_every_setting_can_be_used_and_no_window_is_too_deep(depth: int) -> None:
     arms = default_arms(depth, guarded=True)

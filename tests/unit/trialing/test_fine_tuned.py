@@ -13,7 +13,7 @@ import pytest
 
 from hardneg.errors import MissingExtraError, ModelError, UsageError
 from hardneg.protocols import Ranker, Studied
-from hardneg.records import NO_DOC, Budget, Float32, Int32, Lesson, Pairs
+from hardneg.records import NO_DOC, Budget, Float32, Int32, Lesson, Pairs, TeacherScores
 from hardneg.trialing.batches import batches
 from hardneg.trialing.fine_tuned import FineTuned, LossName
 from hardneg.trialing.training_rows import training_rows
@@ -242,6 +242,57 @@ def test_margin_mse_learns_from_one_negative(model: Any, words: Studied, toy: Le
     one = replace(toy, negatives=toy.negatives[:, :1], weights=toy.weights[:, :1])
     rank = student_of(model, "margin-mse", teacher=Lengths()).train(words, one, SHORT)
     assert rank(toy.query, POOL, 4).shape == (8, 4)
+
+
+def test_margin_mse_takes_the_scores_that_are_there_and_asks_for_the_rest(
+    model: Any, words: Studied, toy: Lesson
+) -> None:
+    """The lesson has the teacher's own scores of all but two pairs, and none of what fills it up."""
+    lesson = taught_by(Lengths(), words, toy)
+    assert lesson.teacher is not None
+    lesson.teacher.positives[5, 1] = lesson.teacher.negatives[2, 0] = np.nan
+    asked_of, lacking = student_of(model, "margin-mse", teacher=Lengths()), Lengths()
+    student, budget = student_of(model, "margin-mse", teacher=lacking), replace(SHORT, steps=20)
+    rows = training_rows(lesson, budget)
+    assert rows.score is not None and 5 in rows.query[rows.doc[:, 0] == 21]
+    np.testing.assert_array_equal(student._margins(words, rows), asked_of._margins(words, rows))
+    documents = np.concatenate([[toy.positives[5, 1], toy.negatives[2, 0]], rows.doc[rows.query == 3][:1, 2]])
+    queries = words.query_texts(np.array([5, 2, 3], np.int32))
+    wanted = list(zip(queries, words.document_texts(documents.astype(np.int32)), strict=True))
+    assert sorted(lacking.asked) == sorted(wanted)
+    student.train(words, lesson, SHORT)
+
+
+def taught_by(teacher: Lengths, words: Studied, lesson: Lesson) -> Lesson:
+    """The lesson with all of the teacher's scores."""
+
+    def scores(docs: Int32) -> Float32:
+        found = np.full(docs.shape, np.nan, np.float32)
+        row, column = np.nonzero(docs != NO_DOC)
+        queries, documents = words.query_texts(lesson.query[row]), words.document_texts(docs[row, column])
+        found[row, column] = teacher.score(list(zip(queries, documents, strict=True)))
+        return found
+
+    return replace(lesson, teacher=TeacherScores(scores(lesson.positives), scores(lesson.negatives)))
+
+
+def test_a_teachers_scores_reach_the_loss(model: Any, words: Studied, toy: Lesson) -> None:
+    def after(lesson: Lesson) -> list[Any]:
+        return student_of(model).train(words, lesson, SHORT)(toy.query, POOL, 40).tolist()
+
+    lesson = taught_by(Lengths(), words, toy)
+    assert lesson.teacher is not None
+    nobody = TeacherScores(lesson.teacher.positives * np.nan, lesson.teacher.negatives * np.nan)
+    assert after(lesson) != after(toy)
+    assert after(replace(lesson, teacher=nobody)) == after(toy)
+
+
+@pytest.mark.parametrize("loss", ["cached-mnrl", "gist"])
+def test_losses_that_take_no_teacher_scores_say_so(
+    loss: LossName, model: Any, words: Studied, toy: Lesson
+) -> None:
+    with pytest.raises(UsageError, match=f"loss {loss} takes no teacher scores; mnrl does"):
+        student_of(model, loss).train(words, taught_by(Lengths(), words, toy), SHORT)
 
 
 def test_a_loss_that_cannot_be_is_refused(model: Any, words: Studied, toy: Lesson) -> None:

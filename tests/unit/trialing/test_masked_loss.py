@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hardneg.records import Float32, Pairs
-from hardneg.trialing.masked_loss import contrastive_loss, known_keys, shifts
+from hardneg.trialing.masked_loss import contrastive_loss
 from hardneg.trialing.training_rows import TrainingRows
 
 QUERY = np.array([7, 2, 5], np.int32)
@@ -102,30 +102,6 @@ def test_what_does_not_count_is_not_pushed_away() -> None:
     _, gradients = loss_of(rows_of(), pairs(*everything))
     moved = [gradient.abs().sum(dim=1).gt(0).tolist() for gradient in gradients]
     assert moved == [[False, True, False], [False, True, False], [False] * 3, [False, True, False]]
-
-
-def test_shifts_by_hand() -> None:
-    weight = np.array([[1, 0.5, 1], [1, 1, 1], [1, 1, 0.25]], np.float32)
-    known = known_keys(pairs((7, 10), (2, 20), (5, 10), (5, 11)))
-    gone = -np.inf
-    wanted = [
-        # targets 10 11 10, first negatives 20 10 23, second negatives 21 22 20
-        [0, 0, gone, np.log(0.5), gone, 0, 0, 0, 0],
-        [0, 0, 0, gone, 0, 0, 0, 0, gone],
-        [gone, gone, 0, 0, gone, 0, 0, 0, np.log(0.25)],
-    ]
-    assert np.allclose(shifts(QUERY, DOC, weight, known), wanted)
-
-
-def test_keys_are_ascending_and_tell_pairs_apart() -> None:
-    keys = known_keys(pairs((2, 1), (1, 5), (1, 3)))
-    assert keys.tolist() == [(1 << 32) + 3, (1 << 32) + 5, (2 << 32) + 1]
-    assert known_keys(Pairs(np.zeros(4, np.int64), np.zeros(0, np.int32))).tolist() == []
-
-
-def test_a_weight_of_nothing_is_as_if_the_negative_were_not_there() -> None:
-    weight = np.array([[1, 0, 1]] * 3, np.float32)
-    assert shifts(QUERY, DOC, weight, known_keys(pairs()))[0, 3] == -np.inf
 
 
 def test_labels_say_which_rows_the_batch_holds() -> None:

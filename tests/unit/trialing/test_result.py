@@ -15,7 +15,7 @@ from hardneg.trialing import IN_BATCH, MEASURES, NDCG, UNTRAINED, Arm, compare, 
 ARMS = [
     Arm(UNTRAINED, negatives=False),
     Arm(IN_BATCH, negatives=False),
-    Arm("top", {"num_negatives": 4}),
+    Arm("top", {"num_negatives": 4}, taught=True),
     Arm("margin", {"relative_margin": 0.05}, weighted=True),
 ]
 KEPT = {"kind": "held out", "asked": 60}
@@ -52,6 +52,7 @@ def test_it_is_json_and_holds_every_arm() -> None:
     assert (found["queries"], found["seeds"]) == (60, 3)
     assert [arm["name"] for arm in found["arms"]] == [arm.name for arm in ARMS]
     assert [arm["weighted"] for arm in found["arms"]] == [False, False, False, True]
+    assert [arm["taught"] for arm in found["arms"]] == [False, False, True, False]
     top = found["arms"][2]
     assert top["flags"] == "--num-negatives 4"
     assert top["negatives_a_query"] == 3.5 and top["learning_rate"] == 0.001

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from hardneg.errors import ModelError
 from hardneg.protocols import Studied
-from hardneg.records import Budget, Lesson
+from hardneg.records import NO_DOC, Budget, Lesson, TeacherScores
 from hardneg.trialing import Static, Words
 from hardneg.trialing.static import _gradient, bags
 
@@ -78,6 +79,21 @@ def test_training_brings_answers_to_the_top_twice_the_same(
     again = student.train(words, toy, budget)
     assert again(toy.query, POOL, 40).tolist() == trained(toy.query, POOL, 40).tolist()
     assert (student.words().vectors == before).all()
+
+
+def test_a_teachers_scores_are_learned_and_missing_ones_are_not(
+    student: Static, words: Studied, toy: Lesson
+) -> None:
+    budget = Budget(steps=3, batch_size=4, learning_rate=0.1, temperature=0.1, seed=1)
+    scores = TeacherScores(
+        np.where(toy.positives == NO_DOC, np.nan, 2).astype(np.float32),
+        np.where(toy.negatives == NO_DOC, np.nan, toy.negatives % 3).astype(np.float32),
+    )
+    nobody = TeacherScores(scores.positives * np.nan, scores.negatives)
+    plain, taught, unscored = (
+        student._trained(words, replace(toy, teacher=teacher), budget) for teacher in (None, scores, nobody)
+    )
+    assert (taught != plain).any() and (unscored == plain).all()
 
 
 def test_vectors_that_are_no_numbers_name_the_rate(student: Static, words: Studied, toy: Lesson) -> None:

@@ -31,8 +31,8 @@ from hardneg.trialing import IN_BATCH, UNTRAINED
 from hardneg.trialing.measures import NDCG
 from measuring import RESULTS, hardware, print_table, shared_data, write_result
 
-MARGIN = {"relative_margin": 0.05}
-OFF: Mapping[str, Any] = {"relative_margin": None}
+MARGIN: Mapping[str, Any] = {"relative_margin": 0.05, "shortfall": "keep"}
+OFF: Mapping[str, Any] = {"relative_margin": None, "shortfall": "keep"}
 RULES: Mapping[str, Mapping[str, Any]] = {
     "random": {**OFF, "max_score": -1e30, "shortfall": "backfill"},
     "top": OFF,

@@ -8,55 +8,42 @@ all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
-from hashlib import blake2b
-from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
-from threadpoolctl import threadpool_limits
 
 from hardneg.config import SELECTING, Config
 from hardneg.errors import InputError, ModelError, UsageError
-from hardneg.files import read_json, replacing, write_json, write_parquet
-from hardneg.fingerprints import digest
+from hardneg.files import read_json, write_json, write_parquet
 from hardneg.plan.mine import changed_config, sources_again
 from hardneg.plan.prepare import reopen
 from hardneg.plan.retrievers import OwnParts, Source
 from hardneg.plan.trial_data import Data
-from hardneg.plan.trial_lessons import Chosen, Lessons, config_of
+from hardneg.plan.trial_jobs import Exam, Job, Learned, Measured, done_jobs
+from hardneg.plan.trial_lessons import Lessons, config_of
 from hardneg.plan.trial_queries import Queries, View
 from hardneg.plan.trial_students import opened
 from hardneg.plan.trial_teacher import Teacher, refuse_unfit
 from hardneg.progress import Silent
-from hardneg.protocols import Progress, Ranker, Student
-from hardneg.records import Budget, Float64, Int32, Lesson
+from hardneg.protocols import Progress, Student
+from hardneg.records import Budget, Float64
 from hardneg.run_directory import RunDirectory
 from hardneg.trialing import (
-    DEPTH,
     IN_BATCH,
     MEASURES,
     NDCG,
     UNTRAINED,
-    Answers,
     Arm,
     TrialOptions,
     budgets,
     default_arms,
     leak,
-    measured,
     result,
-    seeded,
 )
-
-DIVERGED = -1.0
-Measured = dict[str, Float64]
-"""Measure → float64 (seeds, queries asked)."""
 
 
 def trial(
@@ -180,11 +167,11 @@ class _Trial:
         diverges, go to `refused`. Raises ModelError where one does and no arm with negatives is left."""
         lessons = Lessons(self.queries, view, self.config, self.found, self.teacher)
         pool, answers = self.queries.pool(view.asked), self.queries.answers(view.asked)
-        exam = _Exam(pool, answers)
+        exam = Exam(pool, answers)
         tuning = self.queries.tuning(view) if len(settings) > 1 else None
         first_seed = view.repeat if self.queries.repeats > 1 else 0
         seeds = range(first_seed, first_seed + self._seeds)
-        jobs: dict[str, _Job] = {}
+        jobs: dict[str, Job] = {}
         counts: dict[str, Mapping[str, int]] = {}
         for arm in arms:
             try:
@@ -193,11 +180,16 @@ class _Trial:
             except UsageError as error:
                 refused[arm.name] = str(error)
                 continue
-            jobs[arm.name] = _Job.of(self, lessons, arm, chosen, view, tuning, exam, seeds, settings)
-            counts[arm.name] = {**chosen.counts, **_taught(jobs[arm.name].lesson)}
+            part = None
+            if tuning is not None and tuning.learning.any() and tuning.asked.any():
+                part = lessons.lesson(arm, chosen, tuning), Exam(pool, self.queries.answers(tuning.asked))
+            lesson = lessons.lesson(arm, chosen)
+            jobs[arm.name] = Job(self.student, self.data, lesson, exam, part, seeds, settings)
+            counts[arm.name] = {**chosen.counts, **jobs[arm.name].counts}
+        _ = self.data.mark  # here, on one thread: it is worked out once
         untrained = exam.taken(self.student.untrained(self.data))
         folder = self.queries.prepared.run.trial / "learned"
-        of_arm, diverged = _done(jobs, self.student.at_once, folder, advance)
+        of_arm, diverged = done_jobs(jobs, self.student.at_once, folder, advance)
         if diverged and not any(arm.negatives for arm in arms if arm.name in of_arm):
             name, why = next(reversed(diverged.items()))
             raise ModelError(f"trial: no arm with negatives is left; {name}: {why}")
@@ -231,179 +223,8 @@ class _OfView:
     view: View
     seeds: Sequence[int]
     untrained: Measured
-    of_arm: Mapping[str, _Learned]
+    of_arm: Mapping[str, Learned]
     counts: Mapping[str, Mapping[str, int]]
-
-
-@dataclass(frozen=True)
-class _Learned:
-    """values of the final trainings; the setting that was taken, and what each did on the tuning part."""
-
-    values: Measured
-    budget: Budget
-    tuned: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class _Exam:
-    pool: Int32
-    answers: Answers
-
-    def taken(self, ranker: Ranker) -> dict[str, Float64]:
-        return measured(ranker(self.answers.query, self.pool, DEPTH), self.answers)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """An arm in a view: tried in every setting on the tuning part, then trained in the best by each seed.
-
-    seeds  which of the trial's, counted from 0; the batches' are the settings' and those after it
-    """
-
-    student: Student
-    data: Data
-    lesson: Lesson
-    exam: _Exam
-    tuning: tuple[Lesson, _Exam] | None
-    seeds: range
-    settings: Sequence[Budget]
-
-    @classmethod
-    def of(
-        cls,
-        trial: _Trial,
-        lessons: Lessons,
-        arm: Arm,
-        chosen: Chosen,
-        view: View,
-        tuning: View | None,
-        exam: _Exam,
-        seeds: range,
-        settings: Sequence[Budget],
-    ) -> _Job:
-        part = None
-        if tuning is not None and tuning.learning.any() and tuning.asked.any():
-            asked = _Exam(exam.pool, trial.queries.answers(tuning.asked))
-            part = (lessons.lesson(arm, chosen, tuning), asked)
-        _ = trial.data.mark  # here, on one thread: it is worked out once
-        return cls(trial.student, trial.data, lessons.lesson(arm, chosen), exam, part, seeds, settings)
-
-    def done(self, folder: Path, advance: Callable[[int], None]) -> _Learned:
-        """From the folder where it was done before. Raises ModelError where a final training diverges."""
-        path = folder / f"{self._mark()}.npz"
-        trainings = len(self.seeds) + (len(self.settings) if len(self.settings) > 1 else 0)
-        done = _load(path, self.settings)
-        if done is not None:
-            advance(trainings)
-            return done
-        tuned = self._tuned(advance)
-        budget = self.settings[int(np.argmax(tuned))]
-        each = []
-        for seed in self.seeds:
-            of_seed = seeded(budget, budget.seed + seed)
-            try:
-                each.append(self.exam.taken(self.student.train(self.data, self.lesson, of_seed)))
-            except ModelError as error:
-                raise ModelError(f"seed {seed}: {error}") from error
-            advance(1)
-        values = {name: np.stack([one[name] for one in each]) for name in MEASURES}
-        with replacing(path) as temporary, temporary.open("wb") as handle:
-            np.savez(handle, allow_pickle=False, tuned=tuned, **values)
-        return _learned(values, tuned, self.settings)
-
-    def _tuned(self, advance: Callable[[int], None]) -> Float64:
-        """float64 (settings,): mean nDCG of the tuning part; the first setting wins where there is none.
-
-        A setting in which the student diverges is never taken where another does not.
-        """
-        if len(self.settings) < 2:
-            return np.zeros(1)
-        found = np.zeros(len(self.settings))
-        for place, budget in enumerate(self.settings):
-            if self.tuning is not None:
-                lesson, exam = self.tuning
-                try:
-                    found[place] = exam.taken(self.student.train(self.data, lesson, budget))[NDCG].mean()
-                except ModelError:
-                    found[place] = DIVERGED
-            advance(1)
-        return found
-
-    def _mark(self) -> str:
-        """A digest of all that decides the outcome."""
-        lessons = [self.lesson, *(() if self.tuning is None else (self.tuning[0],))]
-        exams = [self.exam, *(() if self.tuning is None else (self.tuning[1],))]
-        arrays = [array for lesson in lessons for array in _arrays(lesson)]
-        for exam in exams:
-            arrays += [exam.pool, exam.answers.query, exam.answers.document, exam.answers.relevance]
-        return digest(
-            {
-                "student": dict(self.student.fingerprint()),
-                "run": self.data.prepared.run.stage("search")["fingerprint"],
-                "data": self.data.mark,
-                "queries": digest(self.data.queries.take(pa.array(self.exam.answers.query)).to_pylist()),
-                "seeds": list(self.seeds),
-                "settings": [asdict(budget) for budget in self.settings],
-                "arrays": [blake2b(np.ascontiguousarray(array).tobytes()).hexdigest() for array in arrays],
-            }
-        )
-
-
-def _arrays(lesson: Lesson) -> Iterator[Any]:
-    yield from (lesson.query, lesson.positives, lesson.negatives, lesson.weights)
-    yield from (lesson.known.start, lesson.known.doc)
-    if lesson.teacher is not None:
-        yield from (lesson.teacher.positives, lesson.teacher.negatives)
-
-
-def _taught(lesson: Lesson) -> dict[str, int]:
-    """How many negatives have a teacher's score, where there is a teacher."""
-    if lesson.teacher is None:
-        return {}
-    return {"scored_negatives": int(np.isfinite(lesson.teacher.negatives).sum())}
-
-
-def _load(path: Path, settings: Sequence[Budget]) -> _Learned | None:
-    """None where there is no such file, or a damaged one: then it is trained anew."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return _learned({name: stored[name] for name in MEASURES}, stored["tuned"], settings)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        return None
-
-
-def _learned(values: Measured, tuned: Float64, settings: Sequence[Budget]) -> _Learned:
-    said = {
-        f"{one.learning_rate:g}, {one.temperature:g}": float(v)
-        for one, v in zip(settings, tuned, strict=True)
-    }
-    return _Learned(values, settings[int(np.argmax(tuned))], said if len(settings) > 1 else {})
-
-
-def _done(
-    jobs: Mapping[str, _Job], at_once: int, folder: Path, advance: Callable[[int], None]
-) -> tuple[dict[str, _Learned], dict[str, str]]:
-    """What each arm came to; of those whose student diverged, why.
-
-    Several arms at a time where the student lets itself be trained so, each on one thread.
-    """
-
-    def done(job: _Job) -> _Learned | str:
-        try:
-            return job.done(folder, advance)
-        except ModelError as error:
-            return str(error)
-
-    if at_once < 2:
-        found = list(map(done, jobs.values()))
-    else:
-        with threadpool_limits(1), ThreadPoolExecutor(at_once) as pool:
-            found = list(pool.map(done, jobs.values()))
-    of_arm = dict(zip(jobs, found, strict=True))
-    return (
-        {name: one for name, one in of_arm.items() if not isinstance(one, str)},
-        {name: one for name, one in of_arm.items() if isinstance(one, str)},
-    )
 
 
 # -- what is said -----------------------------------------------------------------------------------------

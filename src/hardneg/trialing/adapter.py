@@ -26,7 +26,7 @@ class Adapter:
     Mapped vectors have length 1 where those that the run searched with have.
     """
 
-    side: Side = "shared"
+    side: Side = "query"
     name: str = "adapter"
     at_once: int = field(default_factory=lambda: os.cpu_count() or 1)
 

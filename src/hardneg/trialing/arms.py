@@ -12,7 +12,7 @@ UNTRAINED = "untrained"
 NOTHING_ELIGIBLE = -1e30
 """A highest score that no candidate has: all negatives are drawn from the corpus then."""
 
-_ALONE: Mapping[str, Any] = {"relative_margin": None}
+_ALONE: Mapping[str, Any] = {"relative_margin": None, "shortfall": "keep"}
 """What is in force by default and is no part of another rule."""
 
 
@@ -56,7 +56,7 @@ def default_arms(depth: int, guarded: bool, num_negatives: int = 4, scorer: str 
     scorer   whose scores the run stores, if any: they are a teacher's
     """
     far = min(depth, 210)
-    margin = {"relative_margin": 0.05}
+    margin = {"relative_margin": 0.05, "shortfall": "backfill"}
     arms = [
         Arm(IN_BATCH, negatives=False),
         Arm("random", {"max_score": NOTHING_ELIGIBLE, "shortfall": "backfill"}),
@@ -65,6 +65,7 @@ def default_arms(depth: int, guarded: bool, num_negatives: int = 4, scorer: str 
         Arm("skip 30", {"window": "30:"}),
         Arm(f"10:{far}, random", {"window": f"10:{far}", "sampler": "random"}),
         Arm("margin 5 %", margin),
+        Arm("margin 5 %, not filled up", {**margin, "shortfall": "keep"}),
         Arm("margin 5 %, random", {**margin, "sampler": "random"}),
         Arm("margin 5 %, 1 negative", {**margin, "num_negatives": 1}),
         Arm("margin 5 %, 8 negatives", {**margin, "num_negatives": 8}),
@@ -79,8 +80,10 @@ def default_arms(depth: int, guarded: bool, num_negatives: int = 4, scorer: str 
             Arm("margin 5 %, weighted", margin, weighted=True),
         ]
     if scorer is not None:
-        # By the teacher's scores, so that a selection of these settings shows, and exports, what is learned.
-        arms.append(Arm("margin 5 %, teacher scores", {**margin, "score_by": scorer}, taught=True))
+        # By the teacher's scores, so that a selection of these settings shows, and exports, what is learned;
+        # random documents have none.
+        taught = {"relative_margin": 0.05, "score_by": scorer}
+        arms.append(Arm("margin 5 %, teacher scores", taught, taught=True))
     return [
         replace(arm, settings={**_ALONE, "num_negatives": num_negatives, **arm.settings})
         for arm in arms

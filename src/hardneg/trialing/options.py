@@ -24,7 +24,11 @@ class TrialOptions(Stage):
         description="What is trained on each selection: a linear map over the stored vectors (adapter), the "
         "model itself (full), or a bag of its word vectors (static).",
     )
-    side: Side = Field("shared", description="adapter: whose vectors are mapped; shared: one map for both.")
+    side: Side = Field(
+        "query",
+        description="adapter: whose vectors are mapped; shared: one map for both. Of the three, query orders "
+        "rules most as fine-tuning does.",
+    )
     loss: LossName = Field("mnrl", description="full: loss of sentence-transformers that is trained with.")
     trial_model: str | None = Field(
         None, description="full, static: model that is trained; default: that of the run's dense retriever."

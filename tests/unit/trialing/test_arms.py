@@ -15,6 +15,7 @@ RULES = [
     "skip 30",
     "10:210, random",
     "margin 5 %",
+    "margin 5 %, not filled up",
     "margin 5 %, random",
     "margin 5 %, 1 negative",
     "margin 5 %, 8 negatives",
@@ -39,7 +40,8 @@ def test_a_scorer_adds_an_arm_that_is_taught_and_chooses_by_its_scores() -> None
         arms = default_arms(1000, guarded, scorer="cross_encoder")
         assert [arm.name for arm in arms] == [*others, "margin 5 %, teacher scores"]
         assert [arm.taught for arm in arms] == [False] * len(others) + [True]
-        assert arms[-1].flags == "--relative-margin 0.05 --num-negatives 4 --score-by cross_encoder"
+        flags = "--relative-margin 0.05 --shortfall keep --num-negatives 4 --score-by cross_encoder"
+        assert arms[-1].flags == flags
         assert not arms[-1].weighted and arms[-1].negatives and not arms[-1].own
 
 
@@ -75,10 +77,10 @@ def test_one_arm_has_no_negatives_and_one_has_weights() -> None:
 
 def test_flags_are_those_of_the_command_line() -> None:
     flags = {arm.name: arm.flags for arm in default_arms(100, guarded=True)}
-    assert (
-        flags["10:100, random"] == "--relative-margin none --num-negatives 4 --window 10:100 --sampler random"
+    assert flags["10:100, random"] == (
+        "--relative-margin none --shortfall keep --num-negatives 4 --window 10:100 --sampler random"
     )
-    assert flags["margin 5 %, 8 negatives"] == "--relative-margin 0.05 --num-negatives 8"
+    assert flags["margin 5 %, 8 negatives"] == "--relative-margin 0.05 --shortfall backfill --num-negatives 8"
     own = Arm(
         "own", {"same_lang": True, "join_title": False, "max_p": None, "quota": ("a=1", "b=2"), "seed": 0}
     )

@@ -101,7 +101,17 @@ def _settings(
     }
 
 
-@app.command()
+MINE_HELP = (
+    "Read, encode, search, rescore, guard and select; with --to and --output also export.\n\n"
+    "By default negatives are the best candidates that score 5 % below the mean positive, filled up with "
+    "random documents (--relative-margin 0.05 --shortfall backfill). Of ten rules that MiniLM was fine-tuned "
+    "by on nfcorpus and scifact this one lost least against the best, 0.0012 nDCG@10 on average; not filled "
+    "up 0.0020, random documents alone 0.0037, the top candidates 0.0139, no hard negatives 0.0102. "
+    "`hardneg trial` finds what is best on your data."
+)
+
+
+@app.command(help=MINE_HELP)
 @with_options(ReadConfig, EncodeConfig, SearchConfig, RescoreConfig, GuardConfig, SelectConfig)
 def mine(
     source: Annotated[

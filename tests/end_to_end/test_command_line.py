@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import hardneg
+from hardneg.config import Config
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 TOPICS = ["river", "engine", "violin", "glacier", "orchard", "harbour", "lantern", "saddle"]
@@ -148,6 +149,19 @@ def test_version(hardneg_command: Command) -> None:
 def test_the_help_names_the_defaults(hardneg_command: Command) -> None:
     shown = " ".join(hardneg_command("select", "--help").stdout.replace("│", " ").split())
     assert "(default: 0.8)" in shown and "(default: auto)" in shown
+
+
+def test_the_help_names_the_default_rule_and_what_it_lost_in_the_benchmark(hardneg_command: Command) -> None:
+    shown = " ".join(hardneg_command("mine", "--help").stdout.split())
+    stored = json.loads((Path(__file__).parents[2] / "benchmarks/results/trial.json").read_text())
+    lost = {row["rule"]: row["full, own rate"] for row in stored["regret"]}
+    assert min(lost.values()) == lost["margin-backfill"]
+    assert f"lost least against the best, {lost['margin-backfill']} nDCG@10 on average" in shown
+    assert f"not filled up {lost['margin']}, random documents alone {lost['random']}" in shown
+    assert f"the top candidates {lost['top']}, no hard negatives {lost['in-batch only']}" in shown
+    assert "--relative-margin 0.05 --shortfall backfill" in shown
+    select = Config().select
+    assert (select.relative_margin, select.shortfall, select.sampler) == (0.05, "backfill", "top")
 
 
 def test_the_module_runs_like_the_command(hardneg_command: Command) -> None:

@@ -36,7 +36,7 @@ class TrialOptions(Stage):
     trial_max_length: int | None = Field(
         None, ge=1, description="full: longest text in tokens; default: as the run encoded."
     )
-    steps: int | None = Field(None, ge=1, description="Batches; default: adapter 200, full 100, static 300.")
+    steps: int | None = Field(None, ge=1, description="Batches; default: adapter 400, full 100, static 300.")
     batch: int | None = Field(
         None, ge=2, description="Queries a batch; default: adapter 64, full 32, static 64."
     )

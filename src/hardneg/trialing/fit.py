@@ -128,6 +128,7 @@ def _arguments(
         seed=budget.seed % (1 << 32),
         bf16=not on_cpu and takes_bf16(),
         use_cpu=on_cpu,
+        dataloader_pin_memory=_has_gpu() and not on_cpu,
         prompts=examples.by_column(*prompts),
         router_mapping=examples.by_column("query", "document"),
         batch_sampler=_in_order,
@@ -179,4 +180,10 @@ def takes_bf16() -> bool:
     """Whether there is a GPU that computes in bfloat16 by itself."""
     import torch
 
-    return bool(torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False))
+    return _has_gpu() and bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_available())

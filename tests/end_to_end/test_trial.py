@@ -422,7 +422,7 @@ def test_what_a_selection_keeps_from_the_trainer_is_learned_without_its_negative
 
 def test_without_vectors_the_adapter_says_what_to_do(tmp_path: Path) -> None:
     hardneg.mine(tables(8), run_dir=tmp_path / "run", retriever="bm25", depth=20, relative_margin=None)
-    with pytest.raises(UsageError, match="dense retriever"):
+    with pytest.raises(UsageError, match="dense retriever too, or take --student static --trial-model"):
         hardneg.trial(tmp_path / "run", **FAST)
     with pytest.raises(UsageError, match="--trial-model"):
         hardneg.trial(tmp_path / "run", student="static", **FAST)
@@ -722,7 +722,8 @@ def test_what_is_recommended_exports_the_scores_that_were_learned(
     found = mined.trial(student=Lucky(), seeds=1, folds=1)
     run = tmp_path / "run"
     (taught,) = [arm for arm in found["arms"] if arm["taught"]]
-    assert taught["flags"] == "--relative-margin 0.05 --num-negatives 4 --score-by 'shared words'"
+    flags = "--relative-margin 0.05 --shortfall keep --num-negatives 4 --score-by 'shared words'"
+    assert taught["flags"] == flags
     found["recommended"]["name"], settings = TEACHER, found["recommended"]["settings"]
     assert "--to flagembedding --scores" in render_trial(found, run)
     assert "--scores" not in render_trial(
@@ -832,3 +833,25 @@ def test_from_trial_without_one_and_beside_a_preview(
     assert call(monkeypatch, "select", tmp_path / "run", "--from-trial") == 2
     assert "hardneg trial" in capsys.readouterr().err
     assert call(monkeypatch, "select", run, "--from-trial", "--preview") == 2
+
+
+def test_a_trial_of_another_input_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, data = tmp_path / "run", tables(12)
+    mined = hardneg.mine(data, run_dir=folder, retriever=f"vectors:{write_vectors(tmp_path / 'v', data)}")
+    mined.trial(selections=["default"], learning_rate=("1e-3",), folds=1, **FAST)
+    other = {**data, "qrels": data["qrels"][::2]}
+    hardneg.mine(other, run_dir=folder, retriever=f"vectors:{tmp_path / 'v'}")
+    assert call(monkeypatch, "select", folder, "--from-trial", "--name", "old", "--quiet") == 2
+    assert "of other input" in capsys.readouterr().err
+    assert "old" not in RunDirectory(folder).selections()
+
+
+def test_queries_that_are_all_nearly_the_same_text_are_named_as_such(tmp_path: Path) -> None:
+    data = tables(12)
+    for number, row in enumerate(data["queries"]):
+        row["text"] = f"what is the capital city of the old northern province {number}"
+    mined = hardneg.mine(data, run_dir=tmp_path / "run", retriever="bm25", depth=10)
+    with pytest.raises(UsageError, match="nearly the same text"):
+        mined.trial(selections=["default"], **FAST)

@@ -29,8 +29,9 @@ def required_layout(selection: SelectedTables, to: str, found: Format, options: 
     if found.rectangular and len(layout.query):
         layout = _rectangular(selection, to, layout, options, unscored)
     if not len(layout.query):
+        lacking = f" with a score ({unscored:,} random documents have none)" if unscored else ""
         raise HardnegError(
-            f"{to}: no query has a negative, so there is nothing to write; select with other rules"
+            f"{to}: no query has a negative{lacking}, so there is nothing to write; select with other rules"
         )
     if scored:
         _refuse_missing_scores(selection, to, layout, found)

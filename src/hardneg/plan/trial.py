@@ -75,6 +75,7 @@ def trial(
         tried = _Trial(queries, data, config, options, learner, teacher, found, list(queries.views()))
         numbers, values = tried.run(_arms(run, config, selections, teacher), progress)
         numbers |= {"student": learner.name, "options": options.model_dump(mode="json")}
+        numbers["search"] = run.stage("search")["fingerprint"]
         write_parquet(values, run.trial / "values.parquet")
         write_json(numbers, run.trial / "trial.json")
     return numbers
@@ -270,11 +271,19 @@ def _use(arm: Arm, config: Config) -> dict[str, Any]:
 
 
 def from_trial(run: RunDirectory) -> dict[str, Any]:
-    """The settings that the last trial recommends. Raises InputError where there was none."""
+    """The settings that the last trial recommends.
+
+    Raises InputError where there was none, or where the run was mined anew from other input since.
+    """
     path = run.trial / "trial.json"
     if not path.is_file():
         raise InputError("no trial was run here; run `hardneg trial` first", file=run.path)
     found = read_json(path)
+    if found.get("search") != run.stage("search").get("fingerprint"):
+        raise InputError(
+            "the last trial was of other input or retrievers than the run has now; run `hardneg trial` anew",
+            file=run.path,
+        )
     if found["recommended"] is None:
         raise UsageError("the last trial tried no selection with negatives, so it recommends none")
     settings: dict[str, Any] = found["recommended"]["settings"]

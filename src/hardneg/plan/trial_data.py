@@ -78,7 +78,7 @@ class Data:
                 return source.vectors
         raise UsageError(
             "the student `adapter` learns from stored vectors, and no retriever of this run has any; mine "
-            "with a dense retriever too, or take --student static"
+            "with a dense retriever too, or take --student static --trial-model NAME"
         )
 
     @cached_property

@@ -190,6 +190,11 @@ class Queries:
         taught = learned_from(self.positives, self.document, learning, answers)
         kept = taught.counts > 0
         removed = int(self.positives.counts[learning].sum()) - len(taught.doc)
+        if not learning.any():
+            raise UsageError(
+                "no query is left to learn: there is only one, or all are nearly the same text; give queries "
+                "to ask with --evaluation or --evaluation-split"
+            )
         if not kept.any():
             raise UsageError(
                 "no training pair is left: every positive is an answer of a query that is asked; give "

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from hardneg.errors import HardnegError, InputError, UsageError
@@ -357,6 +358,15 @@ def test_rows_short_of_scores_say_why(selection: SelectedTables, tmp_path: Path)
     message = str(caught.value)
     assert "2 of 2 have fewer with a score (2 random documents have none)" in message
     assert "--shortfall drop" in message and "backfill" not in message
+
+
+def test_only_random_documents_and_scores_wanted_says_so(selection: SelectedTables, tmp_path: Path) -> None:
+    made = filled_up(selection)
+    drawn = made.negatives.filter(pc.equal(made.negatives["source"], "backfill"))
+    only = SelectedTables(made.corpus, made.queries, made.positives, drawn)
+    with pytest.raises(HardnegError, match="with a score \\(2 random documents have none\\)"):
+        export(only, "flagembedding", tmp_path / "x.jsonl", options=ExportOptions(scores=True))
+    assert not list(tmp_path.iterdir())
 
 
 # -- nothing is silent ----------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ def test_the_seed_decides_and_nothing_else(sampler: str) -> None:
 
 def test_no_draw_no_seed() -> None:
     def docs(seed: int) -> bytes:
-        config = SelectConfig(sampler="top", seed=seed, max_reuse=3)
+        config = SelectConfig(sampler="top", seed=seed, max_reuse=3, shortfall="keep")
         return run(make_selector(config), [whole_block()])[0].negatives.doc.tobytes()
 
     assert docs(1) == docs(2)

@@ -44,5 +44,5 @@ def test_texts_are_cut_at_the_longest_that_the_trial_allows(student: Any, one_wo
         return rank(np.array([0], np.int32), np.array([0, 1], np.int32), 2)[0].tolist()
 
     assert order(None, ALIKE_AT_FIRST) != order(None, ALIKE_AT_FIRST[::-1])
-    # Of equal ones the first comes first.
-    assert order(one_word, ALIKE_AT_FIRST) == order(one_word, ALIKE_AT_FIRST[::-1]) == [0, 1]
+    # Cut they are one text, so which comes first hangs on their places alone.
+    assert order(one_word, ALIKE_AT_FIRST) == order(one_word, ALIKE_AT_FIRST[::-1])

@@ -369,6 +369,6 @@ def test_a_map_that_is_no_number_names_the_rate() -> None:
 
 def test_all_but_rate_and_lesson_is_in_the_fingerprint() -> None:
     found = [Adapter(side).fingerprint() for side in SIDES]
-    assert found[2] == Adapter().fingerprint() == Adapter(at_once=7).fingerprint()
+    assert found[SIDES.index("query")] == Adapter().fingerprint() == Adapter(at_once=7).fingerprint()
     assert len({tuple(one.items()) for one in found}) == 3
     assert Adapter().at_once >= 1 and Adapter().name == "adapter"

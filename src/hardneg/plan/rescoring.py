@@ -67,12 +67,12 @@ def scorer_mark(scorer: Scorer, config: Config) -> str:
     return digest({"scorer": dict(scorer.fingerprint()), "join_title": config.encode.join_title})
 
 
-def stored_scorer(run: RunDirectory) -> tuple[str | None, str]:
+def stored_scorer(run: RunDirectory) -> tuple[str, str] | None:
     """Whose scores all of the run's candidates and positives have, and its mark; None: nobody's."""
     stage = run.stage("rescore")
     parts = [run.candidates / f"{name}.parquet" for name in base_parts(run)]
     if not stage or any(_mark_of(path) != stage["fingerprint"] for path in parts):
-        return None, ""
+        return None
     return stage["scorer"], stage["fingerprint"]
 
 

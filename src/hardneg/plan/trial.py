@@ -30,7 +30,7 @@ from hardneg.plan.trial_students import opened
 from hardneg.plan.trial_teacher import Teacher, refuse_unfit
 from hardneg.progress import Silent
 from hardneg.protocols import Progress, Student
-from hardneg.records import Budget, Float64
+from hardneg.records import Budget, Float64, Int32
 from hardneg.run_directory import RunDirectory
 from hardneg.trialing import (
     IN_BATCH,
@@ -169,7 +169,7 @@ class _Trial:
         lessons = Lessons(self.queries, view, self.config, self.found, self.teacher)
         pool, answers = self.queries.pool(view.asked), self.queries.answers(view.asked)
         exam = Exam(pool, answers)
-        tuning = self.queries.tuning(view) if len(settings) > 1 else None
+        tuning = self._tuning(view, pool) if len(settings) > 1 else None
         first_seed = view.repeat if self.queries.repeats > 1 else 0
         seeds = range(first_seed, first_seed + self._seeds)
         jobs: dict[str, Job] = {}
@@ -181,9 +181,7 @@ class _Trial:
             except UsageError as error:
                 refused[arm.name] = str(error)
                 continue
-            part = None
-            if tuning is not None and tuning.learning.any() and tuning.asked.any():
-                part = lessons.lesson(arm, chosen, tuning), Exam(pool, self.queries.answers(tuning.asked))
+            part = None if tuning is None else (lessons.lesson(arm, chosen, tuning[0]), tuning[1])
             lesson = lessons.lesson(arm, chosen)
             jobs[arm.name] = Job(self.student, self.data, lesson, exam, part, seeds, settings)
             counts[arm.name] = {**chosen.counts, **jobs[arm.name].counts}
@@ -198,6 +196,13 @@ class _Trial:
         return _OfView(
             view, list(seeds), {name: value[None] for name, value in untrained.items()}, of_arm, counts
         )
+
+    def _tuning(self, view: View, pool: Int32) -> tuple[View, Exam] | None:
+        """The split that settings are chosen on; None where nobody would learn there, or be asked."""
+        split = self.queries.tuning(view)
+        if not split.learning.any() or not split.asked.any():
+            return None
+        return split, Exam(pool, self.queries.answers(split.asked))
 
     def _table(self, name: str, found: Sequence[_OfView], arms: Sequence[Arm], asked: Any) -> Float64:
         """float64 (1 + arms, seeds, asked): each query's value by each seed, of the view that asked it.

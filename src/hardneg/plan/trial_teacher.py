@@ -12,9 +12,9 @@ from hardneg.plan.prepare import Prepared
 from hardneg.plan.rescoring import scorer_mark, stored_scorer
 from hardneg.plan.retrieve import base_parts, read_block
 from hardneg.protocols import Student
-from hardneg.records import NO_DOC, Float32, Int32, Int64, TeacherScores
+from hardneg.records import Float32, Int32, TeacherScores
 from hardneg.run_directory import RunDirectory
-from hardneg.trialing import UNTAUGHT, Arm, FineTuned
+from hardneg.trialing import UNTAUGHT, Arm, FineTuned, looked_up
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,10 @@ class Teacher:
     @classmethod
     def of(cls, run: RunDirectory, config: Config, student: Student) -> Teacher | None:
         """None where the run has no scorer's scores."""
-        name, mark = stored_scorer(run)
-        if name is None:
+        stored = stored_scorer(run)
+        if stored is None:
             return None
+        name, mark = stored
         if not isinstance(student, FineTuned) or student.loss != "margin-mse":
             return cls(name, every_arm=False)
         # Scores of another scorer than the student's own teacher would be on another scale.
@@ -70,20 +71,5 @@ def stored_scores(prepared: Prepared, scorer: str, query: Int32, doc: Int32) -> 
         _, mine, theirs = np.intersect1d(query, block.query, return_indices=True)
         scored = np.concatenate([block.doc, block.positive], axis=1)[theirs]
         score = np.concatenate([block.scores[scorer], block.positive_scores[scorer]], axis=1)[theirs]
-        out[mine] = _looked_up(doc[mine], scored, score)
-    return out
-
-
-def _looked_up(doc: Int32, scored: Int32, score: Float32) -> Float32:
-    """For each document its score in the same row of `scored`, NaN where it is not there."""
-    row, column = np.nonzero(scored != NO_DOC)
-    keys = row << 32 | scored[row, column]
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    wanted: Int64 = np.arange(len(doc))[:, None] << 32 | doc.astype(np.int64)
-    place = np.searchsorted(keys, wanted)
-    there = (doc != NO_DOC) & (place < len(keys))
-    there[there] = keys[place[there]] == wanted[there]
-    out = np.full(doc.shape, np.nan, np.float32)
-    out[there] = score[row, column][order][place[there]]
+        out[mine] = looked_up(doc[mine], scored, score, np.nan)
     return out

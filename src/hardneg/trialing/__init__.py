@@ -7,6 +7,7 @@ from hardneg.trialing.adapter import Adapter
 from hardneg.trialing.arms import IN_BATCH, UNTRAINED, Arm, default_arms
 from hardneg.trialing.compare import FEWEST_QUERIES, Comparison, compare
 from hardneg.trialing.fine_tuned import UNTAUGHT, FineTuned
+from hardneg.trialing.lookup import looked_up
 from hardneg.trialing.measures import DEPTH, MEASURES, NDCG, Answers, measured
 from hardneg.trialing.options import TrialOptions
 from hardneg.trialing.result import leak, result
@@ -47,6 +48,7 @@ __all__ = [
     "folds",
     "leak",
     "learned_from",
+    "looked_up",
     "measured",
     "of_queries",
     "result",

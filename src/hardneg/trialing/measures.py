@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hardneg.records import NO_DOC, Bool, Float32, Float64, Int32
+from hardneg.trialing.lookup import looked_up
 
 NDCG, MRR, RECALL = "nDCG@10", "MRR@10", "recall@100"
 MEASURES = (NDCG, MRR, RECALL)
@@ -56,11 +57,4 @@ def _discounted(gain: Float64) -> Float64:
 
 def _gains(ranked: Int32, answers: Answers) -> Float64:
     """float64 like ranked: the relevance of what stands there."""
-    row = np.arange(len(ranked), dtype=np.int64)[:, None] << 32
-    there = answers.document != NO_DOC
-    keys = (row | np.maximum(answers.document, 0))[there]
-    order = np.argsort(keys)
-    keys, relevance = keys[order], answers.relevance[there][order].astype(np.float64)
-    wanted = row | np.maximum(ranked, 0)
-    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where((keys[place] == wanted) & (ranked != NO_DOC), relevance[place], 0.0)
+    return looked_up(ranked, answers.document, answers.relevance, 0).astype(np.float64)

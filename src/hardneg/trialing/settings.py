@@ -19,7 +19,7 @@ class Defaults:
 
 
 DEFAULTS: Mapping[str, Defaults] = {
-    # At 0.1 the adapter sees nothing of the harm that hard negatives do to the model (docs/how-hard.md).
+    # At 0.1 the adapter sees less of the harm that hard negatives do to the model (docs/how-hard.md).
     "adapter": Defaults(400, 64, (3e-4, 1e-3), (0.05,)),
     "full": Defaults(100, 32, (1e-5, 3e-5), (0.05,)),
     "static": Defaults(300, 64, (1e-3, 3e-3), (0.05,)),

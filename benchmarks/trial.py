@@ -317,7 +317,10 @@ def peers(found: Sequence[Found]) -> list[dict[str, Any]]:
 
 
 def at_own_rate(found: Sequence[Found], rules: Sequence[str]) -> list[dict[str, float]]:
-    """Of each collection that was fine-tuned on: rule → nDCG@10 at the learning rate that suits it best."""
+    """Of each collection that was fine-tuned on: rule → nDCG@10 at the learning rate that suits it best.
+
+    Best by the queries asked themselves, for all rules alike; a trial takes it on a part of the training.
+    """
     own: dict[str, list[Found]] = {}
     for one in found:
         if one.student.startswith("full"):
@@ -328,7 +331,7 @@ def at_own_rate(found: Sequence[Found], rules: Sequence[str]) -> list[dict[str, 
 def regrets(found: Sequence[Found]) -> list[dict[str, Any]]:
     """What each rule loses against the best one, on average over collections, by student.
 
-    The first is the model fine-tuned, each rule at its own learning rate, as a trial chooses it.
+    The first is the model fine-tuned, each rule at the learning rate that suits it best.
     """
     rules = [rule for rule in [*RULES, IN_BATCH] if all(rule in one.values for one in found)]
     tuned = at_own_rate(found, rules)

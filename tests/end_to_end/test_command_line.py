@@ -159,6 +159,8 @@ def test_the_help_names_the_default_rule_and_what_it_lost_in_the_benchmark(hardn
     assert f"lost least against the best, {lost['margin-backfill']} nDCG@10 on average" in shown
     assert f"not filled up {lost['margin']}, random documents alone {lost['random']}" in shown
     assert f"the top candidates {lost['top']}, no hard negatives {lost['in-batch only']}" in shown
+    of_all = {row["rule"]: row["of all"] for row in stored["regret"]}
+    assert f"alone lost less, {of_all['random']} against {of_all['margin-backfill']}" in shown
     assert "--relative-margin 0.05 --shortfall backfill" in shown
     select = Config().select
     assert (select.relative_margin, select.shortfall, select.sampler) == (0.05, "backfill", "top")

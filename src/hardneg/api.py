@@ -141,7 +141,7 @@ def audit(
 def trial(
     run_dir: str | os.PathLike[str],
     *,
-    selections: Sequence[str] = (),
+    selections: str | Sequence[str] = (),
     evaluation: Any = None,
     student: str | Student | None = None,
     progress: Progress | None = None,
@@ -283,7 +283,7 @@ class Mined:
     def trial(
         self,
         *,
-        selections: Sequence[str] = (),
+        selections: str | Sequence[str] = (),
         evaluation: Any = None,
         student: str | Student | None = None,
         **options: Any,
@@ -299,7 +299,7 @@ class Mined:
         return trial(
             self._run,
             build(TrialOptions, options),
-            selections=selections,
+            selections=(selections,) if isinstance(selections, str) else selections,
             progress=self._progress,
             own=self._own,
             evaluation=evaluation,

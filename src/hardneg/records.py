@@ -109,13 +109,17 @@ NEGATIVES = pa.schema(
 
 @dataclass(frozen=True)
 class ReadReport:
-    """What was read, for people: counts, the first row as parsed, duplicates merged, rows refused."""
+    """What was read, for people: counts, the first row as parsed, duplicates merged, rows refused.
+
+    again  the source as it can be read from any working folder; "" where it was an object in memory
+    """
 
     source: str
     counts: Mapping[str, int] = field(default_factory=dict)
     first_row: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     refused: tuple[Mapping[str, Any], ...] = ()  # {"file", "line", "reason"}
+    again: str = ""
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,13 @@ class RunDirectory:
                 "is no run directory (no manifest.json); make one with `hardneg mine`", file=path
             )
         run.check_layout()
+        manifest = run.manifest()
+        if "config" not in manifest or "search" not in manifest["stages"]:
+            raise InputError(
+                "mining has not finished here; run the same `hardneg mine` again, which goes on where it "
+                "stopped",
+                file=path,
+            )
         return run
 
     # -- manifest -----------------------------------------------------------------------------------

@@ -20,8 +20,11 @@ from hardneg.config import Config
 from hardneg.errors import InputError, ModelError, UsageError
 from hardneg.plan.mine import changed_config
 from hardneg.plan.prepare import reopen
+from hardneg.plan.retrievers import NOTHING_OWN
 from hardneg.plan.trial import _use
+from hardneg.plan.trial_data import Data
 from hardneg.plan.trial_lessons import Lessons
+from hardneg.plan.trial_pool import pool
 from hardneg.plan.trial_queries import Queries
 from hardneg.plan.trial_teacher import Teacher
 from hardneg.progress import Silent, Terminal
@@ -182,7 +185,27 @@ def test_other_vectors_are_trained_on_anew(tmp_path: Path) -> None:
 def queries_of(run: Path, **options: Any) -> Queries:
     directory = RunDirectory(run)
     config = changed_config(directory, {})
-    return Queries.of(reopen(directory, config, Silent()), config, TrialOptions(**options), None)
+    return Queries.of(reopen(directory, config, Silent()), config, TrialOptions(**options), None, True)
+
+
+def data_of(queries: Queries) -> Data:
+    config = changed_config(queries.prepared.run, {})
+    return Data(queries.prepared, queries.table, config, NOTHING_OWN)
+
+
+@pytest.mark.parametrize("folds", [1, 5])
+def test_no_more_queries_are_asked_or_learned_than_wanted(run: Path, folds: int) -> None:
+    views = list(queries_of(run, folds=folds, asked_queries=7, training_queries=20).views())
+    asked = np.any([view.asked for view in views], axis=0)
+    assert asked.sum() == 7 and all(0 < view.learning.sum() <= 20 for view in views)
+    for view in views:
+        assert not (view.asked & view.learning).any()
+    views = list(queries_of(run, folds=folds, asked_queries=7).views())
+    learning = max(int(view.learning.sum()) for view in views)
+    # Who hangs together with those asked does not learn, though it is not asked itself.
+    assert learning <= 48 and np.any([view.asked for view in views], axis=0).sum() == 7
+    found = hardneg.trial(run, selections=["top"], folds=folds, asked_queries=7, student=Lucky(), seeds=1)
+    assert found["queries"] == found["split"]["asked"] == 7
 
 
 def test_no_answer_of_who_is_asked_is_learned_and_every_query_is_asked_once(run: Path) -> None:
@@ -218,9 +241,59 @@ def test_a_small_pool_keeps_the_answers_and_then_candidates(run: Path) -> None:
     queries = queries_of(run, pool=40)
     for view in queries.views():
         answers = set(queries.answers(view.asked).document.ravel().tolist()) - {NO_DOC}
-        pool = queries.pool(view.asked)
-        assert len(pool) == 40 and (np.diff(pool) > 0).all()
-        assert answers <= set(pool.tolist())
+        found = pool(queries, data_of(queries), view.asked)
+        assert len(found.rows) == 40 and (np.diff(found.rows) > 0).all()
+        assert answers <= set(found.rows.tolist())
+        assert found.facts == {
+            "documents": 150,
+            "pool": 40,
+            "answers_left_out": 0,
+            "candidates": 40 - len(answers),
+        }
+
+
+def test_a_pool_smaller_than_the_answers_says_so(run: Path) -> None:
+    queries = queries_of(run, pool=10)
+    view = next(iter(queries.views()))
+    answers = set(queries.answers(view.asked).document.ravel().tolist()) - {NO_DOC}
+    found = pool(queries, data_of(queries), view.asked)
+    assert len(found.rows) == 10 and set(found.rows.tolist()) <= answers
+    assert found.facts["answers_left_out"] == len(answers) - 10 and found.facts["candidates"] == 0
+
+
+def test_the_pool_of_an_evaluation_holds_what_its_queries_find(tmp_path: Path) -> None:
+    """Not random documents alone, over which all would be easy."""
+    data = tables()
+    vectors = write_vectors(tmp_path / "vectors", data)
+    learned = {row["query_id"] for row in data["queries"][:40]}
+    source = {
+        **data,
+        "queries": data["queries"][:40],
+        "qrels": [row for row in data["qrels"] if row["query_id"] in learned],
+    }
+    mined = hardneg.mine(
+        source, run_dir=tmp_path / "run", retriever=f"vectors:{vectors}", depth=20, relative_margin=None
+    )
+    evaluation = {
+        **data,
+        "queries": data["queries"][40:41],
+        "qrels": [row for row in data["qrels"] if row["query_id"] == data["queries"][40]["query_id"]],
+    }
+    directory = RunDirectory(mined.run_dir)
+    config = changed_config(directory, {})
+    prepared = reopen(directory, config, Silent())
+    options = TrialOptions(pool=102)
+    queries = Queries.of(prepared, config, options, hardneg.load(evaluation), True)
+    view = next(iter(queries.views()))
+    found = pool(queries, data_of(queries), view.asked)
+    documents = np.load(vectors / "documents.npy")
+    scores = documents @ np.load(vectors / "queries.npy")[40]
+    best = {f"{data['corpus'][row]['doc_id']}" for row in np.argsort(-scores)[:100]}
+    answers = {row["doc_id"] for row in evaluation["qrels"]}
+    ids = prepared.collection.corpus["doc_id"].to_pylist()
+    kept = {ids[row] for row in found.rows}
+    assert best | answers <= kept and len(kept) == 102
+    assert found.facts["candidates"] == len(best - answers)
 
 
 def test_nobody_to_ask_is_said(tmp_path: Path) -> None:
@@ -252,7 +325,6 @@ def test_a_lesson_holds_what_was_chosen_and_never_a_known_positive(run: Path) ->
     from functools import cache, partial
 
     from hardneg.plan.mine import sources_again
-    from hardneg.plan.retrievers import NOTHING_OWN
 
     directory = RunDirectory(run)
     config = changed_config(directory, {})
@@ -802,6 +874,48 @@ def test_the_command_prints_a_table_a_verdict_and_the_command_to_use(
     assert json.loads(capsys.readouterr().out)["student"] == "adapter"
 
 
+def recommending(difference: float, untrained: float) -> dict[str, Any]:
+    """What is said of an arm that is so much better than in-batch alone, and than no training."""
+    compared = {
+        name: {
+            "difference": one,
+            "low": one - 0.01,
+            "high": one + 0.01,
+            "better": one > 0.01,
+            "worse": one < -0.01,
+        }
+        for name, one in ((UNTRAINED, untrained), (IN_BATCH, difference))
+    }
+    measures = {name: {"mean": 0.5, "low": 0.4, "high": 0.6} for name in ("nDCG@10", "MRR@10", "recall@100")}
+    names = [UNTRAINED, IN_BATCH, "guard 0.05, random"]
+    return {
+        "arms": [{"name": name, "measures": measures, "weighted": False, "taught": False} for name in names],
+        "group": names[1:],
+        "queries": 300,
+        "seeds": 3,
+        "student": "adapter",
+        "recommended": {"name": names[-1], "compared": compared},
+        "refused": {},
+        "notes": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("difference", "untrained", "said"),
+    [
+        (0.02, 0.02, "use it:    hardneg select 'my run' --from-trial --name trial    (guard 0.05, random)"),
+        (0.0, 0.0, "use it:    hardneg select 'my run' --from-trial --name trial    (guard 0.05, random)"),
+        (-0.02, 0.02, "advice:    train without hard negatives; to use the best negatives all the same"),
+        (0.02, -0.02, "advice:    do not train on these pairs; to use the best negatives all the same"),
+        (-0.02, -0.02, "advice:    do not train on these pairs; to use the best negatives all the same"),
+    ],
+)
+def test_what_is_worse_than_nothing_is_not_advised(difference: float, untrained: float, said: str) -> None:
+    shown = render_trial(recommending(difference, untrained), Path("my run"))
+    assert said in shown and "guard 0.05, random" in shown.splitlines()[-1]
+    assert ("use it" in shown) == said.startswith("use it")
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -855,3 +969,107 @@ def test_queries_that_are_all_nearly_the_same_text_are_named_as_such(tmp_path: P
     mined = hardneg.mine(data, run_dir=tmp_path / "run", retriever="bm25", depth=10)
     with pytest.raises(UsageError, match="nearly the same text"):
         mined.trial(selections=["default"], **FAST)
+
+
+# -- an evaluation of other queries -----------------------------------------------------------------------
+
+
+def write_beir(folder: Path, data: dict[str, Any], splits: dict[str, list[dict[str, Any]]]) -> Path:
+    (folder / "qrels").mkdir(parents=True)
+    for name, key in (("corpus", "doc_id"), ("queries", "query_id")):
+        rows = [{"_id": row[key], "text": row["text"]} for row in data[name]]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for split, qrels in splits.items():
+        lines = ["query-id\tcorpus-id\tscore", *(f"{row['query_id']}\t{row['doc_id']}\t1" for row in qrels)]
+        (folder / "qrels" / f"{split}.tsv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_a_split_of_the_runs_source_is_asked_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tables()
+    splits = {"train": data["qrels"][:80], "test": data["qrels"][80:]}
+    write_beir(tmp_path / "here" / "source", data, splits)
+    vectors = write_vectors(tmp_path / "vectors", data)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    flags = ["--retriever", f"vectors:{vectors}", "--run-dir", "run", "--depth", 20, "--quiet"]
+    assert call(monkeypatch, "mine", "source", *flags) == 0
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    run = tmp_path / "here" / "run"
+    trial = ["trial", run, "--selection", "default", "--steps", 5, "--seeds", 1, "--json", "--quiet"]
+    assert call(monkeypatch, *trial, "--evaluation-split", "test") == 0
+    split = json.loads(capsys.readouterr().out)["split"]
+    assert (split["kind"], split["learning"], split["asked"]) == ("given", 40, 20)
+    assert split["pairs_without_document"] == split["queries_without_document"] == 0
+    assert call(monkeypatch, *trial, "--evaluation-split", "tset") == 2
+    error = capsys.readouterr().err
+    assert "did you mean 'test'" in error and "choose one with --evaluation-split" in error
+
+
+def test_a_source_without_splits_is_not_asked_for_one(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of one file all would be read again: the queries that learn would be those that are asked."""
+    assert call(monkeypatch, "trial", run, "--evaluation-split", "test") == 2
+    error = capsys.readouterr().err
+    assert "an object in memory" in error and "--evaluation" in error
+    rows = [{"query": f"word{n} word{n + 1}", "pos": [f"word{n} text"], "neg": []} for n in range(30)]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    hardneg.mine(tmp_path / "train.jsonl", run_dir=tmp_path / "run", retriever="bm25", depth=10)
+    assert call(monkeypatch, "trial", tmp_path / "run", "--evaluation-split", "test") == 2
+    assert "is one file, which holds no splits" in capsys.readouterr().err
+
+
+def test_judgments_of_documents_that_the_run_has_not_are_counted(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two of e0's three answers are gone, and e1's only one; what is judged irrelevant counts nothing."""
+    data = tables()
+    judged = {"e0": ["d00-0", "gone-1", "gone-2"], "e1": ["gone-1"], "e2": ["d05-0"]}
+    evaluation = {
+        "corpus": [*data["corpus"], *({"doc_id": f"gone-{n}", "text": f"gone {n}"} for n in (1, 2, 3))],
+        "queries": [{"query_id": name, "text": f"asks {name}"} for name in judged],
+        "qrels": [
+            *({"query_id": q, "doc_id": d, "relevance": 1.0} for q, docs in judged.items() for d in docs),
+            {"query_id": "e2", "doc_id": "gone-3", "relevance": 0.0},
+        ],
+    }
+    found = hardneg.trial(
+        run,
+        selections=["top"],
+        evaluation=hardneg.load(evaluation),
+        student=Lucky(),
+        seeds=1,
+        progress=Terminal(),
+    )
+    assert found["split"]["asked"] == 2
+    assert found["split"]["pairs_without_document"] == 3 and found["split"]["queries_without_document"] == 1
+    said = capsys.readouterr().err
+    assert "3 of its judgments name documents that the run has not, 1 queries were left out for it" in said
+
+
+def test_a_callers_student_is_no_adapter(run: Path) -> None:
+    """What it costs nobody knows, so it is asked one fold, and trial.json names it."""
+    found = hardneg.trial(run, selections=["top"], student=Lucky(), seeds=1)
+    assert found["student"] == found["options"]["student"] == Lucky().name
+    assert found["split"]["folds"] == 1 and found["split"]["asked"] == 12
+
+
+@pytest.mark.parametrize("command", ["trial", "select", "audit", "inspect", "export"])
+def test_an_unfinished_run_is_said_to_be_one(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Stopped:
+        name = "stopped"
+
+        def search(self, *_: object) -> None:
+            raise ModelError("stopped here")
+
+    with pytest.raises(ModelError, match="stopped here"):
+        hardneg.mine(tables(4), run_dir=tmp_path / "run", retriever=[Stopped()], depth=10)
+    more = {"inspect": ["--query", "q00-0"], "export": ["--to", "flagembedding", "--output", tmp_path / "out.jsonl"]}
+    assert call(monkeypatch, command, tmp_path / "run", *more.get(command, [])) == 2
+    error = capsys.readouterr().err
+    assert "mining has not finished here" in error and "goes on where it stopped" in error

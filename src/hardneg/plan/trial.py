@@ -8,7 +8,8 @@ all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -23,8 +24,10 @@ from hardneg.plan.mine import changed_config, sources_again
 from hardneg.plan.prepare import reopen
 from hardneg.plan.retrievers import OwnParts, Source
 from hardneg.plan.trial_data import Data
+from hardneg.plan.trial_evaluation import evaluation as read_evaluation
 from hardneg.plan.trial_jobs import Exam, Job, Learned, Measured, done_jobs
 from hardneg.plan.trial_lessons import Lessons, config_of
+from hardneg.plan.trial_pool import pool
 from hardneg.plan.trial_queries import Queries, View
 from hardneg.plan.trial_students import opened
 from hardneg.plan.trial_teacher import Teacher, refuse_unfit
@@ -33,6 +36,7 @@ from hardneg.protocols import Progress, Student
 from hardneg.records import Budget, Float64, Int32
 from hardneg.run_directory import RunDirectory
 from hardneg.trialing import (
+    ADAPTER,
     IN_BATCH,
     MEASURES,
     NDCG,
@@ -67,24 +71,20 @@ def trial(
     with run.locked():
         config = changed_config(run, {})
         prepared = reopen(run, config, progress)
-        queries = Queries.of(prepared, config, options, _asked_source(run, options, evaluation))
-        data = Data(prepared, queries.table, config, own)
         learner = student if student is not None else opened(options, config, own)
+        asked = read_evaluation(run, config.read, options, evaluation)
+        queries = Queries.of(prepared, config, options, asked, thorough=learner.name == ADAPTER)
+        data = Data(prepared, queries.table, config, own)
         found = cache(partial(sources_again, replace(prepared, progress=Silent()), config, own))
         teacher = Teacher.of(run, config, learner)
         tried = _Trial(queries, data, config, options, learner, teacher, found, list(queries.views()))
         numbers, values = tried.run(_arms(run, config, selections, teacher), progress)
-        numbers |= {"student": learner.name, "options": options.model_dump(mode="json")}
+        numbers["student"] = learner.name
+        numbers["options"] = {**options.model_dump(mode="json"), "student": learner.name}
         numbers["search"] = run.stage("search")["fingerprint"]
         write_parquet(values, run.trial / "values.parquet")
         write_json(numbers, run.trial / "trial.json")
     return numbers
-
-
-def _asked_source(run: RunDirectory, options: TrialOptions, evaluation: Any) -> Any:
-    if evaluation is not None or options.evaluation is not None:
-        return evaluation if evaluation is not None else options.evaluation
-    return None if options.evaluation_split is None else run.manifest().get("source")
 
 
 def _arms(run: RunDirectory, config: Config, selections: Sequence[str], teacher: Teacher | None) -> list[Arm]:
@@ -125,7 +125,7 @@ class _Trial:
         """What is said, and each query's values."""
         facts = self.queries.facts(list(self.views))
         progress.say(_said(facts))
-        settings = budgets(self.options, self.student.name)
+        settings = budgets(self.options, self.student.name, int(self.views[0].learning.sum()))
         trainings = len(arms) * len(self.views) * ((len(settings) if len(settings) > 1 else 0) + self._seeds)
         refused: dict[str, str] = {}
         found: list[_OfView] = []
@@ -142,7 +142,7 @@ class _Trial:
         numbers = result(
             compared,
             values,
-            facts=facts,
+            facts={**facts, **_largest(one.pool for one in found)},
             details={arm.name: _details(arm, found) for arm in kept},
             use={arm.name: _use(arm, self.config) for arm in kept if arm.negatives},
             refused=refused,
@@ -167,9 +167,9 @@ class _Trial:
         """Train and ask every arm that the labels allow; the reasons of others, and of those whose student
         diverges, go to `refused`. Raises ModelError where one does and no arm with negatives is left."""
         lessons = Lessons(self.queries, view, self.config, self.found, self.teacher)
-        pool, answers = self.queries.pool(view.asked), self.queries.answers(view.asked)
-        exam = Exam(pool, answers)
-        tuning = self._tuning(view, pool) if len(settings) > 1 else None
+        searched = pool(self.queries, self.data, view.asked)
+        exam = Exam(searched.rows, self.queries.answers(view.asked))
+        tuning = self._tuning(view, searched.rows) if len(settings) > 1 else None
         first_seed = view.repeat if self.queries.repeats > 1 else 0
         seeds = range(first_seed, first_seed + self._seeds)
         jobs: dict[str, Job] = {}
@@ -193,16 +193,15 @@ class _Trial:
             name, why = next(reversed(diverged.items()))
             raise ModelError(f"trial: no arm with negatives is left; {name}: {why}")
         refused |= diverged
-        return _OfView(
-            view, list(seeds), {name: value[None] for name, value in untrained.items()}, of_arm, counts
-        )
+        first = {name: value[None] for name, value in untrained.items()}
+        return _OfView(view, list(seeds), first, of_arm, counts, searched.facts)
 
-    def _tuning(self, view: View, pool: Int32) -> tuple[View, Exam] | None:
+    def _tuning(self, view: View, searched: Int32) -> tuple[View, Exam] | None:
         """The split that settings are chosen on; None where nobody would learn there, or be asked."""
         split = self.queries.tuning(view)
         if not split.learning.any() or not split.asked.any():
             return None
-        return split, Exam(pool, self.queries.answers(split.asked))
+        return split, Exam(searched, self.queries.answers(split.asked))
 
     def _table(self, name: str, found: Sequence[_OfView], arms: Sequence[Arm], asked: Any) -> Float64:
         """float64 (1 + arms, seeds, asked): each query's value by each seed, of the view that asked it.
@@ -231,6 +230,7 @@ class _OfView:
     untrained: Measured
     of_arm: Mapping[str, Learned]
     counts: Mapping[str, Mapping[str, int]]
+    pool: Mapping[str, int]
 
 
 # -- what is said -----------------------------------------------------------------------------------------
@@ -250,19 +250,33 @@ def _values(arms: Sequence[Arm], query_ids: Any, values: Mapping[str, Float64]) 
 
 
 def _details(arm: Arm, found: Sequence[_OfView]) -> dict[str, Any]:
-    """Of the first view: how many negatives, and which setting was taken."""
-    first = found[0]
-    learned = first.of_arm[arm.name]
-    queries = int(first.view.learning.sum())
-    scored = first.counts[arm.name].get("scored_negatives")
+    """Means over the views, and the setting that most of them took (`taken_in` is the share of those)."""
+    learned = [one.of_arm[arm.name] for one in found]
+    queries = sum(int(one.view.learning.sum()) for one in found)
+    total = Counter[str]()
+    for one in found:
+        total.update(one.counts[arm.name])
+    settings = Counter((one.budget.learning_rate, one.budget.temperature) for one in learned)
+    (rate, temperature), views = settings.most_common(1)[0]
     return {
-        "negatives_a_query": first.counts[arm.name]["negatives"] / queries,
-        "added_positives": first.counts[arm.name]["added_positives"],
-        **({"scored_negatives_a_query": scored / queries} if scored is not None else {}),
-        "learning_rate": learned.budget.learning_rate,
-        "temperature": learned.budget.temperature,
-        "tuned": learned.tuned,
+        "negatives_a_query": total["negatives"] / queries,
+        "added_positives": total["added_positives"] / len(found),
+        **({"scored_negatives_a_query": total["scored_negatives"] / queries} if arm.taught else {}),
+        "learning_rate": rate,
+        "temperature": temperature,
+        "taken_in": views / len(found),
+        "tuned": _mean([one.tuned for one in learned]),
     }
+
+
+def _mean(tuned: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: sum(one[name] for one in tuned) / len(tuned) for name in tuned[0]}
+
+
+def _largest(facts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Of each fact the largest of any view."""
+    every = list(facts)
+    return {name: max(one[name] for one in every) for name in every[0]}
 
 
 def _use(arm: Arm, config: Config) -> dict[str, Any]:
@@ -298,9 +312,14 @@ def from_trial(run: RunDirectory) -> dict[str, Any]:
 def _said(facts: Mapping[str, Any]) -> str:
     if facts["kind"] == "given":
         apart = "none shares a positive with a query that learns, or is nearly the same text"
+        lost = facts["pairs_without_document"]
+        missing = (
+            f"; {lost:,} of its judgments name documents that the run has not, "
+            f"{facts['queries_without_document']:,} queries were left out for it"
+        )
         return (
-            f"trial: {facts['learning']:,} queries learn, {facts['asked']:,} of the evaluation are asked; "
-            f"{leak(facts) if facts['leaking'] else apart}"
+            f"trial: {facts['learning']:,} queries learn, {facts['asked']:,} of the evaluation are asked"
+            f"{missing if lost else ''}; {leak(facts) if facts['leaking'] else apart}"
         )
     largest = f"the most that hang together by shared positives or texts are {facts['largest_component']:,}"
     if facts["kind"] == "separate":
@@ -311,5 +330,6 @@ def _said(facts: Mapping[str, Any]) -> str:
     return (
         f"trial: queries cannot be kept apart: {largest} of {facts['queries']:,} queries; "
         f"{facts['pairs_removed']:,} training pairs whose document is an answer of a query that is asked "
-        f"were taken out, {facts['pairs']:,} of {facts['learning']:,} queries remain"
+        f"were taken out{' in the first fold' if facts['folds'] > 1 else ''}, {facts['pairs']:,} pairs of "
+        f"{facts['learning']:,} queries remain"
     )

@@ -12,12 +12,12 @@ from hardneg.plan.rescoring import open_scorer
 from hardneg.plan.retrievers import KINDS, OwnParts
 from hardneg.protocols import Student
 from hardneg.retriever_specs import encode_config_of, parse_retrievers
-from hardneg.trialing import Adapter, FineTuned, Static, TrialOptions, Words
+from hardneg.trialing import ADAPTER, Adapter, FineTuned, Static, TrialOptions, Words
 
 
 def opened(options: TrialOptions, config: Config, own: OwnParts) -> Student:
     """Raises UsageError where no model is named and the run's retrievers have none."""
-    if options.student == "adapter":
+    if options.student == ADAPTER:
         return Adapter(options.side)
     encoder = _encoder(options, config, own)
     mark = {str(kind): dict(encoder.fingerprint(kind)) for kind in KINDS}

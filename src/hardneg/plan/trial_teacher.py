@@ -33,7 +33,7 @@ class Teacher:
         if stored is None:
             return None
         name, mark = stored
-        if not isinstance(student, FineTuned) or student.loss != "margin-mse":
+        if not isinstance(student, FineTuned) or student.loss != "margin-mse" or student.teacher is None:
             return cls(name, every_arm=False)
         # Scores of another scorer than the student's own teacher would be on another scale.
         return cls(name, every_arm=scorer_mark(student.teacher, config) == mark)

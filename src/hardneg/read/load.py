@@ -66,7 +66,7 @@ def load(
             read_documents(frame_rows(corpus, "corpus"), parsed, bad, need_ids=False)
         if config.corpus is not None:
             read_documents(_pool_rows(config.corpus), parsed, bad, need_ids=False)
-        collection = canonicalise(parsed, shown, config, bad)
+        collection = _readable_again(canonicalise(parsed, shown, config, bad), shown if named else "")
     except InputError:
         if refused_path is not None and bad.refused:
             bad.write(refused_path)
@@ -74,6 +74,12 @@ def load(
     if refused_path is not None:
         bad.write(refused_path)
     return collection if not bad.refused else _naming_list(collection, refused_path)
+
+
+def _readable_again(collection: Collection, source: str) -> Collection:
+    path = Path(source).expanduser()
+    again = str(path.absolute()) if source and path.exists() else source
+    return replace(collection, report=replace(collection.report, again=again))
 
 
 def _naming_list(collection: Collection, path: Path | None) -> Collection:

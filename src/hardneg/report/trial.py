@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from hardneg.report.tables import DASH, as_text, cell, new_table
@@ -17,7 +18,7 @@ def render_trial(found: Mapping[str, Any], run: Path) -> str:
 
 
 def _table(found: Mapping[str, Any]) -> str:
-    """The best first; * stands at what cannot be told apart from it."""
+    """The best first; ~ stands at what cannot be told apart from it, * at a difference beyond chance."""
     table = new_table(
         "",
         "negatives",
@@ -33,7 +34,7 @@ def _table(found: Mapping[str, Any]) -> str:
     for arm in sorted(found["arms"], key=lambda arm: -arm["measures"]["nDCG@10"]["mean"]):
         measures = arm["measures"]
         table.add_row(
-            cell("*" if arm["name"] in found["group"] else ""),
+            cell(_place(arm["name"], found["group"])),
             cell(arm["name"]),
             cell(_number(measures["nDCG@10"]["mean"])),
             cell(f"{_number(measures['nDCG@10']['low'])} to {_number(measures['nDCG@10']['high'])}"),
@@ -45,6 +46,12 @@ def _table(found: Mapping[str, Any]) -> str:
             cell(f"{arm['learning_rate']:g}, {arm['temperature']:g}" if "learning_rate" in arm else DASH),
         )
     return as_text(table)
+
+
+def _place(name: str, group: Sequence[str]) -> str:
+    if name not in group:
+        return ""
+    return "best" if name == group[0] else "~"
 
 
 def _number(value: float) -> str:
@@ -66,24 +73,34 @@ def _verdict(found: Mapping[str, Any], run: Path) -> Iterator[str]:
     elif len(group) == 1:
         yield f"best: {group[0]}, beyond chance ({asked})"
     else:
-        yield f"best: {group[0]}; cannot be told apart from it (*): {', '.join(group[1:])} ({asked})"
-    recommended = found["recommended"]
-    if recommended is not None:
-        for other, compared in recommended["compared"].items():
-            yield _against(recommended["name"], other, compared)
-        yield f"use it:    hardneg select {run} --from-trial --name trial"
-        arm = next(arm for arm in found["arms"] if arm["name"] == recommended["name"])
-        if arm["weighted"]:
-            yield "           with weights of 1 - p_false_negative: hardneg export ... --soft-labels"
-        if arm["taught"]:
-            yield (
-                "           with the teacher's scores: hardneg export ... --to flagembedding --scores, and "
-                "--knowledge_distillation True when training"
-            )
+        yield f"best: {group[0]}; cannot be told apart from it (~): {'; '.join(group[1:])} ({asked})"
+    if found["recommended"] is not None:
+        yield from _advice(found, found["recommended"], run)
     for name, why in found["refused"].items():
         yield f"left out:  {name}: {why}"
     for note in found["notes"]:
         yield f"note: {note}"
+
+
+def _advice(found: Mapping[str, Any], recommended: Mapping[str, Any], run: Path) -> Iterator[str]:
+    name = recommended["name"]
+    for other, compared in recommended["compared"].items():
+        yield _against(name, other, compared)
+    command = f"hardneg select {quote(str(run))} --from-trial --name trial"
+    worse = [other for other, compared in recommended["compared"].items() if compared["worse"]]
+    if worse:
+        instead = "do not train on these pairs" if UNTRAINED in worse else "train without hard negatives"
+        yield f"advice:    {instead}; to use the best negatives all the same ({name}): {command}"
+    else:
+        yield f"use it:    {command}    ({name})"
+    arm = next(arm for arm in found["arms"] if arm["name"] == name)
+    if arm["weighted"]:
+        yield "           with weights of 1 - p_false_negative: hardneg export ... --soft-labels"
+    if arm["taught"]:
+        yield (
+            "           with the teacher's scores: hardneg export ... --to flagembedding --scores, and "
+            "--knowledge_distillation True when training"
+        )
 
 
 def _against(name: str, other: str, compared: Mapping[str, Any]) -> str:

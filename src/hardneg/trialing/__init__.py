@@ -10,8 +10,9 @@ from hardneg.trialing.fine_tuned import UNTAUGHT, FineTuned
 from hardneg.trialing.lookup import looked_up
 from hardneg.trialing.measures import DEPTH, MEASURES, NDCG, Answers, measured
 from hardneg.trialing.options import TrialOptions
+from hardneg.trialing.ranking import ranked
 from hardneg.trialing.result import leak, result
-from hardneg.trialing.settings import budgets, seeded
+from hardneg.trialing.settings import ADAPTER, budgets, seeded
 from hardneg.trialing.split import (
     FOLDS,
     Folds,
@@ -24,6 +25,7 @@ from hardneg.trialing.split import (
 from hardneg.trialing.static import Static, Words
 
 __all__ = [
+    "ADAPTER",
     "DEPTH",
     "FEWEST_QUERIES",
     "FOLDS",
@@ -51,6 +53,7 @@ __all__ = [
     "looked_up",
     "measured",
     "of_queries",
+    "ranked",
     "result",
     "seeded",
     "shared",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from hardneg.cores import usable_cores
 from hardneg.errors import ModelError
 from hardneg.protocols import Ranker, Studied
 from hardneg.records import Budget, Float32, Int32, Lesson
@@ -28,7 +28,7 @@ class Adapter:
 
     side: Side = "query"
     name: str = "adapter"
-    at_once: int = field(default_factory=lambda: os.cpu_count() or 1)
+    at_once: int = field(default_factory=usable_cores)
 
     def fingerprint(self) -> Mapping[str, Any]:
         return {"student": self.name, "side": self.side, "version": 1}

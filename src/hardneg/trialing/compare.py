@@ -30,12 +30,14 @@ class Comparison:
     mean    float64 (arms,)
     drawn   float64 (resamples, arms): what resampling adds to the means
     error   float64 (arms, arms): standard error of the difference of two arms' means
+    luck    float64 (arms, arms): the part of it that more queries would not lessen
     queries how many were asked
     """
 
     mean: Float64
     drawn: Float64
     error: Float64
+    luck: Float64
     queries: int
 
     def interval(self, arm: int) -> tuple[float, float]:
@@ -89,24 +91,54 @@ class Contrast:
         return [(one, other) for one in arms for other in arms if one != other and self.better(one, other)]
 
     def queries_needed(self, one: int, other: int) -> int | None:
-        """How many queries would tell these two apart were the difference what it seems; None: it is 0."""
-        found = self.difference(one, other)
-        value, width = abs(found["difference"]), found["high"] - found["difference"]
-        if value == 0:
+        """How many queries would tell these two apart were the difference what it seems.
+
+        None where no number would: there is no difference, or the luck of so few trainings hides it.
+        Estimated from too few queries to tell anything it would be no better than a guess: None too.
+        """
+        of = self.of
+        value, luck = abs(float(of.mean[one] - of.mean[other])), float(of.luck[one, other])
+        of_queries = max(float(of.error[one, other]) ** 2 - luck**2, 0.0)
+        room = (value / self.bound) ** 2 - luck**2 if self.bound > 0 else 0.0
+        if of.queries < FEWEST_QUERIES or room <= 0:
             return None
-        return max(int(np.ceil(self.of.queries * (width / value) ** 2)), FEWEST_QUERIES)
+        return max(int(np.ceil(of.queries * of_queries / room)), FEWEST_QUERIES)
 
 
 def compare(values: Float64, seed: int) -> Comparison:
     """values  float64 (arms, seeds, queries): one measure."""
     mean = values.mean(axis=(1, 2))
-    drawn = _resampled(values.mean(axis=1) - mean[:, None], values.mean(axis=2) - mean[:, None], seed)
-    error = np.stack([np.std(drawn - drawn[:, [arm]], axis=0) for arm in range(len(mean))])
-    return Comparison(mean, drawn, error, values.shape[2])
+    of_query, of_seed = _resampled(
+        values.mean(axis=1) - mean[:, None], values.mean(axis=2) - mean[:, None], seed
+    )
+    drawn = of_query + of_seed
+    return Comparison(mean, drawn, _errors(drawn), _luck(values, _errors(of_seed)), values.shape[2])
 
 
-def _resampled(of_query: Float64, of_seed: Float64, seed: int) -> Float64:
-    """What resampling adds to each arm's mean: float64 (resamples, arms).
+def _luck(values: Float64, of_seed: Float64) -> Float64:
+    """The seeds' errors, less what in them is chance of single queries in single trainings.
+
+    That is the interaction of a two-way table without repetition: its variance over the queries is what the
+    seeds' means differ by even where no training is luckier than another.
+    """
+    seeds, queries = values.shape[1:]
+    if seeds < 2 or queries < 2:
+        return of_seed
+    rest = values - values.mean(axis=1, keepdims=True) - values.mean(axis=2, keepdims=True)
+    rest += values.mean(axis=(1, 2), keepdims=True)
+    each = np.stack([((rest - one) ** 2).sum(axis=(1, 2)) for one in rest]) / (seeds - 1) / (queries - 1)
+    chance = _widening(seeds) ** 2 * (seeds - 1) / seeds * each / seeds / queries
+    luck: Float64 = np.sqrt(np.maximum(of_seed**2 - chance, 0))
+    return luck
+
+
+def _errors(drawn: Float64) -> Float64:
+    """float64 (arms, arms): standard deviation of each difference."""
+    return np.stack([np.std(drawn - drawn[:, [arm]], axis=0) for arm in range(drawn.shape[1])])
+
+
+def _resampled(of_query: Float64, of_seed: Float64, seed: int) -> tuple[Float64, Float64]:
+    """What resampling queries, and seeds, adds to each arm's mean: both float64 (resamples, arms).
 
     The spread of few seeds is that of their deviations from their own mean, which is too small by
     (seeds - 1) / seeds, and itself so little known that Student's t takes the place of the normal: they are
@@ -115,12 +147,11 @@ def _resampled(of_query: Float64, of_seed: Float64, seed: int) -> Float64:
     queries, seeds = of_query.shape[1], of_seed.shape[1]
     draws = np.random.Generator(np.random.Philox(key=seed))
     wider = _widening(seeds)
-    parts = []
+    query, own = [], []
     for _ in range(0, RESAMPLES, AT_ONCE):
-        query = _counts(draws, queries) / queries
-        own = _counts(draws, seeds) / seeds
-        parts.append(query @ of_query.T + wider * (own @ of_seed.T))
-    return np.concatenate(parts)
+        query.append((_counts(draws, queries) / queries) @ of_query.T)
+        own.append(wider * ((_counts(draws, seeds) / seeds) @ of_seed.T))
+    return np.concatenate(query), np.concatenate(own)
 
 
 def _widening(seeds: int) -> float:

@@ -41,15 +41,13 @@ class FineTuned:
                          cached-mnrl  the library's CachedMultipleNegativesRankingLoss: batches of any size
                                       in little memory. It knows neither of known positives nor of weights
                          gist         the library's CachedGISTEmbedLoss (that of GISTEmbedLoss, for any number
-                                      of negatives): what the guide finds closer than the positive does not
-                                      count. It always compares by cosine, and knows of no weights
+                                      of negatives): what the untrained model finds closer than the positive
+                                      does not count. It always compares by cosine, and knows of no weights
                          margin-mse   the library's MarginMSELoss: the teacher's score of the positive minus
                                       those of the negatives is learned; no temperature, no weights. The
                                       teacher is asked for those that the lesson has no score of
     device               cpu, cuda, mps, ...; default: the best there is
-    teacher              margin-mse: a Scorer. gist: the guide, a SentenceTransformer; default: the untrained
-                         model
-    fingerprint_of_teacher  its content, where it is no Scorer
+    teacher              of margin-mse
 
     A query with fewer negatives than others is filled up (`training_rows.filled`). Gradients are clipped at
     length 1, and AdamW decays no weights: the trainer's defaults. On a GPU that can, training (not ranking)
@@ -62,8 +60,7 @@ class FineTuned:
     document_prompt: str = ""
     loss: LossName = "mnrl"
     device: str | None = None
-    teacher: Any = None
-    fingerprint_of_teacher: str = ""
+    teacher: Scorer | None = None
     name: str = "full"
     at_once: int = 1
     _taught: dict[tuple[str, str], float] = field(default_factory=dict, init=False, repr=False)
@@ -73,11 +70,11 @@ class FineTuned:
             raise UsageError(f"trial: no loss {self.loss!r}; there are {', '.join(get_args(LossName))}")
         if find_spec("accelerate") is None:
             raise MissingExtraError("the student full", "train")
-        if self.loss == "margin-mse" and not hasattr(self.teacher, "score"):
+        if self.loss == "margin-mse" and self.teacher is None:
             raise UsageError("trial: loss margin-mse needs a teacher; name a cross-encoder")
 
     def fingerprint(self) -> Mapping[str, Any]:
-        teacher = self.teacher.fingerprint() if self.loss == "margin-mse" else self.fingerprint_of_teacher
+        teacher = None if self.teacher is None else dict(self.teacher.fingerprint())
         return {
             "student": self.name,
             "model": self.fingerprint_of_model,
@@ -164,8 +161,7 @@ class FineTuned:
             similarity = similarity_function(model)
             return losses.CachedMultipleNegativesRankingLoss(model, 1 / temperature, similarity)
         if self.loss == "gist":
-            guide = copy.deepcopy(self._untouched) if self.teacher is None else self.teacher
-            return losses.CachedGISTEmbedLoss(model, guide, temperature)
+            return losses.CachedGISTEmbedLoss(model, copy.deepcopy(self._untouched), temperature)
         return losses.MarginMSELoss(model)
 
     def _label(self, data: Studied, rows: TrainingRows) -> Callable[[int], Any] | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from hardneg.config import Names, Stage
+from hardneg.config import Stage
 
 StudentName = Literal["adapter", "full", "static"]
 Side = Literal["query", "document", "shared"]
@@ -14,6 +14,22 @@ LossName = Literal["mnrl", "cached-mnrl", "gist", "margin-mse"]
 
 MOST_SEEDS = 50
 """Trainings of an arm, at most; and how far apart the batches' seeds of two trial seeds are."""
+
+
+def _above_zero(value: Any) -> tuple[str, ...]:
+    """Numbers, or their texts, as texts."""
+    several = value if isinstance(value, tuple | list) else (value,)
+    for one in several:
+        try:
+            number = float(one)
+        except (TypeError, ValueError):
+            number = 0.0
+        if not 0 < number < float("inf"):
+            raise ValueError(f"{one!r} is no number above 0")
+    return tuple(str(one) for one in several)
+
+
+Numbers = Annotated[tuple[str, ...], BeforeValidator(_above_zero)]
 
 
 class TrialOptions(Stage):
@@ -36,14 +52,19 @@ class TrialOptions(Stage):
     trial_max_length: int | None = Field(
         None, ge=1, description="full: longest text in tokens; default: as the run encoded."
     )
-    steps: int | None = Field(None, ge=1, description="Batches; default: adapter 400, full 100, static 300.")
+    steps: int | None = Field(
+        None,
+        ge=1,
+        description="Batches; default: adapter 400, full 100, static 300, and so few that no query is "
+        "learned more than 40 times.",
+    )
     batch: int | None = Field(
         None, ge=2, description="Queries a batch; default: adapter 64, full 32, static 64."
     )
-    learning_rate: Names = Field(
+    learning_rate: Numbers = Field(
         (), description="Learning rate; repeatable: each arm takes what does best on a part of the training."
     )
-    softmax_temperature: Names = Field((), description="Temperature of the loss; repeatable, likewise.")
+    softmax_temperature: Numbers = Field((), description="Temperature of the loss; repeatable, likewise.")
     seeds: int = Field(
         3, ge=1, le=MOST_SEEDS, description="How often each arm is trained, each time in other batches."
     )

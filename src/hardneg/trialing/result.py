@@ -58,7 +58,7 @@ def result(
             "compared": {name: _verdict(best, names.index(name), of) for name, of in controls.items()},
         },
         "refused": dict(refused),
-        "notes": list(_notes(trained, names, group, facts)),
+        "notes": list(_notes(trained, names, group, values[NDCG].shape[1], facts)),
     }
 
 
@@ -99,20 +99,31 @@ def _verdict(best: int, control: int, contrast: Contrast) -> dict[str, Any]:
 
 
 def _notes(
-    contrast: Contrast, names: Sequence[str], group: Sequence[int], facts: Mapping[str, Any]
+    contrast: Contrast, names: Sequence[str], group: Sequence[int], seeds: int, facts: Mapping[str, Any]
 ) -> Iterator[str]:
     queries = contrast.of.queries
     if queries < FEWEST_QUERIES:
-        yield f"only {queries} queries were asked: nothing can be told apart with so few"
+        yield f"only {queries} queries were asked: nothing can be told apart with so few; ask some hundreds"
+    if seeds == 1:
+        yield "one seed: what is beyond chance is so for these trainings; others of the same arms may differ"
+    if facts.get("answers_left_out"):
+        yield (
+            f"{facts['answers_left_out']:,} answers had no room among the {facts['pool']:,} documents "
+            "searched, and count as not found; raise --pool"
+        )
     if facts["kind"] == "given" and facts["leaking"]:
         yield f"{leak(facts)}. Gains look larger than they will be, and the hardest negatives look best"
-    if len(group) > 1:
-        needed = contrast.queries_needed(group[0], group[-1])
-        if needed is not None and needed > queries:
-            yield (
-                f"to tell {names[group[0]]} from {names[group[-1]]}, were the difference what it seems, "
-                f"about {needed:,} queries would have to be asked"
-            )
+    if contrast.of.mean[group[0]] > contrast.of.mean[group[-1]] and queries >= FEWEST_QUERIES:
+        yield from _needed(contrast, names, group[0], group[-1])
+
+
+def _needed(contrast: Contrast, names: Sequence[str], one: int, other: int) -> Iterator[str]:
+    needed = contrast.queries_needed(one, other)
+    between = f"to tell {names[one]!r} from {names[other]!r}, were the difference what it seems,"
+    if needed is None:
+        yield f"{between} more trainings are needed: their luck is as large as the difference; raise --seeds"
+    elif needed > contrast.of.queries:
+        yield f"{between} about {needed:,} queries would have to be asked"
 
 
 def leak(facts: Mapping[str, Any]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from hardneg.errors import UsageError
 from hardneg.records import Budget
 from hardneg.trialing.options import MOST_SEEDS, TrialOptions
 
@@ -18,9 +17,14 @@ class Defaults:
     temperatures: tuple[float, ...]
 
 
+ADAPTER = "adapter"
+MOST_EPOCHS = 40
+"""How often each query is learned at most where nobody says how many steps: what the adapter's steps are for
+the smallest collection that they were measured on (docs/how-hard.md). More only costs time."""
+
 DEFAULTS: Mapping[str, Defaults] = {
     # At 0.1 the adapter sees less of the harm that hard negatives do to the model (docs/how-hard.md).
-    "adapter": Defaults(400, 64, (3e-4, 1e-3), (0.05,)),
+    ADAPTER: Defaults(400, 64, (3e-4, 1e-3), (0.05,)),
     "full": Defaults(100, 32, (1e-5, 3e-5), (0.05,)),
     "static": Defaults(300, 64, (1e-3, 3e-3), (0.05,)),
 }
@@ -28,35 +32,23 @@ OWN = Defaults(300, 64, (1e-3,), (0.05,))
 """Of a student that a caller brings."""
 
 
-def budgets(options: TrialOptions, student: str) -> list[Budget]:
+def budgets(options: TrialOptions, student: str, learning: int) -> list[Budget]:
     """The settings that are tried, of the first seed of batches; those after it are the trial's too.
 
-    No two trial seeds share a seed of batches. Raises UsageError for a setting that is no number above 0.
+    learning  how many queries learn
+
+    No two trial seeds share a seed of batches.
     """
     seed = options.trial_seed * MOST_SEEDS
     base = DEFAULTS.get(student, OWN)
-    rates = _numbers("learning_rate", options.learning_rate) or base.learning_rates
-    temperatures = _numbers("softmax_temperature", options.softmax_temperature) or base.temperatures
+    rates = tuple(map(float, options.learning_rate)) or base.learning_rates
+    temperatures = tuple(map(float, options.softmax_temperature)) or base.temperatures
+    batch_size = options.batch or base.batch_size
+    steps = options.steps or min(base.steps, -(-MOST_EPOCHS * learning // batch_size))
     return [
-        Budget(options.steps or base.steps, options.batch or base.batch_size, rate, temperature, seed)
-        for rate in rates
-        for temperature in temperatures
+        Budget(steps, batch_size, rate, temperature, seed) for rate in rates for temperature in temperatures
     ]
 
 
 def seeded(budget: Budget, seed: int) -> Budget:
     return replace(budget, seed=seed)
-
-
-def _numbers(key: str, given: tuple[str, ...]) -> tuple[float, ...]:
-    return tuple(_number(key, value) for value in given)
-
-
-def _number(key: str, value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise UsageError(f"{key}: {value!r} is no number above 0")
-    return number

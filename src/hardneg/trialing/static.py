@@ -6,13 +6,13 @@ the gradient is of the words of a batch alone: that of the whole vocabulary is m
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from hardneg.cores import usable_cores
 from hardneg.errors import ModelError
 from hardneg.protocols import Ranker, Studied
 from hardneg.records import Budget, Float32, Int32, Lesson
@@ -44,7 +44,7 @@ class Static:
     words: Callable[[], Words]
     mark: Mapping[str, Any]
     name: str = "static"
-    at_once: int = field(default_factory=lambda: os.cpu_count() or 1)
+    at_once: int = field(default_factory=usable_cores)
     _cut: dict[tuple[str, int], Int32] = field(default_factory=dict, repr=False)
 
     def fingerprint(self) -> Mapping[str, Any]:

@@ -110,7 +110,7 @@ def test_intervals_and_bounds_by_hand() -> None:
     drawn = np.zeros((101, 2))
     drawn[:, 0] = np.arange(101) - 50
     error = np.array([[0, 10.0], [10.0, 0]])
-    found = Comparison(np.array([60.0, 10.0]), drawn, error, queries=80)
+    found = Comparison(np.array([60.0, 10.0]), drawn, error, np.zeros((2, 2)), queries=80)
     assert found.interval(0) == pytest.approx((60 - 47.5, 60 + 47.5))
     assert found.interval(1) == (10, 10)
     contrast = found.among([0, 1])
@@ -121,6 +121,35 @@ def test_intervals_and_bounds_by_hand() -> None:
     assert contrast.better(0, 1) and not contrast.better(1, 0)
     assert contrast.queries_needed(0, 1) == math.ceil(80 * (48 / 50) ** 2)
     assert contrast.queries_needed(1, 0) == contrast.queries_needed(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("luck", "queries", "needed"),
+    [
+        # The bound is 4.8 errors of 10: a difference of 50 must be 4.8 errors. Of the squared error of 100,
+        # 36 are luck, which no query makes less: 80 * 64 / ((50 / 4.8) ** 2 - 36).
+        (6.0, 80, math.ceil(80 * 64 / ((50 / 4.8) ** 2 - 36))),
+        (10.0, 80, 20),  # all of it is luck, and little enough
+        (10.5, 80, None),  # luck alone is more than the difference allows
+        (0.0, 19, None),  # nobody can tell by so few
+    ],
+)
+def test_queries_do_not_lessen_the_luck_of_training(luck: float, queries: int, needed: int | None) -> None:
+    drawn = np.zeros((101, 2))
+    drawn[:, 0] = np.arange(101) - 50
+    off = np.array([[0, 1.0], [1.0, 0]])
+    found = Comparison(np.array([60.0, 10.0]), drawn, 10 * off, luck * off, queries)
+    assert found.among([0, 1]).queries_needed(0, 1) == needed
+
+
+def test_luck_is_the_part_of_the_error_that_is_the_seeds() -> None:
+    draws = np.random.default_rng(5)
+    of_seed = draws.normal(0, 0.2, (2, 5, 1))
+    alike = of_seed * np.ones((1, 1, 80))
+    found = compare(alike, 0)
+    assert found.luck[0, 1] == pytest.approx(found.error[0, 1], rel=1e-9) and found.luck[0, 1] > 0
+    found = compare(draws.normal(size=(2, 1, 80)) * np.ones((1, 5, 1)), 0)
+    assert found.luck[0, 1] == pytest.approx(0, abs=1e-12) and found.error[0, 1] > 0
 
 
 def test_as_many_queries_as_are_needed_are_enough() -> None:
@@ -191,9 +220,11 @@ def test_one_seed_is_enough() -> None:
 
 
 def test_the_group_is_ordered_by_its_means_then_by_place() -> None:
-    found = Comparison(np.array([1.0, 3.0, 3.0, 2.0]), np.zeros((5, 4)), np.ones((4, 4)), queries=50)
+    found = Comparison(
+        np.array([1.0, 3.0, 3.0, 2.0]), np.zeros((5, 4)), np.ones((4, 4)), np.zeros((4, 4)), 50
+    )
     assert found.among(range(4)).group([3, 2, 1, 0]) == [1, 2]
-    few = Comparison(found.mean, found.drawn, found.error, queries=5)
+    few = Comparison(found.mean, found.drawn, found.error, found.luck, queries=5)
     assert few.among(range(4)).group([3, 2, 1, 0]) == [1, 2, 3, 0]
 
 

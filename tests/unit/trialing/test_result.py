@@ -133,8 +133,9 @@ def test_equal_arms_are_one_group_and_the_first_is_recommended() -> None:
 
 def test_too_few_queries_are_said() -> None:
     found = said(made(0, 0.1, 0.9, 0.2, queries=19))
-    assert found["notes"][0] == "only 19 queries were asked: nothing can be told apart with so few"
-    assert "about 20 queries would have to be asked" in found["notes"][1]
+    assert found["notes"] == [
+        "only 19 queries were asked: nothing can be told apart with so few; ask some hundreds"
+    ]
     assert set(found["group"]) == {IN_BATCH, "top", "margin"} and found["group"][0] == "top"
     assert not any(one["better"] or one["worse"] for one in found["recommended"]["compared"].values())
     assert not any("only" in note for note in said(made(0, 0.1, 0.9, 0.2, queries=20))["notes"])
@@ -159,6 +160,27 @@ def test_how_many_queries_would_tell_is_said() -> None:
     needed = compare(values[NDCG], 0).among([1, 2, 3]).queries_needed(best, last)
     assert needed is not None and needed > 60
     assert found["notes"] == [
-        f"to tell {group[0]} from {group[-1]}, were the difference what it seems, about {needed:,} "
+        f"to tell {group[0]!r} from {group[-1]!r}, were the difference what it seems, about {needed:,} "
         "queries would have to be asked"
     ]
+
+
+def test_where_luck_hides_a_difference_more_seeds_are_asked_for() -> None:
+    luck = np.array([[0.0, 0.0], [-0.3, 0.3], [0.3, -0.3]])
+    draws = np.random.default_rng(3)
+    alike = draws.random((1, 1, 60)) + draws.normal(0, 0.01, (3, 2, 60))
+    values = {name: alike + luck[:, :, None] + np.array([0, 0, 0.05])[:, None, None] for name in MEASURES}
+    (note,) = said(values, ARMS[:3])["notes"]
+    assert "raise --seeds" in note and "queries would have" not in note
+
+
+def test_one_seed_is_said() -> None:
+    values = {name: value[:, :1] for name, value in made(0, 0.1, 0.3, 0.2).items()}
+    assert any(note.startswith("one seed: ") for note in said(values)["notes"])
+
+
+def test_answers_without_room_are_said() -> None:
+    facts = {**KEPT, "documents": 900, "pool": 100, "answers_left_out": 20}
+    (note,) = said(made(0, 0.1, 0.3, 0.2), facts=facts)["notes"]
+    assert note.startswith("20 answers had no room among the 100 documents")
+    assert said(made(0, 0.1, 0.3, 0.2), facts={**facts, "answers_left_out": 0})["notes"] == []

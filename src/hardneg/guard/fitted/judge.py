@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from hardneg.cores import usable_cores
 from hardneg.guard.fitted.episodes import MOST_EPISODES, Rows, known_places, training_rows
 from hardneg.guard.fitted.features import Sight, features, only
 from hardneg.guard.fitted.model import (
@@ -156,7 +156,7 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
     """A thread a core, each with a matrix product of its own: the products here are small."""
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as threads:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(usable_cores()) as threads:
         yield threads
 
 

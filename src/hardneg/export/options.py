@@ -93,10 +93,11 @@ class ExportReport:
         written = f"{c.queries:,} queries, {c.positives:,} positives, {c.negatives:,} negatives"
         where = "" if self.path is None else f" in {self.path}"
         lines = [f"{self.to}: {self.rows:,} rows from {written}{where}"]
+        scored = " with a score" if c.negatives_without_score else ""
         remarks = (
-            (c.queries_without_negatives, "queries have no negatives and are not in it"),
-            (c.positives_without_negatives, "positives have no negatives and are not in it"),
-            (c.queries_short, "queries have too few negatives and were dropped"),
+            (c.queries_without_negatives, f"queries have no negatives{scored} and are not in it"),
+            (c.positives_without_negatives, f"positives have no negatives{scored} and are not in it"),
+            (c.queries_short, f"queries have too few negatives{scored} and were dropped"),
             (c.negatives_cut, "negatives are past --num-negatives and were cut"),
             (c.negatives_without_score, "negatives are random documents without a score and are not in it"),
             (c.negatives_repeated, "negatives repeat one of the same query and are in it once"),

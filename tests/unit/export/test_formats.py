@@ -349,6 +349,7 @@ def test_random_documents_without_a_score_stay_out_where_scores_are_written(
     c = report.counts
     assert (c.negatives_given, c.negatives, c.negatives_without_score) == (6, 4, 2)
     assert "2 negatives are random documents without a score and are not in it" in str(report)
+    assert "1 queries have no negatives with a score and are not in it" in str(report)
 
 
 def test_rows_short_of_scores_say_why(selection: SelectedTables, tmp_path: Path) -> None:

@@ -1069,7 +1069,10 @@ def test_an_unfinished_run_is_said_to_be_one(
 
     with pytest.raises(ModelError, match="stopped here"):
         hardneg.mine(tables(4), run_dir=tmp_path / "run", retriever=[Stopped()], depth=10)
-    more = {"inspect": ["--query", "q00-0"], "export": ["--to", "flagembedding", "--output", tmp_path / "out.jsonl"]}
+    more = {
+        "inspect": ["--query", "q00-0"],
+        "export": ["--to", "flagembedding", "--output", tmp_path / "out.jsonl"],
+    }
     assert call(monkeypatch, command, tmp_path / "run", *more.get(command, [])) == 2
     error = capsys.readouterr().err
     assert "mining has not finished here" in error and "goes on where it stopped" in error

@@ -148,6 +148,7 @@ class _Trial:
             refused=refused,
             seed=self.options.trial_seed,
         )
+        numbers["budget"] = {"steps": settings[0].steps, "batch": settings[0].batch_size}
         query_ids = self.data.queries["query_id"].take(pa.array(every[asked]))
         return numbers, _values(compared, query_ids, values)
 

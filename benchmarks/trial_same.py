@@ -19,7 +19,9 @@ from hardneg.plan.mine import changed_config, sources_again
 from hardneg.plan.prepare import reopen
 from hardneg.plan.retrievers import NOTHING_OWN
 from hardneg.plan.trial_data import Data
+from hardneg.plan.trial_evaluation import evaluation
 from hardneg.plan.trial_lessons import Lessons
+from hardneg.plan.trial_pool import pool
 from hardneg.plan.trial_queries import Queries
 from hardneg.progress import Silent
 from hardneg.run_directory import RunDirectory
@@ -41,7 +43,8 @@ def main() -> None:
     options = TrialOptions(evaluation_split="test")
     config = changed_config(run, {})
     prepared = reopen(run, config, Silent())
-    queries = Queries.of(prepared, config, options, str(shared_data("nfcorpus")))
+    asked_queries = evaluation(run, config.read, options, str(shared_data("nfcorpus")))
+    queries = Queries.of(prepared, config, options, asked_queries, thorough=True)
     view = next(iter(queries.views()))
     found = cache(partial(sources_again, prepared, config, NOTHING_OWN))
     lessons, arm = Lessons(queries, view, config, found), Arm("margin", {"relative_margin": 0.05})
@@ -49,13 +52,14 @@ def main() -> None:
         lessons.lesson(arm, lessons.chosen(arm)),
         Data(prepared, queries.table, config, NOTHING_OWN),
     )
-    answers, pool = queries.answers(view.asked), queries.pool(view.asked)
-    student, budget = Adapter(), budgets(options, "adapter")[0]
+    answers, documents = queries.answers(view.asked), pool(queries, data, view.asked).rows
+    student = Adapter()
+    budget = budgets(options, student.name, int(view.learning.sum()))[0]
     data.query_vectors(answers.query)  # opened before several threads ask for it
 
     def values(seed: int) -> np.ndarray:
         ranker = student.train(data, lesson, seeded(budget, seed))
-        return measured(ranker(answers.query, pool, DEPTH), answers)[NDCG]
+        return measured(ranker(answers.query, documents, DEPTH), answers)[NDCG]
 
     with threadpool_limits(1), ThreadPoolExecutor(student.at_once) as threads:
         every = np.stack(list(threads.map(values, range(2 * SEEDS * asked.repeats))))

@@ -585,7 +585,7 @@ def test_an_arm_that_diverges_is_left_out_and_the_others_are_told(at_once: int, 
 
 
 def test_an_arm_that_diverges_in_one_fold_is_left_out_as_a_whole(three: Path) -> None:
-    options: dict[str, Any] = {"selections": ["by-1", "by-2"], "seeds": 2, "training_queries": 30}
+    options: dict[str, Any] = {"selections": ["by-1", "by-2"], "seeds": 2, "folds": 5}
     student = Dizzy(2)
     found = hardneg.trial(three, student=student, **options)
     assert found["split"]["folds"] == 5 and found["split"]["repeats"] == 2

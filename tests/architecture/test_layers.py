@@ -25,7 +25,7 @@ STAGES = [
     "trialing",
 ]
 SHARED = {
-    "config", "engine", "errors", "files", "fingerprints", "model_files", "progress", "protocols", "records",
+    "config", "cores", "engine", "errors", "files", "fingerprints", "model_files", "progress", "protocols", "records",
     "spreadsheet", "texts", "words",
 }  # fmt: skip
 HEAVY = {

@@ -310,6 +310,7 @@ def peers(found: Sequence[Found]) -> list[dict[str, Any]]:
             (rule for rule in adapter.rules if rule in one.values and rule != IN_BATCH), key=adapter.mean
         )
         against = [rule for rule in PEERS if rule in one.values]
+        less = {f"less {rule}": f"{one.mean(taken) - one.mean(rule):+.4f}" for rule in against}
         rows.append(
             {
                 "collection": one.collection,
@@ -317,7 +318,7 @@ def peers(found: Sequence[Found]) -> list[dict[str, Any]]:
                 "recommended": taken,
                 "less untrained": f"{one.mean(taken) - one.mean(UNTRAINED):+.4f}",
                 "less in-batch": f"{one.mean(taken) - one.mean(IN_BATCH):+.4f}",
-                **{f"less {rule}": f"{one.mean(taken) - one.mean(rule):+.4f}" for rule in against},
+                **{f"less {rule}": less.get(f"less {rule}") for rule in PEERS},
                 "peers better beyond chance": ", ".join(r for r in against if (r, taken) in one.apart())
                 or "none",
             }

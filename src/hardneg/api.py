@@ -290,12 +290,15 @@ class Mined:
     ) -> dict[str, Any]:
         """Which negatives train best; see `hardneg.trial`."""
         from hardneg.plan.trial import trial
+        from hardneg.plan.trial_students import refuse_no_student
         from hardneg.trialing import TrialOptions
 
         if isinstance(evaluation, str | os.PathLike):
             options["evaluation"], evaluation = os.fspath(evaluation), None
         if isinstance(student, str):
             options["student"], student = student, None
+        elif student is not None:
+            refuse_no_student(student)
         return trial(
             self._run,
             build(TrialOptions, options),

@@ -111,7 +111,8 @@ NEGATIVES = pa.schema(
 class ReadReport:
     """What was read, for people: counts, the first row as parsed, duplicates merged, rows refused.
 
-    again  the source as it can be read from any working folder; "" where it was an object in memory
+    again  `source`, and the `qrels` and `corpus` that were named, as they can be read from any working
+           folder; empty where the source was an object in memory
     """
 
     source: str
@@ -119,7 +120,7 @@ class ReadReport:
     first_row: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     refused: tuple[Mapping[str, Any], ...] = ()  # {"file", "line", "reason"}
-    again: str = ""
+    again: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -208,6 +208,15 @@ def test_no_more_queries_are_asked_or_learned_than_wanted(run: Path, folds: int)
     assert found["queries"] == found["split"]["asked"] == 7
 
 
+def test_folds_are_counted_by_the_runs_queries_not_by_those_drawn(run: Path, monkeypatch: Any) -> None:
+    """Or asking fewer would cost more: few are drawn of a large run, and few are asked fold by fold."""
+    monkeypatch.setattr("hardneg.plan.trial_queries.ONE_SPLIT_FROM", 50)
+    queries = queries_of(run, training_queries=20, asked_queries=5)
+    (view,) = queries.views()
+    assert queries.repeats == 1 and view.asked.sum() == 5 and view.learning.sum() == 20
+    assert queries.facts([view])["queries"] == 60
+
+
 def test_no_answer_of_who_is_asked_is_learned_and_every_query_is_asked_once(run: Path) -> None:
     queries = queries_of(run)
     asked = np.zeros(60, np.int64)
@@ -925,6 +934,7 @@ def test_what_is_worse_than_nothing_is_not_advised(difference: float, untrained:
         (["--softmax-temperature", "0"], "no number above 0"),
         (["--seeds", "0"], "seeds"),
         (["--evaluation", "nowhere.jsonl"], "no such file"),
+        (["--evaluation", ""], "name of a source is empty"),
         (["--folds", "6"], "folds"),
     ],
 )
@@ -1002,6 +1012,12 @@ def test_a_split_of_the_runs_source_is_asked_from_any_folder(
     assert call(monkeypatch, *trial, "--evaluation-split", "test") == 0
     split = json.loads(capsys.readouterr().out)["split"]
     assert (split["kind"], split["learning"], split["asked"]) == ("given", 40, 20)
+    monkeypatch.chdir(tmp_path / "here")
+    flags += ["--qrels", "source/qrels"]  # judgments of their own place, and a relative one too
+    assert call(monkeypatch, "mine", "source", *flags) == 0
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert call(monkeypatch, *trial, "--evaluation-split", "test") == 0
+    assert json.loads(capsys.readouterr().out)["split"] == split
     assert split["pairs_without_document"] == split["queries_without_document"] == 0
     assert call(monkeypatch, *trial, "--evaluation-split", "tset") == 2
     error = capsys.readouterr().err
@@ -1076,3 +1092,35 @@ def test_an_unfinished_run_is_said_to_be_one(
     assert call(monkeypatch, command, tmp_path / "run", *more.get(command, [])) == 2
     error = capsys.readouterr().err
     assert "mining has not finished here" in error and "goes on where it stopped" in error
+
+
+def test_what_a_student_has_no_use_for_is_said(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--selection", "top", "--steps", 2, "--seeds", 1, "--folds", 1]
+    assert call(monkeypatch, "trial", run, *flags, "--trial-model", "some/model", "--side", "shared") == 0
+    said = capsys.readouterr().err
+    assert "--trial-model is not used: it is of the student full or static, not of adapter" in said
+    assert "--side" not in said
+    hardneg.trial(run, selections="top", student=Lucky(), side="shared", seeds=1, progress=Terminal())
+    assert "--side is not used: it is of the student adapter, not of lucky" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"student": object()}, "student: object has no name, at_once, fingerprint, untrained, train"),
+        ({"student": "adaptor"}, "student"),
+        ({"learning_rate": True}, "learning_rate: True is no number above 0"),
+        ({"softmax_temperature": [0.1, -1]}, "softmax_temperature: -1 is no number above 0"),
+    ],
+)
+def test_wrong_calls_are_usage_errors(run: Path, settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        hardneg.trial(run, selections="top", **settings)
+    assert said in str(raised.value)
+
+
+def test_an_evaluation_that_is_read_has_no_split_to_choose(run: Path) -> None:
+    with pytest.raises(UsageError, match="evaluation_split: the evaluation is read already"):
+        hardneg.trial(run, evaluation=hardneg.load(tables()), evaluation_split="test", **FAST)

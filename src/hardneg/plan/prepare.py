@@ -71,7 +71,7 @@ def prepare(
             run.forget_stage("read")
             run.save_collection(collection)
             run.finish_stage("read", fingerprint=found, counts=dict(collection.report.counts))
-        run.update(source=collection.report.source, read_again=collection.report.again)
+        run.update(source=collection.report.source, read_again=dict(collection.report.again))
     return _prepared(run, collection, config, progress, engine, found)
 
 

@@ -29,7 +29,7 @@ from hardneg.plan.trial_jobs import Exam, Job, Learned, Measured, done_jobs
 from hardneg.plan.trial_lessons import Lessons, config_of
 from hardneg.plan.trial_pool import pool
 from hardneg.plan.trial_queries import Queries, View
-from hardneg.plan.trial_students import opened
+from hardneg.plan.trial_students import not_used, opened
 from hardneg.plan.trial_teacher import Teacher, refuse_unfit
 from hardneg.progress import Silent
 from hardneg.protocols import Progress, Student
@@ -69,6 +69,8 @@ def trial(
     Raises UsageError where nothing can be learned or asked, InputError for a selection that is not there.
     """
     with run.locked():
+        for line in not_used(options, student):
+            progress.say(line)
         config = changed_config(run, {})
         prepared = reopen(run, config, progress)
         learner = student if student is not None else opened(options, config, own)
@@ -310,6 +312,10 @@ def from_trial(run: RunDirectory) -> dict[str, Any]:
     return settings
 
 
+def _folds(facts: Mapping[str, Any]) -> str:
+    return "1 fold" if facts["folds"] == 1 else f"{facts['folds']} folds"
+
+
 def _said(facts: Mapping[str, Any]) -> str:
     if facts["kind"] == "given":
         apart = "none shares a positive with a query that learns, or is nearly the same text"
@@ -325,7 +331,7 @@ def _said(facts: Mapping[str, Any]) -> str:
     largest = f"the most that hang together by shared positives or texts are {facts['largest_component']:,}"
     if facts["kind"] == "separate":
         return (
-            f"trial: {facts['asked']:,} of {facts['queries']:,} queries are asked in {facts['folds']} folds, "
+            f"trial: {facts['asked']:,} of {facts['queries']:,} queries are asked in {_folds(facts)}, "
             f"apart from those that learn; {largest}"
         )
     return (

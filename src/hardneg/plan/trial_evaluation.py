@@ -43,6 +43,8 @@ def evaluation(run: RunDirectory, read: ReadConfig, options: TrialOptions, given
     memory.
     """
     if isinstance(given, Collection):
+        if options.evaluation_split is not None:
+            raise UsageError("evaluation_split: the evaluation is read already; load that split of it")
         return given
     source = given if given is not None else options.evaluation
     update: dict[str, Any] = {"limit_queries": None}
@@ -52,19 +54,20 @@ def evaluation(run: RunDirectory, read: ReadConfig, options: TrialOptions, given
         return _read(source, read.model_copy(update={**update, "corpus": None, "qrels": None}))
     if options.evaluation_split is None:
         return None
-    manifest = run.manifest()
-    own = manifest.get("read_again", manifest.get("source"))
+    again = run.manifest().get("read_again", {})
+    own = again.get("source")
     if not own:
         raise UsageError(
             "the run's source was an object in memory, whose other splits cannot be read again; name the "
             "queries to ask with --evaluation"
         )
-    if Path(own).is_file() and read.qrels is None:
+    if Path(own).is_file() and "qrels" not in again:
         raise UsageError(
             f"the run's source {own} is one file, which holds no splits; name the queries to ask with "
             "--evaluation"
         )
-    return _read(own, read.model_copy(update=update))
+    named = {key: again.get(key) for key in ("qrels", "corpus")}
+    return _read(own, read.model_copy(update={**update, **named}))
 
 
 def _read(source: Any, read: ReadConfig) -> Collection:

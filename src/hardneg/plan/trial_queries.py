@@ -68,6 +68,7 @@ class Queries:
     document   int32 (documents,): documents of one number have the same text
     options    the trial's
     thorough   whether all folds are asked in turn where queries are few
+    available  how many of the run's could take part, before some were drawn
     """
 
     prepared: Prepared
@@ -77,6 +78,7 @@ class Queries:
     document: Int32
     options: TrialOptions
     thorough: bool
+    available: int
 
     @classmethod
     def of(
@@ -100,7 +102,8 @@ class Queries:
                 "must be those of the run"
             )
         document = text_classes(prepared, config).document
-        found = cls(prepared, joined, usable, given, document, options, thorough)
+        available = int((usable & ~given).sum())
+        found = cls(prepared, joined, usable, given, document, options, thorough, available)
         return replace(found, usable=found._drawn())
 
     @property
@@ -162,14 +165,14 @@ class Queries:
     def repeats(self) -> int:
         """How many partitions there are; every seed has its own where queries are few and all are asked."""
         every = not self.given.any() and self._asked_folds == FOLDS
-        few = every and int(self.usable.sum()) < REPEATED_BELOW
+        few = every and self.available < REPEATED_BELOW
         return self.options.seeds if few else 1
 
     @property
     def _asked_folds(self) -> int:
         if self.options.folds is not None:
             return self.options.folds
-        every = self.thorough and int(self.usable.sum()) < ONE_SPLIT_FROM
+        every = self.thorough and self.available < ONE_SPLIT_FROM
         return FOLDS if every else 1
 
     def views(self) -> Iterator[View]:
@@ -251,7 +254,7 @@ class Queries:
         first = views[0]
         asked = np.any([view.asked for view in views], axis=0)
         counts = {
-            "queries": int((self.usable & ~self.given).sum()),
+            "queries": self.available,
             "asked": int(asked.sum()),
             "learning": int(first.learning.sum()),
             "pairs": len(first.taught.doc),

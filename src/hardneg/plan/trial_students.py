@@ -14,6 +14,37 @@ from hardneg.protocols import Student
 from hardneg.retriever_specs import encode_config_of, parse_retrievers
 from hardneg.trialing import ADAPTER, Adapter, FineTuned, Static, TrialOptions, Words
 
+_OF_A_STUDENT = ("name", "at_once", "fingerprint", "untrained", "train")
+_USERS = {
+    "side": ("adapter",),
+    "loss": ("full",),
+    "trial_model": ("full", "static"),
+    "trial_max_length": ("full",),
+}
+
+
+def not_used(options: TrialOptions, student: Student | None) -> list[str]:
+    """A line for each option that was given and that the student has no use for.
+
+    student  a caller's own, for which all of them are nothing
+    """
+    name = options.student if student is None else student.name
+    return [
+        f"--{key.replace('_', '-')} is not used: it is of the student {' or '.join(users)}, not of {name}"
+        for key, users in _USERS.items()
+        if getattr(options, key) != TrialOptions.model_fields[key].default and (student or name not in users)
+    ]
+
+
+def refuse_no_student(student: object) -> None:
+    """Raises UsageError for an object that is no `protocols.Student`."""
+    lacking = [name for name in _OF_A_STUDENT if not hasattr(student, name)]
+    if lacking:
+        raise UsageError(
+            f"student: {type(student).__name__} has no {', '.join(lacking)}; give adapter, full, static "
+            "or a hardneg.protocols.Student"
+        )
+
 
 def opened(options: TrialOptions, config: Config, own: OwnParts) -> Student:
     """Raises UsageError where no model is named and the run's retrievers have none."""

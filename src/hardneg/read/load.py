@@ -31,6 +31,7 @@ from hardneg.read.rows import Rows
 from hardneg.records import Collection
 
 _TABLES = ("corpus", "queries", "qrels")
+_NAMED = ("qrels", "corpus")
 _SAVED = ("state.json", "dataset_dict.json")
 
 
@@ -66,7 +67,13 @@ def load(
             read_documents(frame_rows(corpus, "corpus"), parsed, bad, need_ids=False)
         if config.corpus is not None:
             read_documents(_pool_rows(config.corpus), parsed, bad, need_ids=False)
-        collection = _readable_again(canonicalise(parsed, shown, config, bad), shown if named else "")
+        collection = canonicalise(parsed, shown, config, bad)
+        if named:
+            again = {"source": _from_anywhere(shown)}
+            again |= {
+                key: _from_anywhere(path) for key in _NAMED if (path := getattr(config, key)) is not None
+            }
+            collection = replace(collection, report=replace(collection.report, again=again))
     except InputError:
         if refused_path is not None and bad.refused:
             bad.write(refused_path)
@@ -76,10 +83,9 @@ def load(
     return collection if not bad.refused else _naming_list(collection, refused_path)
 
 
-def _readable_again(collection: Collection, source: str) -> Collection:
+def _from_anywhere(source: str) -> str:
     path = Path(source).expanduser()
-    again = str(path.absolute()) if source and path.exists() else source
-    return replace(collection, report=replace(collection.report, again=again))
+    return str(path.absolute()) if path.exists() else source
 
 
 def _naming_list(collection: Collection, path: Path | None) -> Collection:
@@ -95,6 +101,8 @@ def _naming_list(collection: Collection, path: Path | None) -> Collection:
 
 def _read_named(source: str, config: ReadConfig, parsed: Parsed, bad: BadRows, has_pool: bool) -> None:
     path = Path(source).expanduser()
+    if not source:
+        raise InputError("the name of a source is empty; give a file, a folder or a Hub id")
     if source.startswith("hf:"):
         read_hub(forced_hub_name(source), config, parsed, bad)
     elif path.is_dir():

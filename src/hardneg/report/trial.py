@@ -67,7 +67,8 @@ def _difference(arm: Mapping[str, Any], other: str) -> str:
 
 def _verdict(found: Mapping[str, Any], run: Path) -> Iterator[str]:
     group = found["group"]
-    asked = f"{found['queries']:,} queries asked, {found['seeds']} seeds, student {found['student']}"
+    seeds = "1 seed" if found["seeds"] == 1 else f"{found['seeds']} seeds"
+    asked = f"{found['queries']:,} queries asked, {seeds}, student {found['student']}"
     if len(found["arms"]) == 2:  # beside the untrained student
         yield f"only {group[0]} could be tried ({asked})"
     elif len(group) == 1:

@@ -18,10 +18,12 @@ MOST_SEEDS = 50
 
 def _above_zero(value: Any) -> tuple[str, ...]:
     """Numbers, or their texts, as texts."""
+    if value is None:
+        return ()
     several = value if isinstance(value, tuple | list) else (value,)
     for one in several:
         try:
-            number = float(one)
+            number = 0.0 if isinstance(one, bool) else float(one)
         except (TypeError, ValueError):
             number = 0.0
         if not 0 < number < float("inf"):
@@ -55,8 +57,8 @@ class TrialOptions(Stage):
     steps: int | None = Field(
         None,
         ge=1,
-        description="Batches; default: adapter 400, full 100, static 300, and so few that no query is "
-        "learned more than 40 times.",
+        description="Batches; default: adapter 400, full 100, static 300, and so few that a query is "
+        "learned 40 times on average at most.",
     )
     batch: int | None = Field(
         None, ge=2, description="Queries a batch; default: adapter 64, full 32, static 64."

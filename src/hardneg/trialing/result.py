@@ -58,7 +58,10 @@ def result(
             "compared": {name: _verdict(best, names.index(name), of) for name, of in controls.items()},
         },
         "refused": dict(refused),
-        "notes": list(_notes(trained, names, group, values[NDCG].shape[1], facts)),
+        "notes": [
+            *_nothing_learned(values[NDCG]),
+            *_notes(trained, names, group, values[NDCG].shape[1], facts),
+        ],
     }
 
 
@@ -98,6 +101,14 @@ def _verdict(best: int, control: int, contrast: Contrast) -> dict[str, Any]:
     }
 
 
+def _nothing_learned(values: Float64) -> Iterator[str]:
+    if len(values) > 1 and (values == values[0]).all():
+        yield (
+            "no answer of any arm differs from the untrained student's: there is nothing to choose by; raise "
+            "--learning-rate or --steps, or ask harder queries"
+        )
+
+
 def _notes(
     contrast: Contrast, names: Sequence[str], group: Sequence[int], seeds: int, facts: Mapping[str, Any]
 ) -> Iterator[str]:
@@ -108,8 +119,8 @@ def _notes(
         yield "one seed: what is beyond chance is so for these trainings; others of the same arms may differ"
     if facts.get("answers_left_out"):
         yield (
-            f"{facts['answers_left_out']:,} answers had no room among the {facts['pool']:,} documents "
-            "searched, and count as not found; raise --pool"
+            f"up to {facts['answers_left_out']:,} answers of a fold had no room among the {facts['pool']:,} "
+            "documents searched, and count as not found; raise --pool"
         )
     if facts["kind"] == "given" and facts["leaking"]:
         yield f"{leak(facts)}. Gains look larger than they will be, and the hardest negatives look best"
@@ -121,7 +132,10 @@ def _needed(contrast: Contrast, names: Sequence[str], one: int, other: int) -> I
     needed = contrast.queries_needed(one, other)
     between = f"to tell {names[one]!r} from {names[other]!r}, were the difference what it seems,"
     if needed is None:
-        yield f"{between} more trainings are needed: their luck is as large as the difference; raise --seeds"
+        yield (
+            f"{between} more queries alone may not do: by so few trainings their luck may be too large; "
+            "raise --seeds"
+        )
     elif needed > contrast.of.queries:
         yield f"{between} about {needed:,} queries would have to be asked"
 

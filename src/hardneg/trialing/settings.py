@@ -19,8 +19,8 @@ class Defaults:
 
 ADAPTER = "adapter"
 MOST_EPOCHS = 40
-"""How often each query is learned at most where nobody says how many steps: what the adapter's steps are for
-the smallest collection that they were measured on (docs/how-hard.md). More only costs time."""
+"""How often a query is learned on average, at most, where nobody says how many steps: what the adapter's
+steps are for the smallest collection that they were measured on (docs/how-hard.md). More only costs time."""
 
 DEFAULTS: Mapping[str, Defaults] = {
     # At 0.1 the adapter sees less of the harm that hard negatives do to the model (docs/how-hard.md).
@@ -44,7 +44,8 @@ def budgets(options: TrialOptions, student: str, learning: int) -> list[Budget]:
     rates = tuple(map(float, options.learning_rate)) or base.learning_rates
     temperatures = tuple(map(float, options.softmax_temperature)) or base.temperatures
     batch_size = options.batch or base.batch_size
-    steps = options.steps or min(base.steps, -(-MOST_EPOCHS * learning // batch_size))
+    of_batch = min(batch_size, max(learning, 1))  # where fewer learn, they are the batch
+    steps = options.steps or min(base.steps, -(-MOST_EPOCHS * learning // of_batch))
     return [
         Budget(steps, batch_size, rate, temperature, seed) for rate in rates for temperature in temperatures
     ]

@@ -50,9 +50,11 @@ def test_numbers_are_taken_as_they_are_and_one_by_itself() -> None:
     assert settings == [(1e-3, 1.0), (1e-3, 0.5)]
 
 
-@pytest.mark.parametrize(("learning", "steps"), [(640, 400), (639, 400), (96, 60), (97, 61), (1, 1)])
-def test_few_queries_are_not_learned_more_than_40_times(learning: int, steps: int) -> None:
-    """Batches of 64: 400 of them are 40 times 640 queries."""
+@pytest.mark.parametrize(
+    ("learning", "steps"), [(640, 400), (639, 400), (96, 60), (97, 61), (64, 40), (30, 40), (2, 40)]
+)
+def test_few_queries_are_learned_about_40_times(learning: int, steps: int) -> None:
+    """Batches of 64: 400 of them are 40 times 640 queries. Of fewer than 64 queries all are one batch."""
     assert {one.steps for one in budgets(TrialOptions(), "adapter", learning)} == {steps}
     assert {one.steps for one in budgets(TrialOptions(steps=7), "adapter", learning)} == {7}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import faiss
 import numpy as np
@@ -13,6 +15,8 @@ from hypothesis import strategies as st
 from hardneg.progress import Silent
 from hardneg.search.canonical import canonical_scores, score_documents
 from hardneg.search.exact import DenseRetriever
+from hardneg.search.finders import FaissFinder, Finder
+from hardneg.search.torch_finder import TorchFinder
 
 
 class Stored:
@@ -47,7 +51,7 @@ def brute_force(queries: np.ndarray, documents: np.ndarray, depth: int) -> tuple
 
 
 def search(
-    queries: np.ndarray, documents: np.ndarray, depth: int, **options: int
+    queries: np.ndarray, documents: np.ndarray, depth: int, **options: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     retriever = DenseRetriever("dense", Stored(queries), Stored(documents), **options)
     rows = np.arange(len(queries), dtype=np.int32)
@@ -94,6 +98,81 @@ def test_equals_brute_force_whatever_the_blocks(
     np.testing.assert_array_equal(score[:, :width], wanted_score)
     assert (doc[:, width:] == -1).all()
     assert np.isnan(score[:, width:]).all()
+
+
+def fetching(finders: Sequence[Finder], overfetch: int) -> Sequence[Finder]:
+    """So few beyond the depth that boundaries stay open."""
+    for finder in finders:
+        finder.overfetch = overfetch
+    return finders
+
+
+@settings(max_examples=100)
+@given(
+    collections(),
+    st.integers(1, 40),
+    st.sampled_from(["half", "float32", "half, float32", "faiss"]),
+    st.sampled_from([0, 1, 8, 256]),
+    st.sampled_from([1.0, 2.0**-120, 2.0**60]),
+)
+def test_equals_brute_force_whoever_finds(
+    collection: tuple[np.ndarray, np.ndarray, int],
+    rows_a_block: int,
+    names: str,
+    overfetch: int,
+    scale: float,
+) -> None:
+    queries, documents, depth = collection
+    queries = queries * np.float32(scale)
+    finders: list[Finder] = [FaissFinder()]
+    if names != "faiss":
+        finders = [TorchFinder("cpu", name) for name in names.split(", ")]  # type: ignore[arg-type]
+    doc, score = search(
+        queries,
+        documents,
+        depth,
+        block_bytes=4 * documents.shape[1] * rows_a_block,
+        finders=fetching(finders, overfetch),
+    )
+    wanted_doc, wanted_score = brute_force(queries, documents.astype(np.float32), depth)
+    width = min(depth, len(documents))
+    np.testing.assert_array_equal(doc[:, :width], wanted_doc)
+    np.testing.assert_array_equal(score[:, :width], wanted_score)
+
+
+@pytest.mark.parametrize("dimension", [1, 3, 64, 384, 1000])
+@pytest.mark.parametrize("precision", ["half", "float32"])
+def test_scores_of_a_finder_err_by_no_more_than_it_says(precision: Any, dimension: int) -> None:
+    """In half precision by more than float32 ever would, or this would show nothing."""
+    rng = np.random.default_rng(dimension)
+    scale = 10.0 ** rng.integers(-6, 6, (2, 60, 1))
+    queries, documents = (rng.standard_normal((2, 60, dimension)) * scale).astype(np.float32)
+    finder = TorchFinder("cpu", precision)
+    running = finder.begin(queries, 60)
+    running.add(5, documents)
+    row, score = running.best()
+    exact = queries.astype(np.float64) @ documents.astype(np.float64).T
+    off = np.abs(score - np.take_along_axis(exact, row - 5, axis=1))
+    norms = np.outer(np.linalg.norm(queries, axis=1), np.linalg.norm(documents, axis=1))
+    relative = off / np.take_along_axis(norms, row - 5, axis=1)
+    assert (relative <= finder.relative_error(dimension)).all()
+    assert (relative.max() > 1e-5) == (precision == "half")
+
+
+def test_tiles_of_scores_and_blocks_of_documents_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    queries, documents = rng.standard_normal((50, 16)), rng.standard_normal((400, 16))
+
+    def best(rows_a_block: int, precision: Any = "float32") -> list[list[int]]:
+        running = TorchFinder("cpu", precision).begin(queries.astype(np.float32), 30)
+        for start in range(0, 400, rows_a_block):
+            running.add(start, documents[start : start + rows_a_block].astype(np.float32))
+        return np.sort(running.best()[0], axis=1).tolist()  # type: ignore[no-any-return]
+
+    whole = best(400)
+    assert best(37) == whole
+    monkeypatch.setattr("hardneg.search.torch_finder._TILE_ELEMENTS", 1200)
+    assert best(400) == whole and best(37) == whole
 
 
 @settings(max_examples=15)

@@ -1,17 +1,20 @@
 """Exact search over stored vectors: the documents with the highest canonical scores, proved to be those.
 
-FAISS finds some more documents than wanted by float32 dot products, block by block. These are scored again
-canonically. A float32 dot product of whatever order of summation, fused or not, errs by at most
-gamma_d |q| |d|, where gamma_d = d u / (1 - d u) and u = 2^-24 (Higham, Accuracy and Stability of Numerical
-Algorithms, section 3.1). So if the last wanted canonical score lies above the lowest fetched float32 score by
-more than that, no document that was not fetched can belong to the result. For the queries where it does not
-(twins, or scores that lie too close), a second pass looks at every document within reach.
+A finder fetches some more documents than wanted, block by block, by approximate scores whose largest error is
+known. FAISS's are float32 dot products: of whatever order of summation, fused or not, such a one errs by at
+most gamma_d |q| |d|, where gamma_d = d u / (1 - d u) and u = 2^-24 (Higham, Accuracy and Stability of
+Numerical Algorithms, section 3.1). What is fetched is scored again canonically. If the last wanted canonical
+score lies above the lowest fetched approximate score by more than the error, no document that was not fetched
+can belong to the result. The queries where it does not (twins, or scores that lie too close) go to the next
+finder, a more exact one; after the last, every document within reach is looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -19,13 +22,11 @@ from hardneg.errors import ModelError, UsageError
 from hardneg.protocols import Progress, Vectors
 from hardneg.records import NO_DOC, Float32, Int32, Ranking
 from hardneg.search.canonical import Float64, canonical_pair_scores, score_documents
-from hardneg.search.faiss_library import faiss
-from hardneg.search.ordering import NOTHING, Keys, ragged_smallest, smallest, sort_keys, unpack
+from hardneg.search.finders import FaissFinder, Finder, float32_error
+from hardneg.search.ordering import NOTHING, Keys, ragged_smallest, sort_keys, unpack
 
-BLOCK_BYTES = 64 << 20
-QUERY_BLOCK = 4096
-OVERFETCH = 32
-"""Documents fetched beyond the depth, so that nearly every boundary is proved in the first pass."""
+BLOCK_BYTES = 128 << 20
+"""FAISS looks for a threshold anew in each block: with half of this it takes a tenth longer."""
 _TILE_ELEMENTS = 1 << 22
 """Scores of the second pass held at once."""
 _STATE_ELEMENTS = 1 << 21
@@ -37,25 +38,24 @@ _UNDERFLOW = 2.0**-124
 
 @dataclass(frozen=True)
 class _Queries:
-    """Vectors of a block of queries, float32 (queries, dimension), and what a float32 score may err by.
-
-    error  float32 (queries,): the error for a document of norm 1
-    """
+    """Vectors of a block of queries, float32 (queries, dimension), and their norms, not smaller than the true
+    ones: float64 (queries,)."""
 
     vectors: Float32
-    error: Float32
+    norms: Float64
 
     def part(self, rows: slice | np.ndarray) -> _Queries:
-        return _Queries(self.vectors[rows], self.error[rows])
+        return _Queries(self.vectors[rows], self.norms[rows])
 
 
 class DenseRetriever:
     """Retriever over vectors: the score is the canonical dot product; ties go by document row.
 
-    block_bytes  float32 bytes of documents held at once
-    query_block  queries compared with a block of documents at once
+    block_bytes  float32 bytes of documents compared at once; the next block is read meanwhile
+    query_block  queries compared with a block of documents at once; default: the finder's
+    finders      who finds candidates, each what the one before left open
 
-    Neither changes the result. Raises ModelError for a vector that is not finite, UsageError where the
+    None of them changes the result. Raises ModelError for a vector that is not finite, UsageError where the
     dimensions of queries and documents differ.
     """
 
@@ -66,7 +66,8 @@ class DenseRetriever:
         documents: Vectors,
         *,
         block_bytes: int = BLOCK_BYTES,
-        query_block: int = QUERY_BLOCK,
+        query_block: int | None = None,
+        finders: Sequence[Finder] = (FaissFinder(),),
     ) -> None:
         if queries.shape[1] != documents.shape[1]:
             raise UsageError(
@@ -77,7 +78,8 @@ class DenseRetriever:
         self._queries = queries
         self._documents = documents
         self._rows_a_block = max(1, block_bytes // (4 * max(1, documents.shape[1])))
-        self._query_block = query_block
+        self._query_block = query_block or finders[0].queries_at_once
+        self._finders = finders
 
     def search(self, query: Int32, depth: int, positives: Int32, progress: Progress) -> Ranking:
         """See `protocols.Retriever`. Memory is bounded by the blocks and the result."""
@@ -86,14 +88,14 @@ class DenseRetriever:
         doc = np.full((len(query), depth), NO_DOC, np.int32)
         score = np.full((len(query), depth), np.nan, np.float32)
         positive_score = np.full(positives.shape, np.nan, np.float32)
-        step = max(1, min(self._query_block, _STATE_ELEMENTS // (width + OVERFETCH)))
+        step = max(1, min(self._query_block, _STATE_ELEMENTS // (width + self._finders[0].overfetch)))
         blocks = -(-len(query) // step)
         with progress.track(f"search {self.name}", blocks * count, "documents") as advance:
             for start in range(0, len(query), step):
                 part = slice(start, start + step)
                 queries = self._query_vectors(query[part])
                 if width:
-                    keys = self._top(queries, width, advance)
+                    keys = self._top(queries, width, self._finders, advance)
                     doc[part, :width], score[part, :width] = unpack(keys)
                 if positives.shape[1]:
                     positive_score[part] = score_documents(queries.vectors, self._documents, positives[part])
@@ -103,37 +105,41 @@ class DenseRetriever:
         vectors = np.ascontiguousarray(self._queries.take(query))
         norms = _norms(vectors)
         self._refuse(~(norms < _LARGEST), "query", query)
-        return _Queries(vectors, (_relative_error(vectors.shape[1]) * norms).astype(np.float32))
+        return _Queries(vectors, norms)
 
-    def _top(self, queries: _Queries, width: int, advance: Callable[[int], None]) -> Keys:
+    def _top(
+        self, queries: _Queries, width: int, finders: Sequence[Finder], advance: Callable[[int], None]
+    ) -> Keys:
         """Keys of the `width` best documents of each query, in order, uint64 (queries, width)."""
-        fetch = min(width + OVERFETCH, self._documents.shape[0])
-        found, largest_norm = self._fetch(queries, fetch, advance)
-        doc, approximate = unpack(found)
+        finder, *others = finders
+        fetch = min(width + finder.overfetch, self._documents.shape[0])
+        doc, approximate, largest_norm = self._fetch(finder, queries, fetch, advance)
         canonical = sort_keys(score_documents(queries.vectors, self._documents, doc), doc)
         top = np.sort(canonical, axis=1)[:, :width]
         if fetch == self._documents.shape[0]:
             return top
         _, last = unpack(top[:, -1])
-        reach = approximate.min(axis=1).astype(np.float64) + queries.error.astype(np.float64) * largest_norm
-        open_ = np.flatnonzero(last <= reach + queries.vectors.shape[1] * _UNDERFLOW)
-        if len(open_):
+        dimension = queries.vectors.shape[1]
+        error = finder.relative_error(dimension) * queries.norms * largest_norm
+        error += dimension * _UNDERFLOW * np.maximum(queries.norms, 1)
+        open_ = np.flatnonzero(last <= approximate.min(axis=1) + error)
+        if len(open_) and others:
+            top[open_] = self._top(queries.part(open_), width, others, _nobody)
+        elif len(open_):
             top[open_] = self._resolve(queries.part(open_), last[open_], width)
         return top
 
-    def _fetch(self, queries: _Queries, fetch: int, advance: Callable[[int], None]) -> tuple[Keys, float]:
-        """The best documents by float32 scores, uint64 (queries, fetch), and the largest document norm."""
-        library = faiss()
-        best = np.full((len(queries.vectors), 0), NOTHING, np.uint64)
-        largest = 0.0
+    def _fetch(
+        self, finder: Finder, queries: _Queries, fetch: int, advance: Callable[[int], None]
+    ) -> tuple[Int32, Float32, float]:
+        """The best documents and their approximate scores, (queries, fetch) both, and the largest document
+        norm."""
+        running, largest = finder.begin(queries.vectors, fetch), 0.0
         for start, vectors, norms in self._blocks(queries):
             largest = max(largest, float(norms.max()))
-            score, row = library.knn(
-                queries.vectors, vectors, min(fetch, len(vectors)), library.METRIC_INNER_PRODUCT
-            )
-            best = smallest(np.concatenate([best, sort_keys(score, row + start)], axis=1), fetch)
+            running.add(start, vectors)
             advance(len(vectors))
-        return best, largest
+        return *running.best(), largest
 
     def _resolve(self, queries: _Queries, floor: Float32, width: int) -> Keys:
         """The same as `_top` from every document whose canonical score may reach `floor`, however many.
@@ -153,15 +159,22 @@ class DenseRetriever:
         return best
 
     def _blocks(self, queries: _Queries) -> Iterator[tuple[int, Float32, Float32]]:
-        """First row, vectors and norms of each block of documents."""
-        count = self._documents.shape[0]
-        largest_query = float(queries.error.max(initial=0.0)) / _relative_error(self._documents.shape[1])
-        for start in range(0, count, self._rows_a_block):
-            vectors = self._documents.block(start, min(start + self._rows_a_block, count))
-            norms = _norms(vectors)
-            too_large = ~(norms * max(largest_query, 1.0) < _LARGEST)
-            self._refuse(too_large, "document", np.arange(start, start + len(norms)))
-            yield start, vectors, norms.astype(np.float32)
+        """First row, vectors and norms of each block of documents; the next one is read meanwhile."""
+        largest_query = float(queries.norms.max(initial=0.0))
+        starts = range(0, self._documents.shape[0], self._rows_a_block)
+        with ThreadPoolExecutor(1) as ahead:
+            reading = [ahead.submit(self._block, start) for start in starts[:1]]
+            for start, following in zip_longest(starts, starts[1:]):
+                vectors, norms = reading.pop().result()
+                if following is not None:
+                    reading.append(ahead.submit(self._block, following))
+                too_large = ~(norms * max(largest_query, 1.0) < _LARGEST)
+                self._refuse(too_large, "document", np.arange(start, start + len(norms)))
+                yield start, vectors, norms.astype(np.float32)
+
+    def _block(self, start: int) -> tuple[Float32, Float64]:
+        vectors = self._documents.block(start, min(start + self._rows_a_block, self._documents.shape[0]))
+        return vectors, _norms(vectors)
 
     def _refuse(self, bad: np.ndarray, kind: str, rows: np.ndarray) -> None:
         if bad.any():
@@ -176,7 +189,8 @@ def _keys_within_reach(
     queries: _Queries, floor: Float32, vectors: Float32, norms: Float32, start: int, width: int
 ) -> Keys:
     """Canonical keys of the best documents of a block that may reach `floor`, (queries, at most width)."""
-    reach = np.multiply.outer(queries.error, norms)
+    error = float32_error(vectors.shape[1]) * queries.norms
+    reach = np.multiply.outer(error.astype(np.float32), norms)
     reach += queries.vectors @ vectors.T
     reach += np.float32(vectors.shape[1] * _UNDERFLOW)
     query, doc = np.nonzero(reach >= floor[:, None])
@@ -184,13 +198,8 @@ def _keys_within_reach(
     return ragged_smallest(query, sort_keys(score, doc + start), len(floor), width)
 
 
-def _relative_error(dimension: int) -> float:
-    """gamma of the module's docstring for some more operations than the dot product has.
-
-    They pay for the canonical score's own rounding to float32 and for computing the bound in float32.
-    """
-    operations = (dimension + 16) * 2.0**-24
-    return operations / (1 - operations)
+def _nobody(documents: int) -> None:
+    """Hears of progress that was counted before."""
 
 
 def _norms(vectors: Float32) -> Float64:
@@ -199,5 +208,5 @@ def _norms(vectors: Float32) -> Float64:
     dimension = vectors.shape[1]
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("ij,ij->i", vectors, vectors).astype(np.float64)
-    norms: Float64 = np.sqrt(squares + dimension * _UNDERFLOW) * (1 + 2 * _relative_error(dimension))
+    norms: Float64 = np.sqrt(squares + dimension * _UNDERFLOW) * (1 + 2 * float32_error(dimension))
     return norms

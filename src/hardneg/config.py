@@ -140,6 +140,11 @@ class SearchConfig(Stage):
         description="dense, dense:MODEL, bm25, run:FILE or vectors:DIR; NAME=... names it; repeatable.",
     )
     depth: int = Field(200, ge=1, description="Documents searched for each query, by each retriever.")
+    index: Literal["exact", "faiss-gpu"] = Field(
+        "exact",
+        description="Who searches vectors: FAISS on the CPU or torch on a GPU (exact), or FAISS on all GPUs; "
+        "the result is the same.",
+    )
 
 
 class RescoreConfig(Stage):

@@ -10,15 +10,19 @@ from hardneg.errors import InputError, UsageError
 from hardneg.plan.guarding import label_digests
 from hardneg.plan.retrievers import OwnParts, check_path
 from hardneg.retriever_specs import encode_config_of, parse_retrievers
+from hardneg.search.choice import finders
 from hardneg.select import check
 
 
 def foresee(config: Config, own: OwnParts) -> None:
-    """Raises UsageError for names that the run will not have, InputError for a file that is not there."""
+    """Raises UsageError for names that the run will not have and for an index that the machine cannot make,
+    InputError for a file that is not there."""
     specs = parse_retrievers(config.search.retriever) if config.search.retriever or not own.retrievers else []
     for spec in specs:
         encode_config_of(spec, config.encode, specs)
         check_path(spec)
+    if config.search.index != "exact" and any(spec.kind in ("dense", "vectors") for spec in specs):
+        finders(config.search.index, config.encode.device)
     dense = {spec.name for spec in specs if spec.kind == "dense"}
     for text in config.encode.prompt:
         name = text.partition("=")[0].rpartition(":")[0]

@@ -20,6 +20,7 @@ from hardneg.plan.prepare import THIS_PROCESS, Prepared, timed
 from hardneg.protocols import Encoder, Engine, Kind, Retriever, Scorer, Vectors
 from hardneg.retriever_specs import RetrieverSpec, encode_config_of, parse_retrievers
 from hardneg.search.bm25 import K1, B, Bm25Retriever
+from hardneg.search.choice import Index, finders
 from hardneg.search.exact import DenseRetriever
 from hardneg.search.run_file import RunRetriever
 from hardneg.texts import document_texts
@@ -92,7 +93,7 @@ def _source(
     prepared: Prepared, spec: RetrieverSpec, whole: Config, config: EncodeConfig, own: OwnParts
 ) -> Source:
     if spec.kind == "dense":
-        return _dense(prepared, spec, config, own)
+        return _dense(prepared, spec, config, own, whole.search.index)
     if spec.kind == "bm25":
         return Source(
             spec.name,
@@ -115,7 +116,12 @@ def _source(
     return Source(
         spec.name,
         {"name": spec.name, "vectors": own_vectors_fingerprint(path, config.vectors_similarity)},
-        lambda: DenseRetriever(spec.name, vectors("query"), vectors("document")),
+        lambda: DenseRetriever(
+            spec.name,
+            vectors("query"),
+            vectors("document"),
+            finders=finders(whole.search.index, config.device),
+        ),
         vectors,
     )
 
@@ -157,7 +163,9 @@ def _own_vectors(prepared: Prepared, folder: Path, config: EncodeConfig, kind: K
 # -- dense ----------------------------------------------------------------------------------------------
 
 
-def _dense(prepared: Prepared, spec: RetrieverSpec, config: EncodeConfig, own: OwnParts) -> Source:
+def _dense(
+    prepared: Prepared, spec: RetrieverSpec, config: EncodeConfig, own: OwnParts, index: Index
+) -> Source:
     model = spec.target or config.model
     encoder = open_encoder(own.models.get(model, model), config)
     identity = {
@@ -170,7 +178,9 @@ def _dense(prepared: Prepared, spec: RetrieverSpec, config: EncodeConfig, own: O
     return Source(
         spec.name,
         identity,
-        lambda: DenseRetriever(spec.name, encoded("query"), encoded("document")),
+        lambda: DenseRetriever(
+            spec.name, encoded("query"), encoded("document"), finders=finders(index, config.device)
+        ),
         encoded,
     )
 

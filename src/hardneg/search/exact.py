@@ -22,7 +22,8 @@ from hardneg.errors import ModelError, UsageError
 from hardneg.protocols import Progress, Vectors
 from hardneg.records import NO_DOC, Float32, Int32, Ranking
 from hardneg.search.canonical import Float64, canonical_pair_scores, score_documents
-from hardneg.search.finders import FaissFinder, Finder, float32_error
+from hardneg.search.faiss_finder import FaissFinder
+from hardneg.search.finders import Finder, float32_error
 from hardneg.search.ordering import NOTHING, Keys, ragged_smallest, sort_keys, unpack
 
 BLOCK_BYTES = 128 << 20

@@ -11,8 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hardneg.records import Float32
-from hardneg.search.faiss_library import faiss
+from hardneg.records import Float32, Int32
 from hardneg.search.ordering import NOTHING, Keys, smallest, sort_keys, unpack
 
 
@@ -23,7 +22,7 @@ class Running(Protocol):
         """Look at a block of documents, float32 (rows, dimension), the first of which is row `start`."""
         ...
 
-    def best(self) -> tuple[NDArray[np.int32], Float32]:
+    def best(self) -> tuple[Int32, Float32]:
         """Rows and approximate scores, (queries, fetch) both, in no order; NO_DOC and NaN where there are
         fewer documents."""
         ...
@@ -38,12 +37,19 @@ class Finder(Protocol):
     overfetch: int
 
     def relative_error(self, dimension: int) -> float:
-        """How far a score may be from the dot product of the float32 vectors, for vectors of length 1."""
+        """How far a score may be from the dot product of the float32 vectors, for vectors of length 1.
+
+        Of documents that differ in length, the longest counts.
+        """
         ...
 
     def begin(self, queries: Float32, fetch: int) -> Running:
         """queries  float32 (queries, dimension)."""
         ...
+
+
+HALF = 2.0**-11
+"""How far rounding to half precision moves a number, as a part of it."""
 
 
 def float32_error(dimension: int) -> float:
@@ -55,32 +61,43 @@ def float32_error(dimension: int) -> float:
     return operations / (1 - operations)
 
 
-class FaissFinder:
-    """FAISS on the CPU, in float32."""
+def half_error(dimension: int) -> float:
+    """Of vectors rounded to half precision (11 bits), multiplied, and summed in float32.
 
-    queries_at_once = 8192
-    """All vectors are read, and widened to float32, once for so many."""
-    overfetch = 32
-
-    def relative_error(self, dimension: int) -> float:
-        return float32_error(dimension)
-
-    def begin(self, queries: Float32, fetch: int) -> Running:
-        return _FaissRunning(queries, fetch)
+    Both vectors are scaled first, so that their largest numbers lie in [1/2, 1): a power of two, which is
+    exact, and nothing overflows. Rounding moves each number by at most 2^-11 of it, or by 2^-25 where it is
+    subnormal, and so a vector by at most 2^-11 + 2^-24 sqrt(d) of its length (a document: of the longest's).
+    Products of two halves are exact in float32. The sum may be rounded to half precision once more.
+    """
+    moved = HALF + 2.0**-24 * float(np.sqrt(dimension))
+    return (1 + moved) ** 2 * (1 + gpu_sum_error(dimension)) * (1 + HALF) - 1 + 2.0**-22
 
 
-class _FaissRunning:
-    def __init__(self, queries: Float32, fetch: int) -> None:
-        self._queries, self._fetch = queries, fetch
-        self._best: Keys = np.full((len(queries), 0), NOTHING, np.uint64)
+def gpu_sum_error(dimension: int) -> float:
+    """Tensor cores may cut off where others round, which costs a factor of two a step."""
+    return 4 * float32_error(dimension)
 
-    def add(self, start: int, vectors: Float32) -> None:
-        library = faiss()
-        score, row = library.knn(
-            self._queries, vectors, min(self._fetch, len(vectors)), library.METRIC_INNER_PRODUCT
-        )
-        keys = np.concatenate([self._best, sort_keys(score, row + start)], axis=1)
-        self._best = smallest(keys, self._fetch)
 
-    def best(self) -> tuple[NDArray[np.int32], Float32]:
-        return unpack(self._best)
+def scaled_rows(vectors: Float32) -> tuple[Float32, Float32]:
+    """Each vector with its largest number in [1/2, 1), and what gives it back: float32 (rows,)."""
+    exponent = np.frexp(np.abs(vectors).max(axis=1, initial=0))[1]
+    return np.ldexp(vectors, -exponent[:, None]), np.ldexp(np.float32(1), exponent)
+
+
+def exponent_of(vectors: Float32) -> int:
+    """Of the power of two that all are to be divided by, for the largest number to lie in [1/2, 1)."""
+    return int(np.frexp(max(vectors.max(initial=0), -vectors.min(initial=0)))[1])
+
+
+class Best:
+    """The best so far, as keys (`ordering`)."""
+
+    def __init__(self, queries: int, fetch: int) -> None:
+        self.fetch = fetch
+        self._keys: Keys = np.full((queries, 0), NOTHING, np.uint64)
+
+    def add(self, score: Float32, row: NDArray[np.int64]) -> None:
+        self._keys = smallest(np.concatenate([self._keys, sort_keys(score, row)], axis=1), self.fetch)
+
+    def unpacked(self) -> tuple[Int32, Float32]:
+        return unpack(self._keys)

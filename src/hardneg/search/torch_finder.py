@@ -1,10 +1,4 @@
-"""Candidates on a GPU, by torch: in half precision, or in float32 for the queries that this leaves open.
-
-Vectors are scaled by powers of two, each by its own, so that their largest number lies in [1/2, 1): exact,
-and nothing overflows. Rounding them to half precision moves each number by at most 2^-11 of it (or 2^-25,
-where it is subnormal), so a vector of length 1 by at most 2^-11 + 2^-24 sqrt(d); the product of two halves is
-exact in float32, in which they are summed; and a sum rounded to half precision moves by 2^-11 more.
-"""
+"""Candidates on a GPU, by torch: in half precision, or in float32 for the queries that this leaves open."""
 
 from __future__ import annotations
 
@@ -13,19 +7,17 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hardneg.records import Float32
-from hardneg.search.finders import Running, float32_error
+from hardneg.records import Float32, Int32
+from hardneg.search.finders import Running, exponent_of, gpu_sum_error, half_error, scaled_rows
 
 Precision = Literal["half", "float32"]
 _TILE_ELEMENTS = 1 << 28
 """Scores held at once on the device: the matrix of all of them never is."""
-_HALF = 2.0**-11
 
 
 class TorchFinder:
-    """device  cuda, cuda:1, mps, cpu, ..."""
+    """device  cuda, cuda:1, cpu, ..."""
 
     queries_at_once = 1 << 16
 
@@ -35,58 +27,46 @@ class TorchFinder:
         self.overfetch = 256 if self._half else 32
 
     def relative_error(self, dimension: int) -> float:
-        # Tensor cores may cut off where others round, which costs a factor of two a step.
-        summed = 4 * float32_error(dimension)
-        if not self._half:
-            return summed
-        moved = _HALF + 2.0**-24 * float(np.sqrt(dimension))
-        return (1 + moved) ** 2 * (1 + summed) * (1 + _HALF) - 1 + 2.0**-22
+        return half_error(dimension) if self._half else gpu_sum_error(dimension)
 
     def begin(self, queries: Float32, fetch: int) -> Running:
-        return _TorchRunning(queries, fetch, self._device, self._half)
+        return _OnDevice(queries, fetch, self._device, self._half)
 
 
-class _TorchRunning:
+class _OnDevice:
     def __init__(self, queries: Float32, fetch: int, device: str, half: bool) -> None:
         import torch
 
         self._torch, self._device, self._half, self._fetch = torch, device, half, fetch
-        self._queries, self._scale = self._scaled(queries)
+        scaled, self._scale = scaled_rows(queries)
+        self._queries = self._there(scaled)
         self._score = torch.zeros((len(queries), 0), dtype=torch.float32, device=device)
         self._row = torch.zeros((len(queries), 0), dtype=torch.int32, device=device)
 
     def add(self, start: int, vectors: Float32) -> None:
-        documents, scale = self._scaled(vectors)
+        exponent = exponent_of(vectors)
+        documents = self._there(np.ldexp(vectors, -exponent))
         step = max(1, _TILE_ELEMENTS // max(1, len(vectors)))
         parts = [
-            self._best_of(slice(first, first + step), documents, scale, start)
+            self._best_of(slice(first, first + step), documents, 2.0**exponent, start)
             for first in range(0, len(self._queries), step)
         ]
         self._score = self._torch.cat([score for score, _ in parts])
         self._row = self._torch.cat([row for _, row in parts])
 
-    def best(self) -> tuple[NDArray[np.int32], Float32]:
-        return self._row.cpu().numpy(), (self._score * self._scale[:, None]).cpu().numpy()
+    def best(self) -> tuple[Int32, Float32]:
+        return self._row.cpu().numpy(), self._score.cpu().numpy() * self._scale[:, None]
 
-    def _scaled(self, vectors: Float32) -> tuple[Any, Any]:
-        """The vectors with their largest numbers in [1/2, 1), and what to multiply by, float32 (rows,)."""
-        torch = self._torch
-        found = torch.from_numpy(np.ascontiguousarray(vectors)).to(self._device)
-        _, exponent = torch.frexp(found.abs().amax(dim=1))
-        # By two steps, so that no power of two is beyond float32's range.
-        found = torch.ldexp(
-            torch.ldexp(found, (-exponent // 2)[:, None]), (-exponent - -exponent // 2)[:, None]
-        )
-        scale = torch.ldexp(torch.ones_like(found[:, 0]), exponent)
-        return (found.half() if self._half else found), scale
+    def _there(self, vectors: Float32) -> Any:
+        found = self._torch.from_numpy(np.ascontiguousarray(vectors)).to(self._device)
+        return found.half() if self._half else found
 
-    def _best_of(self, part: slice, documents: Any, scale: Any, start: int) -> tuple[Any, Any]:
-        """The best of these queries so far, and of the block: scores but for the queries' own scales."""
+    def _best_of(self, part: slice, documents: Any, scale: float, start: int) -> tuple[Any, Any]:
+        """The best of these queries so far, and of the block; scores but for the queries' own scales."""
         torch = self._torch
         with _full_sums(torch):
             score = (self._queries[part] @ documents.T).float() * scale
-        kept = min(self._fetch, score.shape[1])
-        score, row = torch.topk(score, kept, dim=1, sorted=False)
+        score, row = torch.topk(score, min(self._fetch, score.shape[1]), dim=1, sorted=False)
         score = torch.cat([self._score[part], score], dim=1)
         row = torch.cat([self._row[part], row.to(torch.int32) + start], dim=1)
         score, place = torch.topk(score, min(self._fetch, score.shape[1]), dim=1, sorted=False)

@@ -19,7 +19,7 @@ from hardneg.plan.mine import changed_config, sources_again
 from hardneg.plan.prepare import reopen
 from hardneg.plan.retrievers import NOTHING_OWN
 from hardneg.plan.trial_data import Data
-from hardneg.plan.trial_evaluation import evaluation
+from hardneg.plan.trial_evaluation import read_evaluation
 from hardneg.plan.trial_lessons import Lessons
 from hardneg.plan.trial_pool import pool
 from hardneg.plan.trial_queries import Queries
@@ -43,7 +43,7 @@ def main() -> None:
     options = TrialOptions(evaluation_split="test")
     config = changed_config(run, {})
     prepared = reopen(run, config, Silent())
-    asked_queries = evaluation(run, config.read, options, str(shared_data("nfcorpus")))
+    asked_queries = read_evaluation(run, config.read, options, str(shared_data("nfcorpus")))
     queries = Queries.of(prepared, config, options, asked_queries, thorough=True)
     view = next(iter(queries.views()))
     found = cache(partial(sources_again, prepared, config, NOTHING_OWN))

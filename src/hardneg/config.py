@@ -20,6 +20,7 @@ from hardneg.errors import InputError, UsageError
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 OnBadRow = Literal["fail", "skip"]
+Index = Literal["exact", "faiss-gpu"]
 Shortfall = Literal["keep", "drop", "deepen", "backfill"]
 Reference = Literal["min", "mean", "max", "each"]
 SamplerName = Literal["top", "random", "softmax", "simans", "stratified", "diverse"]
@@ -140,7 +141,7 @@ class SearchConfig(Stage):
         description="dense, dense:MODEL, bm25, run:FILE or vectors:DIR; NAME=... names it; repeatable.",
     )
     depth: int = Field(200, ge=1, description="Documents searched for each query, by each retriever.")
-    index: Literal["exact", "faiss-gpu"] = Field(
+    index: Index = Field(
         "exact",
         description="Who searches vectors: FAISS on the CPU or torch on a GPU (exact), or FAISS on all GPUs; "
         "the result is the same.",

@@ -12,7 +12,7 @@ from unicodedata import unidata_version
 
 import pyarrow as pa
 
-from hardneg.config import Config, EncodeConfig, OnBadRow
+from hardneg.config import Config, EncodeConfig, Index, OnBadRow
 from hardneg.encode import VectorStore, encode_texts, load_own_vectors, open_encoder, own_vectors_fingerprint
 from hardneg.errors import InputError, UsageError
 from hardneg.fingerprints import file_digest
@@ -20,7 +20,7 @@ from hardneg.plan.prepare import THIS_PROCESS, Prepared, timed
 from hardneg.protocols import Encoder, Engine, Kind, Retriever, Scorer, Vectors
 from hardneg.retriever_specs import RetrieverSpec, encode_config_of, parse_retrievers
 from hardneg.search.bm25 import K1, B, Bm25Retriever
-from hardneg.search.choice import Index, finders
+from hardneg.search.choice import finders
 from hardneg.search.exact import DenseRetriever
 from hardneg.search.run_file import RunRetriever
 from hardneg.texts import document_texts
@@ -116,12 +116,7 @@ def _source(
     return Source(
         spec.name,
         {"name": spec.name, "vectors": own_vectors_fingerprint(path, config.vectors_similarity)},
-        lambda: DenseRetriever(
-            spec.name,
-            vectors("query"),
-            vectors("document"),
-            finders=finders(whole.search.index, config.device),
-        ),
+        partial(_open_vectors, spec.name, vectors, whole.search.index, config.device),
         vectors,
     )
 
@@ -152,6 +147,12 @@ def _open_run(prepared: Prepared, name: str, path: Path, unknown_documents: OnBa
     )
 
 
+def _open_vectors(
+    name: str, vectors: Callable[[Kind], Vectors], index: Index, device: str | None
+) -> Retriever:
+    return DenseRetriever(name, vectors("query"), vectors("document"), finders=finders(index, device))
+
+
 def _own_vectors(prepared: Prepared, folder: Path, config: EncodeConfig, kind: Kind) -> Vectors:
     collection = prepared.collection
     ids = collection.queries["query_id"] if kind == "query" else collection.corpus["doc_id"]
@@ -178,9 +179,7 @@ def _dense(
     return Source(
         spec.name,
         identity,
-        lambda: DenseRetriever(
-            spec.name, encoded("query"), encoded("document"), finders=finders(index, config.device)
-        ),
+        partial(_open_vectors, spec.name, encoded, index, config.device),
         encoded,
     )
 

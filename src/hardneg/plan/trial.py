@@ -24,7 +24,7 @@ from hardneg.plan.mine import changed_config, sources_again
 from hardneg.plan.prepare import reopen
 from hardneg.plan.retrievers import OwnParts, Source
 from hardneg.plan.trial_data import Data
-from hardneg.plan.trial_evaluation import evaluation as read_evaluation
+from hardneg.plan.trial_evaluation import read_evaluation
 from hardneg.plan.trial_jobs import Exam, Job, Learned, Measured, done_jobs
 from hardneg.plan.trial_lessons import Lessons, config_of
 from hardneg.plan.trial_pool import pool

@@ -34,7 +34,9 @@ class Joined:
     lost: dict[str, int]
 
 
-def evaluation(run: RunDirectory, read: ReadConfig, options: TrialOptions, given: Any) -> Collection | None:
+def read_evaluation(
+    run: RunDirectory, read: ReadConfig, options: TrialOptions, given: Any
+) -> Collection | None:
     """The queries to ask, None where the run's own are split.
 
     given  a caller's: what `hardneg.load` takes, or its result; None: by the options

@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
+from hardneg.config import Index
 from hardneg.search.faiss_finder import FaissFinder, FaissGpuFinder
 from hardneg.search.finders import Finder
 from hardneg.search.torch_finder import TorchFinder
 
-Index = Literal["exact", "faiss-gpu"]
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 

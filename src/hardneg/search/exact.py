@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import zip_longest
 
 import numpy as np
 
@@ -164,18 +163,18 @@ class DenseRetriever:
         largest_query = float(queries.norms.max(initial=0.0))
         starts = range(0, self._documents.shape[0], self._rows_a_block)
         with ThreadPoolExecutor(1) as ahead:
-            reading = [ahead.submit(self._block, start) for start in starts[:1]]
-            for start, following in zip_longest(starts, starts[1:]):
-                vectors, norms = reading.pop().result()
-                if following is not None:
-                    reading.append(ahead.submit(self._block, following))
+            begun = (ahead.submit(self._block, start) for start in starts)
+            reading = next(begun, None)
+            while reading is not None:
+                start, vectors, norms = reading.result()
+                reading = next(begun, None)
                 too_large = ~(norms * max(largest_query, 1.0) < _LARGEST)
                 self._refuse(too_large, "document", np.arange(start, start + len(norms)))
                 yield start, vectors, norms.astype(np.float32)
 
-    def _block(self, start: int) -> tuple[Float32, Float64]:
+    def _block(self, start: int) -> tuple[int, Float32, Float64]:
         vectors = self._documents.block(start, min(start + self._rows_a_block, self._documents.shape[0]))
-        return vectors, _norms(vectors)
+        return start, vectors, _norms(vectors)
 
     def _refuse(self, bad: np.ndarray, kind: str, rows: np.ndarray) -> None:
         if bad.any():

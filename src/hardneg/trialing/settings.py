@@ -44,7 +44,7 @@ def budgets(options: TrialOptions, student: str, learning: int) -> list[Budget]:
     rates = tuple(map(float, options.learning_rate)) or base.learning_rates
     temperatures = tuple(map(float, options.softmax_temperature)) or base.temperatures
     batch_size = options.batch or base.batch_size
-    of_batch = min(batch_size, max(learning, 1))  # where fewer learn, they are the batch
+    of_batch = min(batch_size, learning)  # where fewer learn, they are the batch
     steps = options.steps or min(base.steps, -(-MOST_EPOCHS * learning // of_batch))
     return [
         Budget(steps, batch_size, rate, temperature, seed) for rate in rates for temperature in temperatures

@@ -41,6 +41,8 @@ def text_number(text: str) -> int:
 
 def take(texts: pa.ChunkedArray, rows: npt.NDArray[np.integer[Any]]) -> pa.Array:
     """The texts of these rows, in their order, without the copy of the whole column that Arrow's makes."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and bool((np.diff(rows) == 1).all()):
+        return pa.concat_arrays(texts.slice(int(rows[0]), len(rows)).chunks)
     order = np.argsort(rows, kind="stable")
     ascending = rows[order]
     bounds = np.cumsum([0, *(len(chunk) for chunk in texts.chunks)])

@@ -281,6 +281,7 @@ def test_choosing_again_judges_nothing_anew(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_text_of_two_queries_is_judged_by_weights_that_saw_neither(tmp_path: Path) -> None:
     from hardneg.config import Config
+    from hardneg.plan.guarding import text_classes
     from hardneg.plan.judging import folds_of
     from hardneg.plan.prepare import reopen
     from hardneg.run_directory import RunDirectory
@@ -291,7 +292,7 @@ def test_a_text_of_two_queries_is_judged_by_weights_that_saw_neither(tmp_path: P
     ]
     mined = hardneg.mine(rows, run_dir=tmp_path / "run", **BM25)
     prepared = reopen(RunDirectory(mined.run_dir), Config(), Silent())
-    fold = folds_of(prepared)
+    fold = folds_of(text_classes(prepared, Config()))
     assert fold[0] == fold[1] == fold[3]
 
 

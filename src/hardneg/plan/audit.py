@@ -181,7 +181,7 @@ class _Shared:
             options=options,
             depth=depth,
             classes=classes,
-            fold=folds_of(prepared),
+            fold=folds_of(classes),
             several=several,
             samples=samples,
             block=block,

@@ -157,7 +157,7 @@ def choose(
         deeper = _deepened(choosing, retrievers, rescored)
     selector = choosing.selector()
     dropping = bool(choosing.fitted_reasons)
-    beside, tally = choosing.selector(), Tally(choosing.config.select)
+    beside, tally = choosing.selector(_for_hardness(choosing.config.select)), Tally(choosing.config.select)
     progress = choosing.prepared.progress
     with progress.track("select", choosing.prepared.collection.queries.num_rows, "queries") as advance:
         for block in blocks(choosing, deeper):
@@ -167,6 +167,16 @@ def choose(
                 tally.add(choosing.select(beside, one, with_likely_positives=True))
             advance(len(block.query))
     return tally.hardness() if dropping else None
+
+
+def _for_hardness(config: SelectConfig) -> SelectConfig:
+    """The rules with nothing filled up, where that changes no candidate: no hardness counts random documents.
+
+    Under `max_reuse` random documents use up what later queries would take.
+    """
+    if config.shortfall != "backfill" or config.max_reuse is not None:
+        return config
+    return config.model_copy(update={"shortfall": "keep"})
 
 
 def _deepened(choosing: Choosing, retrievers: Searching, rescored: Rescoring) -> list[str]:

@@ -178,6 +178,30 @@ def _folder(prepared: Prepared, mark: str) -> Path:
     return prepared.run.guard / "judged" / mark
 
 
+def judged_folder(prepared: Prepared, config: Config, depth: int) -> Path:
+    """Where the run's judge keeps its model and what it said, by the run's own labels."""
+    return _folder(prepared, _mark(prepared, config, depth))
+
+
+def _mark(prepared: Prepared, config: Config, depth: int) -> str:
+    """Of everything that decides what is said of candidates: a name for a folder."""
+    run = prepared.run
+    first, whole = shipped_weights()
+    asked = config.guard.model_dump(
+        mode="json", exclude={"max_miss_rate", "max_p", "promote", "promote_precision", "labels"}
+    )
+    found = {
+        "search": run.stage("search")["fingerprint"],
+        "rescore": run.stage("rescore").get("fingerprint"),
+        "depth": depth,
+        "rules": [asked, list_digests(config)],
+        "join_title": config.encode.join_title,
+        "weights": [first.as_dict(), whole.as_dict()],
+        **({"view": prepared.view} if prepared.view else {}),
+    }
+    return digest(found)[:20]
+
+
 def askable(block: Block, rules: Sequence[Rule]) -> Bool:
     """bool (queries, width): candidates that no hard exclusion speaks of."""
     found: Bool = block.present & (apply_rules(block, rules) == 0)
@@ -199,23 +223,9 @@ def judged(
     """
     if config.guard.guard == "off":
         return None
-    run = prepared.run
+    run, mark = prepared.run, _mark(prepared, config, depth)
     first, whole = shipped_weights()
-    asked = config.guard.model_dump(
-        mode="json", exclude={"max_miss_rate", "max_p", "promote", "promote_precision", "labels"}
-    )
-    mark = digest(
-        {
-            "search": run.stage("search")["fingerprint"],
-            "rescore": run.stage("rescore").get("fingerprint"),
-            "depth": depth,
-            "rules": [asked, list_digests(config)],
-            "join_title": config.encode.join_title,
-            "weights": [first.as_dict(), whole.as_dict()],
-            **({"view": prepared.view} if prepared.view else {}),
-        }
-    )[:20]
-    fold = folds_of(prepared)
+    fold = folds_of(classes)
     sight = cache(partial(sight_of, prepared, config, found, first))
     path = _folder(prepared, mark) / "model.npz"
     if path.exists():
@@ -293,9 +303,10 @@ def _sampled(
             yield part, askable(part, rules)
 
 
-def folds_of(prepared: Prepared) -> Int32:
+def folds_of(classes: TextClasses) -> Int32:
     """int32 (queries,): by the hash of the normalised text, so that queries of one text share a fold."""
-    return (_hashes(prepared, np.arange(prepared.collection.queries.num_rows)) % FOLDS).astype(np.int32)
+    # The stored hash is `text_number`'s with its bytes turned: no text is normalised again.
+    return (classes.keys[classes.query].byteswap() % np.uint64(FOLDS)).astype(np.int32)
 
 
 def _hashes(prepared: Prepared, rows: Int64) -> np.ndarray[tuple[int, ...], np.dtype[np.uint64]]:

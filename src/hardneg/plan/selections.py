@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -76,14 +77,26 @@ class SelectionWriter:
 
 def _whole(parts: list[pa.Table]) -> pa.Table:
     """One table whose bytes do not show where the parts met: dictionaries in the order of first use."""
-    table = pa.concat_tables(parts)
+    table = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
     columns = [
-        column.cast(pa.string()).combine_chunks().dictionary_encode()
-        if pa.types.is_dictionary(column.type)
-        else column
+        by_first_use(column.combine_chunks()) if pa.types.is_dictionary(column.type) else column
         for column in table.columns
     ]
-    return pa.table(columns, schema=table.schema).combine_chunks()
+    return pa.table(columns, schema=table.schema)
+
+
+def by_first_use(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The same values over a dictionary of those that occur, in the order in which they occur first."""
+    used = column.indices.drop_null().to_numpy()
+    first = np.full(len(column.dictionary), len(used), np.int64)
+    first[used[::-1]] = np.arange(len(used))[::-1]  # of several, the last to write is the first to occur
+    order = np.argsort(first, kind="stable")[: np.count_nonzero(first < len(used))]
+    place = np.empty(len(first), np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    missing = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
+    number = column.indices.fill_null(0).to_numpy()
+    indices = pa.array(place[number] if len(first) else np.zeros(len(number), np.int32), mask=missing)
+    return pa.DictionaryArray.from_arrays(indices, column.dictionary.take(pa.array(order)))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ class Anchors:
         order = np.argsort(row, kind="stable")
         return cls(row[order], place[order].astype(np.int32), True)
 
-    @property
+    @cached_property
     def start(self) -> Int64:
         """int64 (queries,): the first anchor of each row."""
         return np.flatnonzero(np.diff(self.row, prepend=-1)).astype(np.int64)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hardneg.records import NO_DOC, Block, Bool, Int32
+from hardneg.records import NO_DOC, Block, Bool, Int32, Int64
 from hardneg.select.anchors import take_rows
 from hardneg.select.backfill import Backfill
 from hardneg.select.draws import UInt64
@@ -40,7 +40,10 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Task:
-    """Some anchors to choose for. `reason` and `given_reason` are written to, in place."""
+    """Some anchors to choose for. `reason` and `given_reason` are written to, in place.
+
+    backfill_keys  of some of the anchors, int64 (rows,): their streams of draws, uint64 (rows,)
+    """
 
     block: Block
     reason: UInt8
@@ -48,7 +51,7 @@ class Task:
     given_reason: UInt8
     active: Bool
     order: Order
-    backfill_keys: Callable[[], UInt64]
+    backfill_keys: Callable[[Int64], UInt64]
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ class Chooser:
         taken = np.hstack([given, _at(task.block.doc, places)])
         free = None if self.reuse.limit is None else lambda asked: self.reuse.free(asked.doc)
         found = self.backfill.fill(
-            take_rows(task.block, rows), task.backfill_keys()[rows], need[rows], taken[rows], free
+            take_rows(task.block, rows), task.backfill_keys(rows), need[rows], taken[rows], free
         )
         filled = np.full((len(need), found.shape[1]), NO_DOC, np.int32)
         filled[rows] = found
@@ -176,7 +179,7 @@ def _one(task: Task, here: slice) -> Task:
         given_reason=task.given_reason[here],
         active=task.active[here],
         order=task.order,
-        backfill_keys=lambda: task.backfill_keys()[here],
+        backfill_keys=lambda rows: task.backfill_keys(rows + here.start),
     )
 
 

@@ -44,17 +44,22 @@ def stream_keys(seed: int, ids: Iterable[tuple[bytes, ...]], purpose: str = "") 
     Every part goes into the hash with its length, so that no two different tuples look the same to it.
     """
     start = hashlib.blake2b(seed.to_bytes(8, "little") + _part(purpose.encode()), digest_size=8)
-    keys = bytearray()
+    digests = []
     for parts in ids:
         digest = start.copy()
         for part in parts:
             digest.update(_part(part))
-        keys += digest.digest()
-    return np.frombuffer(bytes(keys), "<u8").astype(np.uint64)
+        digests.append(digest.digest())
+    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
 
 
 def _part(value: bytes) -> bytes:
-    return len(value).to_bytes(8, "little") + value
+    size = len(value)
+    return (_LENGTHS[size] if size < len(_LENGTHS) else size.to_bytes(8, "little")) + value
+
+
+_LENGTHS = [size.to_bytes(8, "little") for size in range(256)]
+"""Made once: this is done for every query."""
 
 
 def uniforms(keys: UInt64, width: int, start: int = 0) -> Float64:

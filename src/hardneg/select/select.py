@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -141,7 +140,7 @@ class Selector:
             given_reason=given_reason,
             active=~invalid & ~left_out,
             order=lambda eligible, limit: self._order(block, candidates, eligible, limit),
-            backfill_keys=cache(lambda: self._keys(block, "backfill")),
+            backfill_keys=lambda rows: self._keys(take_rows(block, rows), "backfill"),
         )
         return Part(block, candidates, reason, given_reason, self._chooser.choose(task), missing)
 
@@ -166,12 +165,11 @@ class Selector:
 
 
 def _ids(ids: Ids, rows: Int32) -> list[bytes]:
-    if isinstance(ids, pa.ChunkedArray):
-        ids = take(ids, rows)
-        return [one.encode() for one in ids.to_pylist()]
-    if isinstance(ids, pa.Array):
-        return [one.encode() for one in ids.take(pa.array(rows)).to_pylist()]
-    return [ids[row].encode() for row in rows.tolist()]
+    if not isinstance(ids, pa.ChunkedArray | pa.Array):
+        return [ids[row].encode() for row in rows.tolist()]
+    taken = take(ids, rows) if isinstance(ids, pa.ChunkedArray) else ids.take(pa.array(rows))
+    found: list[bytes] = taken.cast(pa.binary()).to_pylist()
+    return found
 
 
 def _at_least_one_wide(block: Block, excluded: UInt8) -> tuple[Block, UInt8]:

@@ -12,12 +12,14 @@ import pytest
 
 from hardneg.config import GuardConfig
 from hardneg.errors import UsageError
-from hardneg.guard.fitted import LIKELY, PROMOTED, Correction, Model, Space, Weights, contamination
+from hardneg.guard import TextClasses
+from hardneg.guard.fitted import FOLDS, LIKELY, PROMOTED, Correction, Model, Space, Weights, contamination
 from hardneg.guard.fitted.features import COLUMNS
 from hardneg.plan.judging import _nearest as nearest
 from hardneg.plan.judging import fitted_on, folds_of, guard_summary, likely_rules
 from hardneg.progress import Silent
 from hardneg.records import NO_DOC, Block, Float32, Pairs
+from hardneg.texts import normalise, text_number
 
 FOLD = np.array([1, 0, 1, 2], np.int32)
 CHANCES = np.array([0.5, 0.1, 0.9, 0.6, 0.8], np.float32)
@@ -89,7 +91,17 @@ def test_queries_with_several_positives_are_fitted_on_and_of_many_a_sample(
     assert (turned == some[turn]).all()
     assert np.flatnonzero(some).tolist() != np.flatnonzero(every)[:8].tolist()
     # And not by what decides their folds: they are of several.
-    assert len(np.unique(folds_of(prepared(texts, counts))[some])) > 2
+    assert len(np.unique(folds_of(classes(texts))[some])) > 2
+
+
+def classes(texts: list[str]) -> TextClasses:
+    table = pa.table({"text": pa.chunked_array([texts], pa.large_string())})
+    return TextClasses.build(table.slice(0, 0), table)
+
+
+def test_a_fold_is_that_of_the_normalised_texts_number() -> None:
+    texts = ["One  text", "another", "ＯＮＥ text", ""]
+    assert folds_of(classes(texts)).tolist() == [text_number(normalise(text)) % FOLDS for text in texts]
 
 
 @pytest.mark.parametrize("at_once", [3, 100])

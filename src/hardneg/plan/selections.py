@@ -4,55 +4,40 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hardneg.files import TEMPORARY, write_parquet
-from hardneg.records import DECISIONS
+from hardneg.plan.decision_file import DecisionFile
 from hardneg.run_directory import RunDirectory
-from hardneg.select import Selection, decision_table, negative_table, outcome_table, positive_table
+from hardneg.select import Selection, negative_table, outcome_table, positive_table
 
 
 class SelectionWriter:
-    """Takes block after block. Decisions, as many as candidates, go to disk at once; the rest is small.
+    """Takes block after block. Decisions, as many as candidates, go to disk on the way; the rest is small.
 
-    They are written by a thread of their own, one block behind the choosing; `close` ends it.
+    `close` lets the files go, whether the selection is whole or not.
     """
 
     def __init__(
         self, folder: Path, query_ids: pa.ChunkedArray, doc_ids: pa.ChunkedArray, messages: dict[int, str]
     ) -> None:
         self._folder, self._query_ids, self._doc_ids, self._messages = folder, query_ids, doc_ids, messages
-        # Statistics of the columns that nobody filters by would take as long as the writing itself.
-        self._decisions = pq.ParquetWriter(
-            folder / "decisions.parquet", DECISIONS, compression="zstd", write_statistics=["query_id"]
-        )
-        self._thread = ThreadPoolExecutor(1)
-        self._behind: Future[None] | None = None
+        self._decisions = DecisionFile(folder / "decisions.parquet", query_ids, doc_ids)
         self._tables: dict[str, list[pa.Table]] = {"negatives": [], "positives": [], "outcomes": []}
 
     def add(self, selection: Selection) -> None:
         query_ids, doc_ids = self._query_ids, self._doc_ids
-        self._wait()
-        decisions = decision_table(selection, query_ids, doc_ids)
-        self._behind = self._thread.submit(self._decisions.write_table, decisions)
+        self._decisions.add(selection)
         self._tables["negatives"].append(negative_table(selection, query_ids, doc_ids))
         self._tables["positives"].append(positive_table(selection, query_ids, doc_ids))
         self._tables["outcomes"].append(self._outcomes(selection))
 
     def close(self) -> None:
-        """Let the files go, whether the selection is whole or not."""
-        self._thread.shutdown()
         self._decisions.close()
-
-    def _wait(self) -> None:
-        if self._behind is not None:
-            self._behind.result()
 
     def _outcomes(self, selection: Selection) -> pa.Table:
         """With the plan's own words for queries that a list leaves out."""
@@ -67,8 +52,7 @@ class SelectionWriter:
 
     def finish(self) -> dict[str, pa.Table]:
         """Write what was gathered; return the tables."""
-        self._wait()
-        self._decisions.close()
+        self._decisions.finish()
         whole = {name: _whole(parts) for name, parts in self._tables.items()}
         for name, table in whole.items():
             write_parquet(table, self._folder / f"{name}.parquet")

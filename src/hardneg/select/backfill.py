@@ -22,7 +22,7 @@ Exclude = Callable[[Block], Bool]
 
 SMALL_CORPUS = 256
 """Corpora up to this size are gone through whole, in a random order."""
-_ROUNDS = (64, 1024, 16384)
+_ROUNDS = (16, 48, 1024, 16384)
 """Of larger ones so many are drawn at a time for the queries that still lack some, while that is less than
 all; after that all are gone through, which only a corpus of which next to nothing is allowed will need."""
 _PLACES = 1 << 20  # proposals looked at together

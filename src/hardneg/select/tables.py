@@ -20,23 +20,30 @@ from hardneg.select.selection import OUTCOMES, POSITIVE_SOURCES, SOURCES, Select
 from hardneg.texts import take
 
 
-def decision_table(selection: Selection, query_ids: pa.ChunkedArray, doc_ids: pa.ChunkedArray) -> pa.Table:
+def decision_table(
+    selection: Selection, query_ids: pa.ChunkedArray, doc_ids: pa.ChunkedArray | pa.StringArray
+) -> pa.Table:
     """DECISIONS: every candidate and given negative with its reason, by query, then in the block's order.
 
-    `query_ids` and `doc_ids` are the ids of all queries and of the corpus, by row.
+    `query_ids` and `doc_ids` are the ids of all queries and of the corpus, by row. Where those of the corpus
+    are one array of strings, that is the dictionary, the same in every block's table.
     """
-    there = selection.doc != NO_DOC
-    reason = selection.reason[there]
+    present = selection.doc != NO_DOC
+    there = slice(None) if present.all() else present.ravel()
+    reason = selection.reason.ravel()[there]
+    doc = selection.doc.ravel()[there]
     decision = np.array(
         [DECISION_NAMES.index(selection.codes.decision(n)) for n in range(len(selection.codes.names))],
         np.int32,
     )
-    row = np.repeat(np.arange(len(there), dtype=np.int32), np.count_nonzero(there, axis=1))
+    row = np.repeat(np.arange(len(present), dtype=np.int32), np.count_nonzero(present, axis=1))
     return _table(
         DECISIONS,
         query_id=pa.DictionaryArray.from_arrays(pa.array(row), _strings(query_ids, selection.query)),
-        doc_id=ids(doc_ids, selection.doc[there]),
-        p_false_negative=floats(selection.p_false_negative[there]),
+        doc_id=ids(doc_ids, doc)
+        if isinstance(doc_ids, pa.ChunkedArray)
+        else pa.DictionaryArray.from_arrays(pa.array(doc), doc_ids),
+        p_false_negative=floats(selection.p_false_negative.ravel()[there]),
         decision=_named(decision[reason], DECISION_NAMES),
         reason=_named(reason.astype(np.int32), selection.codes.names),
     )

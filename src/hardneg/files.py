@@ -57,9 +57,12 @@ def write_parquet(table: pa.Table, path: Path, row_group_size: int | None = None
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
+    # Not by read_table, which first loads pyarrow's datasets and pandas: half a second in each process.
     try:
-        return pq.read_table(path, columns=columns, memory_map=True)
-    except (OSError, pa.ArrowInvalid) as error:
+        with pq.ParquetFile(path, memory_map=True) as file:
+            table = file.read(columns)
+        return table if columns is None else table.select(columns)
+    except (OSError, pa.ArrowInvalid, KeyError) as error:
         raise StoreError(f"{path}: cannot be read as Parquet ({error}); remove it and run again") from error
 
 

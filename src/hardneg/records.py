@@ -172,11 +172,12 @@ class Pairs:
 
     def padded(self, query: Int32) -> Int32:
         """The documents of these queries as int32 (len(query), most of any), filled up with NO_DOC."""
-        count = self.counts[query]
+        start = self.start[query]
+        count = self.start[query + 1] - start
         width = int(count.max(initial=0))
         place = np.arange(width)[None, :] < count[:, None]
         out = np.full(place.shape, NO_DOC, np.int32)
-        index = self.start[query][:, None] + np.arange(width)[None, :]
+        index = start[:, None] + np.arange(width)[None, :]
         out[place] = self.doc[index[place]]
         return out
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -86,17 +87,20 @@ class Choosing:
             judgments=judgments,
         )
 
-    def selector(self, config: SelectConfig | None = None) -> Selector:
-        """A fresh one: `max_reuse` counts from nothing."""
+    @cached_property
+    def _corpus(self) -> Corpus:
         collection = self.prepared.collection
-        corpus = Corpus(
+        return Corpus(
             query_ids=collection.queries["query_id"],
             doc_ids=collection.corpus["doc_id"],
             classes=self.classes,
             documents=self.documents,
             exclude=lambda block: apply_rules(block, self.rules) > 0,
         )
-        return Selector(config or self.config.select, codes(self.rules), corpus)
+
+    def selector(self, config: SelectConfig | None = None) -> Selector:
+        """A fresh one: `max_reuse` counts from nothing."""
+        return Selector(config or self.config.select, codes(self.rules), self._corpus)
 
     def guarded(self, block: Block) -> GuardedBlock:
         """The block with what the hard exclusions say of its candidates and of its given negatives."""

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from hardneg.records import DECISIONS
 from hardneg.select import Selection, decision_table
 
-ROWS_A_GROUP = 1 << 23
+ROWS_A_GROUP = 1 << 24
 """Rows held before they are written, 20 bytes each; as many again may be on their way to the disk."""
 ROWS_AN_ID = 4
 """From so many rows of a group for each document on, a dictionary of all documents is less work."""

@@ -173,7 +173,7 @@ def _positives(block: Block, negatives: Negatives, config: SelectConfig) -> Posi
         pairs = negatives.query.astype(np.int64) << 32 | negatives.positive
         keep = np.isin(query.astype(np.int64) << 32 | doc, pairs)
     else:
-        keep = np.isin(query, negatives.query)
+        keep = np.isin(query, negatives.query, kind="table")
     name = config.score_by or next(iter(block.ranks), None)
     scores = block.positive_scores.get(name) if name is not None else None
     score = np.full(len(row), np.nan, np.float32) if scores is None else scores[row, place]

@@ -114,9 +114,14 @@ def _append(found: Int32, rows: Rows, need: Int32, proposed: Int32, usable: Bool
 
 def _row_contains(values: Int32, wanted: Int32) -> Bool:
     """Where a wanted value stands among the values of its row: bool like wanted."""
-    row = np.arange(len(values), dtype=np.int64)[:, None] << 32
-    have = (row | values.astype(np.int64) & 0xFFFFFFFF).ravel()
-    return np.isin(row | wanted.astype(np.int64) & 0xFFFFFFFF, have)
+    found = np.zeros(wanted.shape, np.bool_)
+    if wanted.shape[1] < values.shape[1]:
+        for column in range(wanted.shape[1]):
+            found[:, column] = (values == wanted[:, column : column + 1]).any(axis=1)
+    else:
+        for column in range(values.shape[1]):
+            found |= wanted == values[:, column : column + 1]
+    return found
 
 
 def _repeated(text: np.typing.NDArray[np.int64], fits: Bool) -> Bool:

@@ -9,10 +9,12 @@ is a hash of seed, purpose and ids; draw number n is lane `n % 4` at counter `n 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hardneg.records import Int32
 
 UInt64 = NDArray[np.uint64]
 Float64 = NDArray[np.float64]
@@ -79,3 +81,22 @@ def uniforms(keys: UInt64, width: int, start: int = 0) -> Float64:
     drawn += 0.5
     drawn *= 2.0**-32
     return drawn[:, :width]
+
+
+class Draws:
+    """Keeps the draws of the block at hand: rules that choose for the same queries draw the same."""
+
+    def __init__(self) -> None:
+        self._block: Int32 = np.zeros(0, np.int32)
+        self._kept: dict[Hashable, Float64] = {}
+
+    def start_block(self, query: Int32) -> None:
+        """Forget what was drawn for other queries."""
+        if not np.array_equal(query, self._block):
+            self._block, self._kept = query, {}
+
+    def kept(self, of: Hashable, draw: Callable[[], Float64]) -> Float64:
+        """What was drawn before for this, else what is drawn now."""
+        if of not in self._kept:
+            self._kept[of] = draw()
+        return self._kept[of]

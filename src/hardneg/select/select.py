@@ -8,7 +8,7 @@ for `deepen` it is only told (`Selection.short`), since searching deeper is the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from hardneg.select.assembly import Part, assemble
 from hardneg.select.backfill import Backfill, Exclude
 from hardneg.select.checks import check
 from hardneg.select.choice import Chooser, Task
-from hardneg.select.draws import UInt64, stream_keys, uniforms
+from hardneg.select.draws import Draws, UInt64, stream_keys, uniforms
 from hardneg.select.duplicates import Twins
 from hardneg.select.eligibility import Given, candidate_reasons, given_reasons, lacking, references
 from hardneg.select.quota import parse_quotas
@@ -47,6 +47,7 @@ class Corpus:
     documents  the stored vectors, for the sampler `diverse`
     exclude    the guard's rules for any block, for the shortfall `backfill`: bool like `block.doc`, true
                where a document may not be chosen
+    draws      of the block at hand, for all selectors that share this
     """
 
     query_ids: Ids
@@ -54,6 +55,7 @@ class Corpus:
     classes: Int32
     documents: Vectors | None = None
     exclude: Exclude | None = None
+    draws: Draws = field(default_factory=Draws, repr=False, compare=False)
 
 
 class Selector:
@@ -106,6 +108,7 @@ class Selector:
         """
         check(self.config, block.retrievers, block.scorers)
         self._chooser.reuse.start_block(block.query)
+        self.corpus.draws.start_block(block.query)
         block, excluded = _at_least_one_wide(block, excluded)
         known = _given(block, given, given_excluded)
         left_out = np.zeros(len(block.query), np.bool_) if left_out is None else left_out
@@ -149,7 +152,12 @@ class Selector:
         reference = candidates.reference[name] if name is not None else np.full(len(block.query), np.nan)
         uniform: Any = None
         if self.config.sampler in NEEDS_DRAWS:
-            uniform = uniforms(self._keys(block, "sampler"), block.doc.shape[1])
+            width = block.doc.shape[1]
+            positive = block.positive.tobytes() if self.config.reference == "each" else b""
+            uniform = self.corpus.draws.kept(
+                (self.config.seed, block.query.tobytes(), positive, width),
+                lambda: uniforms(self._keys(block, "sampler"), width),
+            )
         return self._sampler.order(
             block, eligible, order_value(block, self.config), reference.astype(np.float32), uniform, limit
         )

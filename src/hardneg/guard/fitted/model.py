@@ -173,5 +173,8 @@ def matching_shift(log_odds: Float64, ratio: float, labels: float) -> float:
 
 
 def chances(log_odds: Float64) -> Float64:
-    found: Float64 = 1 / (1 + np.exp(-np.clip(log_odds, -40, 40)))
-    return found
+    found: Float64 = np.clip(log_odds, -40, 40)
+    np.negative(found, out=found)  # in place: these are arrays of millions
+    np.exp(found, out=found)
+    found += 1
+    return np.divide(1, found, out=found)

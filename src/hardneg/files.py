@@ -7,7 +7,7 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -51,9 +51,24 @@ def read_json(path: Path) -> Any:
         raise StoreError(f"{path}: cannot be read as JSON ({error}); remove it and run again") from error
 
 
-def write_parquet(table: pa.Table, path: Path, row_group_size: int | None = None) -> None:
+def write_parquet(
+    table: pa.Table,
+    path: Path,
+    row_group_size: int | None = None,
+    filtered_by: Sequence[str] | None = None,
+) -> None:
+    """filtered_by: columns that somebody will look for values in; None: any. Only theirs get statistics."""
+    # Floats hardly ever repeat: a dictionary of them would be begun and thrown away.
+    repeating = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=row_group_size)
+        pq.write_table(
+            table,
+            temporary,
+            compression="zstd",
+            row_group_size=row_group_size,
+            use_dictionary=repeating,
+            write_statistics=True if filtered_by is None else list(filtered_by),
+        )
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:

@@ -7,7 +7,7 @@ import numpy as np
 from hardneg.guard.known_positives import KnownPositives
 from hardneg.guard.portions import CHARACTERS, NormalisedTexts, slices
 from hardneg.guard.similar_texts import reaching
-from hardneg.guard.sketches import Sketches, equal_at_first, least_at_first
+from hardneg.guard.sketches import Sketches, equal_at_first, least_at_first, marks_equal
 from hardneg.guard.text_classes import TextClasses
 from hardneg.records import NO_DOC, Block, Bool, Int32
 
@@ -45,15 +45,17 @@ class NearDuplicate:
 
     def _mark(self, excluded: Bool, doc: Int32, positives: Int32) -> None:
         """Mark in `excluded` (queries, width) the documents that are nearly one of the positives."""
-        sketch = self._sketches.glance(doc)
+        # NO_DOC (-1) gives the last document's marks: it is left out below.
+        marks = self._sketches.marks.take(doc, mode="wrap")
         least = least_at_first(self._threshold)
         for column in range(positives.shape[1]):
             rows = np.flatnonzero(positives[:, column] != NO_DOC)
             positive = positives[rows, column]
-            some = sketch if len(rows) == len(doc) else sketch[rows]
-            equal = equal_at_first(some, self._sketches.glance(positive)[:, None])
-            row, place = np.nonzero(equal >= least)
+            some = marks if len(rows) == len(doc) else marks[rows]
+            row, place = np.nonzero(marks_equal(some, self._sketches.marks[positive][:, None]) >= least)
             here, there = positive[row], doc[rows[row], place]
+            alike = equal_at_first(self._sketches.glance(here), self._sketches.glance(there)) >= least
+            row, place, here, there = row[alike], place[alike], here[alike], there[alike]
             left = (there != NO_DOC) & (self._class[here] != self._class[there])  # its twins have a rule
             left &= ~excluded[rows[row], place]
             row, place, here, there = row[left], place[left], here[left], there[left]

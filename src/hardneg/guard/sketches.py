@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from hardneg.errors import StoreError
 from hardneg.files import replacing
 from hardneg.guard.minhash import BUCKETS, DEVIATIONS, UInt16, densified, plausible, sketches
 from hardneg.guard.portions import NormalisedTexts
+from hardneg.guard.shingles import UInt64
 from hardneg.progress import Silent
 from hardneg.protocols import Progress
 from hardneg.records import Bool, Int32
@@ -22,6 +24,7 @@ GLANCED = 16
 """Buckets compared at first, 32 bytes a document, empty ones filled from others. At the default threshold
 five must be equal: a copy at the threshold itself has fewer 3 times in a million, and next to no other text
 has so many."""
+_MARKED_AT_ONCE = 1 << 16
 _REMEDY = "remove it and run again"
 _FILES = ("sketches-first.npy", "sketches.npy")
 
@@ -75,6 +78,16 @@ class Sketches:
     def written(folder: Path) -> bool:
         return all((folder / name).exists() for name in _FILES)
 
+    @cached_property
+    def marks(self) -> UInt64:
+        """uint64 (documents,): four bits of each of the first buckets; equal buckets have equal bits."""
+        marks = np.empty(len(self.first), np.uint64)
+        for start in range(0, len(marks), _MARKED_AT_ONCE):
+            four = (self.first[start : start + _MARKED_AT_ONCE] & np.uint16(15)).astype(np.uint8)
+            both = four[:, ::2] | four[:, 1::2] << np.uint8(4)
+            marks[start : start + len(both)] = np.ascontiguousarray(both).view(np.uint64)[:, 0]
+        return marks
+
     def glance(self, doc: Int32) -> UInt16:
         """uint16 (..., GLANCED) of these documents."""
         # NO_DOC (-1) gives some document's: it is the caller's to leave out.
@@ -89,6 +102,17 @@ def equal_at_first(one: UInt16, other: UInt16) -> NDArray[np.uint8]:
     """In how many of the first buckets two sketches are equal."""
     halves = np.bitwise_count((one == other).view(np.uint64))  # a true byte has one bit
     equal: NDArray[np.uint8] = halves[..., 0] + halves[..., 1]
+    return equal
+
+
+def marks_equal(one: UInt64, other: UInt64) -> NDArray[np.uint8]:
+    """How many of the first buckets two `marks` allow to be equal, at least as many as are: 16 less those
+    that differ."""
+    differ = one ^ other
+    differ |= differ >> np.uint64(2)
+    differ |= differ >> np.uint64(1)
+    differ &= np.uint64(0x1111111111111111)  # a bit for each four of which any differ
+    equal: NDArray[np.uint8] = np.uint8(GLANCED) - np.bitwise_count(differ)
     return equal
 
 

@@ -123,7 +123,9 @@ class Choosing:
     def select(self, selector: Selector, one: GuardedBlock, with_likely_positives: bool = False) -> Selection:
         excluded = one.excluded
         if with_likely_positives:
-            excluded = np.where(np.isin(excluded, self.fitted_reasons), 0, excluded).astype(np.uint8)
+            number = np.arange(256, dtype=np.uint8)
+            number[self.fitted_reasons] = 0
+            excluded = number[excluded]
         return selector.select(
             one.block, excluded, given=one.given, given_excluded=one.given_excluded, left_out=one.left_out
         )

@@ -81,7 +81,7 @@ class DecisionFile:
         return pq.ParquetWriter(
             self._path,
             DECISIONS,
-            compression="zstd",
+            compression="snappy",
             use_dictionary=[*_NAMED, "doc_id"] if few else _NAMED,
             dictionary_pagesize_limit=_LARGEST_DICTIONARY,
             # Statistics of columns that nobody filters by would take as long as the writing itself.

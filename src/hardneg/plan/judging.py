@@ -54,6 +54,8 @@ from hardneg.texts import document_texts, normalise, take, text_number
 MOST_QUERIES = 3000
 """Queries that a run is fitted on, at most; they are chosen by the hash of their text."""
 QUERIES_AT_ONCE = 2048
+QUERIES_IN_CACHE = 256
+"""At 200 candidates their numbers stay in the processor's cache."""
 Blocks = Callable[[], Iterable[tuple[Block, Bool]]]
 """Blocks of queries, and bool (queries, width): candidates that are asked about."""
 SHOWN = 0.1
@@ -92,13 +94,16 @@ class Judged:
             log_odds = of_one_text(found, block.doc, self.classes).astype(np.float32)
             with replacing(path) as temporary, temporary.open("wb") as handle:
                 np.save(handle, log_odds, allow_pickle=False)
-        chance = self._chance(log_odds.astype(np.float64))
+        chance = np.empty(log_odds.shape, np.float32)
+        for start in range(0, len(chance), QUERIES_IN_CACHE):
+            part = slice(start, start + QUERIES_IN_CACHE)
+            chance[part] = self._chance(log_odds[part].astype(np.float64))
         if self.people is not None:
             judgments, _ = self.people
             pair, row, place = judgments.places(block)
             denied = ~judgments.relevant[pair] & np.isfinite(chance[row, place])
             chance[row[denied], place[denied]] = 0.0
-        return replace(block, p_false_negative=chance.astype(np.float32))
+        return replace(block, p_false_negative=chance)
 
     def _chance(self, log_odds: Float64) -> Float64:
         """The model's probabilities, set right by people's judgments where there are any."""

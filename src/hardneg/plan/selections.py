@@ -55,7 +55,7 @@ class SelectionWriter:
         self._decisions.finish()
         whole = {name: _whole(parts) for name, parts in self._tables.items()}
         for name, table in whole.items():
-            write_parquet(table, self._folder / f"{name}.parquet")
+            write_parquet(table, self._folder / f"{name}.parquet", filtered_by=["query_id"])
         return whole
 
 

@@ -20,6 +20,8 @@ from hardneg.errors import StoreError
 TEMPORARY = ".tmp-"
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _UNPACKED_AT_ONCE = 1 << 20
+ROWS_A_BATCH = 1 << 14
+"""That Parquet encodes at once: a third less work than in batches of 1,024."""
 
 
 @contextmanager
@@ -68,6 +70,7 @@ def write_parquet(
             row_group_size=row_group_size,
             use_dictionary=repeating,
             write_statistics=True if filtered_by is None else list(filtered_by),
+            write_batch_size=ROWS_A_BATCH,
         )
 
 

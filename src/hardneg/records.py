@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from hardneg.distinct import distinct
+
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 Float32 = NDArray[np.float32]
@@ -156,7 +158,7 @@ class Pairs:
         """Build from pairs in any order; repeats are merged."""
         if len(query) == 0:
             return cls(np.zeros(num_queries + 1, np.int64), np.zeros(0, np.int32))
-        key = np.unique(query.astype(np.int64) << 32 | doc.astype(np.int64))
+        key = distinct(query.astype(np.int64) << 32 | doc.astype(np.int64))
         start = np.searchsorted(key >> 32, np.arange(num_queries + 1, dtype=np.int64))
         return cls(start.astype(np.int64), (key & 0xFFFFFFFF).astype(np.int32))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hardneg.distinct import distinct
 from hardneg.guard.text_classes import TextClasses
 from hardneg.records import Int32, Pairs
 
@@ -24,7 +25,7 @@ class KnownPositives:
     @property
     def documents(self) -> Int32:
         """All documents that are a positive of any query, ascending."""
-        return np.unique(self._own.doc)
+        return distinct(self._own.doc)
 
     @property
     def any_repeated(self) -> bool:

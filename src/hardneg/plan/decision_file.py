@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hardneg.files import ROWS_A_BATCH
 from hardneg.records import DECISIONS
 from hardneg.select import Selection, decision_table
 
@@ -86,4 +87,5 @@ class DecisionFile:
             dictionary_pagesize_limit=_LARGEST_DICTIONARY,
             # Statistics of columns that nobody filters by would take as long as the writing itself.
             write_statistics=["query_id"],
+            write_batch_size=ROWS_A_BATCH,
         )

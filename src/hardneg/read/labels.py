@@ -36,6 +36,8 @@ def is_positive(relevance: np.ndarray, min_relevance: float | None) -> Bool:
 
 def rows_of(ids: pa.ChunkedArray, table_ids: pa.ChunkedArray) -> Int32:
     """int32 (len(ids),): the row of each id in a table of unique ids, -1 where it is not there."""
+    if not len(ids):  # before the table's ids, which may be millions, are hashed
+        return np.zeros(0, np.int32)
     found = pc.index_in(ids, value_set=table_ids)
     rows: Int32 = pc.fill_null(found, -1).to_numpy().astype(np.int32)
     return rows

@@ -7,7 +7,7 @@ from hardneg.select.draws import philox, stream_keys, uniforms
 from hardneg.select.preview import GuardedBlock, Tally, alone, grid_configs, preview
 from hardneg.select.reasons import DECISIONS, REASONS, Codes
 from hardneg.select.select import Corpus, Selector
-from hardneg.select.selection import OUTCOMES, SOURCES, Negatives, Positives, Selection
+from hardneg.select.selection import OUTCOMES, SOURCES, Negatives, Positives, Selection, joined
 from hardneg.select.suspects import STRATA, Suspects, draw_suspects
 from hardneg.select.tables import (
     decision_table,
@@ -39,6 +39,7 @@ __all__ = [
     "deepest_rank",
     "draw_suspects",
     "grid_configs",
+    "joined",
     "negative_table",
     "outcome_schema",
     "outcome_table",

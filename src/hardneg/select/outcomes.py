@@ -33,7 +33,7 @@ def query_outcomes(state: UInt8, start: Int64) -> UInt8:
 def count_reasons(reason: UInt8, codes: Codes) -> Int32:
     """How many documents of each query have each reason: int32 (queries, reasons), the first column 0."""
     kinds = len(codes.names)
-    keys = reason + np.arange(len(reason), dtype=np.int32)[:, None] * np.int32(kinds)
+    keys = reason + np.arange(len(reason))[:, None] * kinds  # as wide as bincount takes them
     counts = np.bincount(keys.ravel(), minlength=len(reason) * kinds).reshape(len(reason), kinds)
     counts[:, 0] = 0
     return counts.astype(np.int32)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hardneg.records import Block, Bool, Float32, Int32, Int64
+from hardneg.records import NO_DOC, Block, Bool, Float32, Int32, Int64
 from hardneg.select.reasons import Codes
 
 UInt8 = NDArray[np.uint8]
@@ -114,3 +117,33 @@ class Selection:
     missing: Int32
     negatives: Negatives
     positives: Positives
+
+    def without_decisions(self) -> Selection:
+        """The same without what there is of every candidate: one place a query, and nothing there."""
+        nothing = (len(self.query), 1)
+        return replace(
+            self,
+            doc=np.full(nothing, NO_DOC, np.int32),
+            reason=np.zeros(nothing, np.uint8),
+            p_false_negative=np.full(nothing, np.nan, np.float32),
+        )
+
+
+def joined(parts: Sequence[Selection]) -> Selection:
+    """Several blocks of one selection, one at least, as one block; all as wide as each other."""
+
+    def whole(values: Iterable[Any]) -> Any:
+        return np.concatenate(list(values))
+
+    arrays = ("query", "doc", "reason", "p_false_negative", "counts", "outcome", "short", "missing")
+    return replace(
+        parts[0],
+        **{name: whole(getattr(part, name) for part in parts) for name in arrays},
+        message=tuple(chain.from_iterable(part.message for part in parts)),
+        negatives=Negatives(
+            *(whole(getattr(part.negatives, one.name) for part in parts) for one in fields(Negatives))
+        ),
+        positives=Positives(
+            *(whole(getattr(part.positives, one.name) for part in parts) for one in fields(Positives))
+        ),
+    )

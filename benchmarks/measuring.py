@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,16 +27,25 @@ def shared_data(name: str) -> Path:
 
 
 def run_process(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, float]:
-    """Wall seconds and peak resident memory (bytes) of one process; it must succeed."""
+    """Wall and processor seconds and peak resident memory (bytes) of one process; it must succeed."""
     started = time.monotonic()
-    process = subprocess.Popen(
-        command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    _, errors = process.communicate()
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{errors.decode()[-2000:]}")
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    return {"seconds": time.monotonic() - started, "peak_bytes_of_any_so_far": float(peak)}
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=errors
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.monotonic() - started
+        if process.returncode:
+            errors.seek(0)
+            raise SystemExit(
+                f"{' '.join(command)} ended with {process.returncode}:\n{errors.read().decode()[-2000:]}"
+            )
+    return {
+        "seconds": seconds,
+        "processor_seconds": used.ru_utime + used.ru_stime,
+        "peak_bytes": float(used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)),
+    }
 
 
 def hardware() -> dict[str, Any]:

@@ -55,7 +55,8 @@ class Synthetic:
         best = draw.integers(0, min(BEST, depth), len(query))
         ill_found = draw.random(len(query)) < ILL_FOUND
         there = doc == positives[:, :1]
-        place = np.where(there.any(axis=1), there.argmax(axis=1), np.where(ill_found, depth - 1 - best // 8, best))
+        elsewhere = np.where(ill_found, depth - 1 - best // 8, best)
+        place = np.where(there.any(axis=1), there.argmax(axis=1), elsewhere)
         row = np.arange(len(query))
         doc[row, place] = positives[:, 0]
         own = np.where(positives < 0, np.float32(np.nan), score[row, place][:, None])

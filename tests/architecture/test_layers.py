@@ -25,8 +25,8 @@ STAGES = [
     "trialing",
 ]
 SHARED = {
-    "config", "cores", "engine", "errors", "files", "fingerprints", "model_files", "progress", "protocols",
-    "records", "spreadsheet", "texts", "words",
+    "config", "cores", "distinct", "engine", "errors", "files", "fingerprints", "model_files", "progress",
+    "protocols", "records", "spreadsheet", "texts", "words",
 }  # fmt: skip
 HEAVY = {
     "torch",

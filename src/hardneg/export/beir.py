@@ -1,4 +1,7 @@
-"""BEIR's qrels: a header line, then `query-id TAB corpus-id TAB score`; the negatives have relevance 0."""
+"""BEIR's qrels: a header line, then `query-id TAB corpus-id TAB score`; the negatives have relevance 0.
+
+To a name in `.parquet`, the same columns, as collections on the Hub have them.
+"""
 
 from __future__ import annotations
 
@@ -26,4 +29,11 @@ def rows(examples: Examples, options: ExportOptions) -> pa.Table:
     return pa.table({"query-id": query_id, "corpus-id": doc_id, "score": relevance})
 
 
-FORMATS = {"beir": Format(rows=rows, kinds={}, takes=frozenset({"ids", "positives"}), header=True)}
+FORMATS = {
+    "beir": Format(
+        rows=rows,
+        kinds={"": "lines", ".parquet": "parquet"},
+        takes=frozenset({"ids", "positives"}),
+        header=True,
+    )
+}

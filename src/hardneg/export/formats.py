@@ -14,7 +14,7 @@ from hardneg.errors import UsageError
 from hardneg.export.examples import Examples
 from hardneg.export.options import ExportOptions
 
-Kind = Literal["jsonl", "jsonl.gz", "jsonl.zst", "parquet", "csv"]
+Kind = Literal["jsonl", "jsonl.gz", "jsonl.zst", "parquet", "csv", "lines"]
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class Format:
     """How a trainer wants its examples.
 
     rows         a block of groups → the rows of the file, the columns named and ordered as in the file
-    kinds        file suffix → how rows are written; empty: any suffix, as lines of separated values
+    kinds        file suffix ("": any) → how rows are written; the longest that fits decides
     takes        which of OPTIONAL_PARTS mean something here
     each         under reference `each`, a group a positive; else a group is always a query
     rectangular  every group needs the same number of negatives
-    separator    between the values of a line, where there are no kinds
-    header       whether a line of column names stands first, where there are no kinds
+    separator    between the values of a line of kind `lines`
+    header       whether a line of column names stands first there
     """
 
     rows: Callable[[Examples, ExportOptions], pa.Table]

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hardneg.distinct import distinct
 from hardneg.errors import InputError
 from hardneg.export.options import Counts, SelectedTables
 from hardneg.records import Bool, Float32, Int32, Int64
@@ -105,12 +106,12 @@ def arrange(
     negatives, negative_group = _assign(negatives, positives, group, selection, each=each)
     unrepeated = _first_of_each(negative_group << 32 | negatives.doc)
     negatives, negative_group = negatives.take(unrepeated), negative_group[unrepeated]
-    found = len(np.unique(negatives.origin))
+    found = len(distinct(negatives.origin))
 
     if num_negatives is not None:
         kept = _place_in_run(negative_group) < num_negatives
         negatives, negative_group = negatives.take(kept), negative_group[kept]
-    left = len(np.unique(negatives.origin))
+    left = len(distinct(negatives.origin))
 
     length = np.bincount(negative_group, minlength=int(group.max(initial=-1)) + 1)
     written = length >= max(1, only_of_length or 1)
@@ -261,10 +262,10 @@ def _counts(
     """`found` and `left`: the table's rows still there once repeats, and what is past a cut, are gone."""
 
     def queries(of_groups: Bool) -> int:
-        return len(np.unique(positives.query[of_groups[group]]))
+        return len(distinct(positives.query[of_groups[group]]))
 
     filled = length > 0
-    in_file = len(np.unique(negatives.origin[written[negative_group]]))
+    in_file = len(distinct(negatives.origin[written[negative_group]]))
     return Counts(
         queries_given=queries(length >= 0),
         queries=queries(written),

@@ -46,5 +46,11 @@ def rows(examples: Examples, options: ExportOptions) -> pa.Table:
 
 
 FORMATS = {
-    "trec": Format(rows=rows, kinds={}, takes=frozenset({"scores", "ids"}), needs_scores=True, separator=" ")
+    "trec": Format(
+        rows=rows,
+        kinds={"": "lines"},
+        takes=frozenset({"scores", "ids"}),
+        needs_scores=True,
+        separator=" ",
+    )
 }

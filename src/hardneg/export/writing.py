@@ -103,8 +103,6 @@ def _report(to: str, output: Path, layout: Layout, tally: _Tally) -> ExportRepor
 def _kind(found: Format, to: str, output: Path) -> str:
     if output.is_dir():
         raise UsageError(f"{output} is a folder; name a file in it")
-    if not found.kinds:
-        return "lines"
     fitting = [suffix for suffix in found.kinds if output.name.endswith(suffix)]
     if not fitting:
         raise UsageError(f"{output}: {to} is written to names ending in {', '.join(found.kinds)}")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from hardneg.errors import HardnegError, InputError, UsageError
@@ -228,6 +229,18 @@ def test_beir_qrels_have_a_header_and_relevance_0(selection: SelectedTables, tmp
     ]
     export(selection, "beir", path, options=ExportOptions(positives=True))
     assert path.read_text().splitlines()[1:4] == ["q1\td2\t1", "q1\td1\t1", "q1\td3\t0"]
+
+
+def test_beir_qrels_to_a_name_in_parquet_are_the_same_rows_as_a_table(
+    selection: SelectedTables, tmp_path: Path
+) -> None:
+    path = tmp_path / "negatives.parquet"
+    export(selection, "beir", path)
+    assert pq.read_table(path).to_pydict() == {
+        "query-id": ["q1", "q1", "q1", "q2", "q2"],
+        "corpus-id": ["d3", "d5", "d4", "d7", "d6"],
+        "score": [0, 0, 0, 0, 0],
+    }
 
 
 @pytest.mark.parametrize(

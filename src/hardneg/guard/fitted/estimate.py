@@ -31,7 +31,7 @@ def contamination(chance: Float64, query: Int64, spread: float) -> Contamination
     """chance, query  of each chosen candidate: its probability, and its query's row
     spread  factor within which the model's scale is known (model.Model)
 
-    The interval is a bootstrap over queries (a resample at a time), widened by the spread. None where nothing was judged.
+    The interval is a bootstrap over queries, widened by the spread. None where nothing was judged.
     """
     if not len(chance):
         return None

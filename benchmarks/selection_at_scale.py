@@ -37,7 +37,8 @@ def measured(run: Path, output: Path) -> list[dict[str, Any]]:
         [*hardneg, "select", str(run), *RULES, "--seed", str(number), "--name", name], one_core()
     )
     written = run_process(
-        [*hardneg, "export", str(run), "--selection", name, "--to", "beir", "--output", str(output)], one_core()
+        [*hardneg, "export", str(run), "--selection", name, "--to", "beir", "--output", str(output)],
+        one_core(),
     )
     negatives = run / "selections" / name / "negatives.parquet"
     rows = pq.read_metadata(negatives).num_rows

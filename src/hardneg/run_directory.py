@@ -21,6 +21,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,7 @@ class RunDirectory:
                 leftover.unlink(missing_ok=True)
 
 
+@cache
 def installed_versions() -> dict[str, str]:
     versions = {}
     for name in _VERSIONED:

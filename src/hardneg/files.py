@@ -22,6 +22,7 @@ _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _UNPACKED_AT_ONCE = 1 << 20
 ROWS_A_BATCH = 1 << 14
 """That Parquet encodes at once: a third less work than in batches of 1,024."""
+LARGEST_DICTIONARY = 1 << 30  # bytes: Parquet's own counts are of 31 bits
 
 
 @contextmanager
@@ -59,7 +60,10 @@ def write_parquet(
     row_group_size: int | None = None,
     filtered_by: Sequence[str] | None = None,
 ) -> None:
-    """filtered_by: columns that somebody will look for values in; None: any. Only theirs get statistics."""
+    """filtered_by: columns that somebody will look for values in; None: any. Only theirs get statistics.
+
+    Each row group repeats the dictionaries whole, so a row_group_size makes large ones worth their while.
+    """
     # Floats hardly ever repeat: a dictionary of them would be begun and thrown away.
     repeating = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
     with replacing(path) as temporary:
@@ -69,6 +73,7 @@ def write_parquet(
             compression="zstd",
             row_group_size=row_group_size,
             use_dictionary=repeating,
+            dictionary_pagesize_limit=None if row_group_size is None else LARGEST_DICTIONARY,
             write_statistics=True if filtered_by is None else list(filtered_by),
             write_batch_size=ROWS_A_BATCH,
         )

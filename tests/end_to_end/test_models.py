@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -99,6 +100,36 @@ def test_a_model_given_as_an_object_and_by_its_path_are_the_same(
     assert again.select(sampler="random", name="other").negatives.num_rows == 120
     with pytest.raises(hardneg.HardnegError, match="given as Python objects"):
         again.select(window=(0, 40), name="deepest")
+
+
+def test_choosing_again_needs_neither_the_model_nor_what_runs_it(
+    make_model: ModelMaker, data: Collection, tmp_path: Path
+) -> None:
+    """No torch, no weights to hash, no vectors, no index: of all that there is only the run left."""
+    model, run, out = make_model(tmp_path / "model"), tmp_path / "run", tmp_path / "out.jsonl"
+    rules = ("--window", "2:", "--sampler", "random", "--seed", "4", "--relative-margin", "0.1")
+    mined = hardneg.mine(data, model=str(model), run_dir=run, **RULES)
+    expected = mined.select(
+        name="before", window="2:", sampler="random", seed=4, relative_margin=0.1, max_p=0.5
+    )
+    shutil.rmtree(model)
+    shutil.rmtree(tmp_path / "cache")
+    code = (
+        "import sys\n"
+        "for name in 'torch sentence_transformers transformers tokenizers faiss bm25s'.split():\n"
+        "    sys.modules[name] = None\n"  # importing it fails
+        "from hardneg.cli import main; main()"
+    )
+    for command in (
+        ["select", str(run), "--name", "after", *rules, "--max-p", "0.5"],
+        ["export", str(run), "--selection", "after", "--to", "st-triplet", "--output", str(out)],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *command], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert hardneg.open_run(run, selection="after").negatives.equals(expected.negatives)
+    assert out.stat().st_size
 
 
 def test_several_retrievers_each_with_its_model_and_prompt(make_model: ModelMaker, data: Collection) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hardneg.files import ROWS_A_BATCH
+from hardneg.files import LARGEST_DICTIONARY, ROWS_A_BATCH
 from hardneg.records import DECISIONS
 from hardneg.select import Selection, decision_table
 
@@ -21,7 +21,6 @@ ROWS_A_GROUP = 1 << 24
 ROWS_AN_ID = 4
 """From so many rows of a group for each document on, a dictionary of all documents is less work."""
 _NAMED = ["query_id", "decision", "reason"]
-_LARGEST_DICTIONARY = 1 << 30  # bytes: Parquet's own counts are of 31 bits
 
 
 class DecisionFile:
@@ -32,8 +31,8 @@ class DecisionFile:
 
     def __init__(self, path: Path, query_ids: pa.ChunkedArray, doc_ids: pa.ChunkedArray) -> None:
         self._path, self._query_ids = path, query_ids
-        whole = doc_ids.nbytes < _LARGEST_DICTIONARY
-        self._doc_ids = pa.concat_arrays([doc_ids.cast(pa.string()).combine_chunks()]) if whole else doc_ids
+        whole = doc_ids.nbytes < LARGEST_DICTIONARY
+        self._doc_ids = doc_ids.cast(pa.string()).combine_chunks() if whole else doc_ids
         self._held: list[pa.Table] = []
         self._writer: pq.ParquetWriter | None = None
         self._thread = ThreadPoolExecutor(1)
@@ -84,7 +83,7 @@ class DecisionFile:
             DECISIONS,
             compression="snappy",
             use_dictionary=[*_NAMED, "doc_id"] if few else _NAMED,
-            dictionary_pagesize_limit=_LARGEST_DICTIONARY,
+            dictionary_pagesize_limit=LARGEST_DICTIONARY,
             # Statistics of columns that nobody filters by would take as long as the writing itself.
             write_statistics=["query_id"],
             write_batch_size=ROWS_A_BATCH,

@@ -502,10 +502,10 @@ def guard_summary(
     """
     if judge is None:
         return None
-    negatives, positives = tables["negatives"], tables["positives"]
+    negatives = tables["negatives"].select(["query_id", "source", "p_false_negative"])
     mined = negatives.filter(pc.equal(negatives["source"].cast(pa.string()), "mined"))
     mined = mined.filter(pc.is_valid(mined["p_false_negative"]))
-    ids = mined["query_id"].combine_chunks().cast(pa.string()).dictionary_encode().indices.to_numpy()
+    ids = mined["query_id"].combine_chunks().indices.to_numpy()  # one dictionary, each query once
     chance = mined["p_false_negative"].to_numpy().astype(np.float64)
     model = judge.model
     correction = None if judge.people is None else judge.people[1]
@@ -522,7 +522,7 @@ def guard_summary(
         found["calibration"] = {"judged": correction.judged, "shift": correction.shift}
     if model.fitted:
         found["weights"] = {name: round(weight, 4) for name, weight in model.mean_weights().items()}
-    promoted = positives["p_false_negative"].drop_null().to_numpy().astype(np.float64)
+    promoted = tables["positives"]["p_false_negative"].drop_null().to_numpy().astype(np.float64)
     if config.promoting:
         right = float(promoted.mean()) if len(promoted) else None
         found["promoted"] = {"total": len(promoted), "precision": right}

@@ -16,6 +16,9 @@ from hardneg.plan.decision_file import DecisionFile
 from hardneg.run_directory import RunDirectory
 from hardneg.select import Selection, joined, negative_table, outcome_table, positive_table
 
+ROWS_A_GROUP = 1 << 22
+"""Of what is not of every candidate: enough that few groups repeat the ids."""
+
 
 class SelectionWriter:
     """Takes block after block. Decisions, as many as candidates, go to disk on the way; the rest is small.
@@ -49,7 +52,8 @@ class SelectionWriter:
         }
         for name, table in tables.items():
             tables[name] = in_order_of_use(table)
-            write_parquet(tables[name], self._folder / f"{name}.parquet", filtered_by=["query_id"])
+            path = self._folder / f"{name}.parquet"
+            write_parquet(tables[name], path, ROWS_A_GROUP, filtered_by=["query_id"])
         return tables
 
     def _outcomes(self, selection: Selection) -> pa.Table:

@@ -216,6 +216,8 @@ def _codes(column: pa.ChunkedArray, retrievers: Sequence[str]) -> Int32:
         return np.zeros(0, np.int32)
     names = column.dictionary.to_pylist()
     code_of = np.array([retrievers.index(n) if n in retrievers else -1 for n in names], np.int32)
+    if len(names) == 1 and not column.null_count and code_of[0] >= 0:
+        return np.full(len(column), code_of[0])
     code: Int32 = code_of[column.indices.to_numpy(zero_copy_only=False)]
     if len(code) and code.min() < 0:
         unknown = names[int(column.indices[int(np.argmin(code))].as_py())]

@@ -43,6 +43,7 @@ class Task:
     """Some anchors to choose for. `reason` and `given_reason` are written to, in place.
 
     backfill_keys  of some of the anchors, int64 (rows,): their streams of draws, uint64 (rows,)
+    unscored       bool (anchors, width): candidates that pass only for want of a score; None: there are none
     """
 
     block: Block
@@ -52,6 +53,7 @@ class Task:
     active: Bool
     order: Order
     backfill_keys: Callable[[Int64], UInt64]
+    unscored: Bool | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Chooser:
         np.putmask(task.given_reason, usable, codes.number("given"))
         mark_given(task.reason, doc, task.given, task.given_reason)
         kept = np.where(usable, task.given.doc, NO_DOC)
-        mark_duplicates(task.reason, doc, kept, self.twins, codes)
+        mark_duplicates(task.reason, doc, kept, self.twins, codes, task.unscored)
         eligible = (task.reason == 0) & (doc != NO_DOC)
         width = doc.shape[1]
         everything = self.wanted is None or self.quotas or self.reuse.limit is not None
@@ -83,7 +85,10 @@ class Chooser:
         else:
             parts = self._in_turn(task, usable, places)
         chosen = self._joined(task.block, *parts)
-        np.putmask(task.reason, eligible & (task.reason == 0), codes.number("not_sampled"))
+        left = eligible & (task.reason == 0)
+        np.putmask(task.reason, left, codes.number("not_sampled"))
+        if task.unscored is not None:
+            np.putmask(task.reason, left & task.unscored, codes.number("not_scored"))
         row, column = np.nonzero((chosen.place != NO_DOC) & (chosen.source == MINED))
         task.reason[row, chosen.place[row, column]] = codes.number("selected")
         if self.drop:
@@ -180,6 +185,7 @@ def _one(task: Task, here: slice) -> Task:
         active=task.active[here],
         order=task.order,
         backfill_keys=lambda rows: task.backfill_keys(rows + here.start),
+        unscored=None if task.unscored is None else task.unscored[here],
     )
 
 

@@ -102,11 +102,18 @@ def mark_given(reason: UInt8, doc: Int32, given: Given, given_reason: UInt8) -> 
         reason[rows[row], place] = given_reason[rows[row], column]
 
 
-def mark_duplicates(reason: UInt8, doc: Int32, kept: Int32, twins: Twins, codes: Codes) -> None:
-    """Among the candidates that may be chosen, twins of a kept given negative or of one placed before."""
+def mark_duplicates(
+    reason: UInt8, doc: Int32, kept: Int32, twins: Twins, codes: Codes, unscored: Bool | None = None
+) -> None:
+    """Among the candidates that may be chosen, twins of a kept given negative or of one placed before.
+
+    One that is not scored yet may still fail: it makes no other a duplicate.
+    """
     eligible = (reason == 0) & (doc != NO_DOC)
     if kept.shape[1]:
         again = eligible & twins.among(doc, kept)
         reason[again] = codes.number("duplicate")
         eligible &= ~again
+    if unscored is not None:
+        eligible &= ~unscored
     reason[twins.repeated(doc, eligible)] = codes.number("duplicate")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hardneg.config import SelectConfig, build
-from hardneg.records import Bool, Int32
+from hardneg.records import Block, Bool, Int32, Int64
 from hardneg.select.select import Selector
 from hardneg.select.selection import BACKFILL, DROPPED, EMPTY, FULL, INVALID, SHORT, Selection, UInt8
 
@@ -40,11 +40,23 @@ GRID: Mapping[str, Mapping[str, Any]] = {
 class GuardedBlock:
     """A block with what selection takes beside it; see `Selector.select`."""
 
-    block: Any
+    block: Block
     excluded: UInt8
     given: Int32 | None = None
     given_excluded: UInt8 | None = None
     left_out: Bool | None = None
+    unscored: Bool | None = None
+
+    @property
+    def beside(self) -> dict[str, Any]:
+        """What there is beside the block and what is excluded, by its name."""
+        names = ("given", "given_excluded", "left_out", "unscored")
+        return {name: values for name in names if (values := getattr(self, name)) is not None}
+
+    def rows(self, rows: Int64) -> GuardedBlock:
+        """Some of the queries."""
+        some = {name: values[rows] for name, values in self.beside.items()}
+        return GuardedBlock(self.block.rows(rows), self.excluded[rows], **some)
 
 
 def grid_configs(config: SelectConfig, depth: int) -> dict[str, SelectConfig]:
@@ -84,15 +96,7 @@ def preview(
     selectors = {name: selector(config) for name, config in configs.items()}
     for guarded in blocks:
         for name, one in selectors.items():
-            sums[name].add(
-                one.select(
-                    guarded.block,
-                    guarded.excluded,
-                    given=guarded.given,
-                    given_excluded=guarded.given_excluded,
-                    left_out=guarded.left_out,
-                )
-            )
+            sums[name].add(one.select(guarded.block, guarded.excluded, **guarded.beside))
     return [{"rule": name, **one.row()} for name, one in sums.items()]
 
 

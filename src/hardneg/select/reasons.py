@@ -21,6 +21,7 @@ REASONS: Mapping[str, str] = {
     "relative_margin": "Its score is above the positive's less that share of it.",
     "duplicate": "It has the text of a candidate placed before it, or of a given negative.",
     "max_reuse": "It serves as a negative of as many queries as it may.",
+    "not_scored": "Its query was full before its turn came, so the scorer whose score decides never saw it.",
     "not_sampled": "It passed every rule, and enough others were preferred.",
     "not_needed": "It is a given negative beyond the number asked for.",
     "dropped": "It was chosen, but its query (or positive) got too few negatives and was dropped.",
@@ -29,9 +30,10 @@ REASONS: Mapping[str, str] = {
 }
 
 CHOSEN = ("selected", "given")
-LEFT = ("not_sampled", "not_needed", "dropped")
+LEFT = ("not_scored", "not_sampled", "not_needed", "dropped")
 DECISIONS = ("selected", "left", "rejected", "excluded")
-"""Chosen; passed every rule but was not taken; rejected by a rule of selection; excluded by the guard."""
+"""Chosen; passed every rule (of those that were asked) but was not taken; rejected by a rule of selection;
+excluded by the guard."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,9 @@ whatever the seed: earlier ones take what they prefer, later ones what is not us
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
 from hardneg.records import Bool, Int32
@@ -30,6 +33,15 @@ class Reuse:
         if (np.diff(rows) <= 0).any():
             raise ValueError("max_reuse: queries must come in ascending order of their rows, each once")
         self._last_query = int(query[-1])
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """What is used inside is not counted afterwards."""
+        uses, last = self._uses.copy(), self._last_query
+        try:
+            yield
+        finally:
+            self._uses, self._last_query = uses, last
 
     def free(self, doc: Int32) -> Bool:
         """Where a document may still be used: bool like doc."""

@@ -36,12 +36,15 @@ class Candidates:
     ranks      retriever -> int32 (anchors, width)
     scores     retriever or scorer -> float32 (anchors, width)
     reference  retriever or scorer -> float64 (anchors,), NaN where there is none
+    unscored   bool (anchors, width): whom the scorer `score_by` has not scored yet; they pass its rules until
+               it has. None: nobody
     """
 
     doc: Int32
     ranks: Mapping[str, Int32]
     scores: Mapping[str, Float32]
     reference: Mapping[str, Float64]
+    unscored: Bool | None = None
 
 
 def judging_scores(config: SelectConfig, retrievers: tuple[str, ...]) -> tuple[str, ...]:
@@ -67,7 +70,10 @@ def first_failed(candidates: Candidates, config: SelectConfig, codes: Codes) -> 
             list(candidates.ranks.values()),
             config,
         )
-        return _then(failed, _by_score(candidates, config.score_by, None, config, codes))
+        by_score = _by_score(candidates, config.score_by, None, config, codes)
+        if candidates.unscored is not None:
+            by_score[candidates.unscored] = 0
+        return _then(failed, by_score)
     parts = [
         _then(
             _by_window(candidates.ranks[name], config, codes),

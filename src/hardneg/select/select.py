@@ -32,6 +32,7 @@ from hardneg.select.rules import Candidates
 from hardneg.select.samplers import NEEDS_DRAWS, build_sampler
 from hardneg.select.scoring import order_value, ordering
 from hardneg.select.selection import Selection, UInt8
+from hardneg.select.unscored import needed
 from hardneg.texts import take
 
 Ids = Any
@@ -96,6 +97,7 @@ class Selector:
         given: Int32 | None = None,
         given_excluded: UInt8 | None = None,
         left_out: Bool | None = None,
+        unscored: Bool | None = None,
     ) -> Selection:
         """Choose for a block of queries.
 
@@ -103,13 +105,16 @@ class Selector:
         given           int32 (queries, given): given negatives in their order, NO_DOC filled
         given_excluded  uint8 (queries, given): the same of them
         left_out        bool (queries,): queries on the block list, which get nothing
+        unscored        bool (queries, width): candidates that `score_by`, a scorer, has not scored; they pass
+                        its rules. None: it has scored all
 
         Raises UsageError as `check` does.
         """
         check(self.config, block.retrievers, block.scorers)
         self._chooser.reuse.start_block(block.query)
         self.corpus.draws.start_block(block.query)
-        block, excluded = _at_least_one_wide(block, excluded)
+        if not block.doc.shape[1]:
+            block, excluded, unscored = *_one_wide(block), None
         known = _given(block, given, given_excluded)
         left_out = np.zeros(len(block.query), np.bool_) if left_out is None else left_out
         anchors = Anchors.of(block, self.config.reference == "each")
@@ -119,12 +124,26 @@ class Selector:
             if anchors.each:
                 some = only_positive(some, anchors.positive[part])
             here = Given(known.doc[rows], known.excluded[rows])
-            parts.append(self._part(some, excluded[rows], here, left_out[rows]))
+            unseen = None if unscored is None else unscored[rows]
+            parts.append(self._part(some, excluded[rows], here, left_out[rows], unseen))
         return assemble(block, anchors, parts, known.doc, left_out, self.config, self.codes)
 
-    def _part(self, block: Block, excluded: UInt8, given: Given, left_out: Bool) -> Part:
+    def needed(self, block: Block, excluded: UInt8, *, unscored: Bool, **beside: Any) -> Bool:
+        """The unscored candidates whose scores the choice hangs on, bool (queries, width); none: it stands.
+
+        Takes what `select` takes, and remembers no use for `max_reuse`.
+        """
+        with self._chooser.reuse.undone():
+            found = self.select(block, excluded, unscored=unscored, **beside)
+        reason = found.reason[:, : unscored.shape[1]]
+        return needed(block.doc, reason, unscored, self._twins, self.codes)
+
+    def _part(
+        self, block: Block, excluded: UInt8, given: Given, left_out: Bool, unscored: Bool | None
+    ) -> Part:
         """The same for some anchors, whose `block` has a row each."""
-        candidates = Candidates(block.doc, block.ranks, block.scores, references(block, self.config))
+        reference = references(block, self.config)
+        candidates = Candidates(block.doc, block.ranks, block.scores, reference, unscored)
         missing = lacking(candidates, block.positive, self.config)
         invalid = np.any(list(missing.values()), axis=0)
         reason = candidate_reasons(block, candidates, excluded, self.config, self.codes)
@@ -144,6 +163,7 @@ class Selector:
             active=~invalid & ~left_out,
             order=lambda eligible, limit: self._order(block, candidates, eligible, limit),
             backfill_keys=lambda rows: self._keys(take_rows(block, rows), "backfill"),
+            unscored=unscored,
         )
         return Part(block, candidates, reason, given_reason, self._chooser.choose(task), missing)
 
@@ -180,10 +200,9 @@ def _ids(ids: Ids, rows: Int32) -> list[bytes]:
     return found
 
 
-def _at_least_one_wide(block: Block, excluded: UInt8) -> tuple[Block, UInt8]:
-    """A block without any candidate gets one empty place, so that no later step must think of it."""
-    if block.doc.shape[1]:
-        return block, excluded
+def _one_wide(block: Block) -> tuple[Block, UInt8]:
+    """A block without any candidate gets one empty place, so that no later step must think of it; and what
+    the guard says of it."""
     shape = (len(block.query), 1)
     filled: Mapping[str, Any] = {name: np.full(shape, np.nan, np.float32) for name in block.scores}
     wider = Block(

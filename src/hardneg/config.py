@@ -21,6 +21,7 @@ DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 OnBadRow = Literal["fail", "skip"]
 Index = Literal["exact", "faiss-gpu"]
+Rescore = Literal["auto", "all", "lazy"]
 Shortfall = Literal["keep", "drop", "deepen", "backfill"]
 Reference = Literal["min", "mean", "max", "each"]
 SamplerName = Literal["top", "random", "softmax", "simans", "stratified", "diverse"]
@@ -244,6 +245,12 @@ class SelectConfig(Stage):
         None, description="Scores for margins, thresholds and order: a retriever or `cross_encoder`."
     )
     order_by: str | None = Field(None, description="Retriever or scorer whose scores order the candidates.")
+    rescore: Rescore = Field(
+        "auto",
+        description="Which pairs a cross-encoder scores: all; where its scores only let candidates pass, "
+        "those up to a query's last negative, the same ones being chosen (auto); those in any case, so that "
+        "the guard does not look at its scores (lazy).",
+    )
     combine: Literal["any", "all"] = Field(
         "all", description="Where several retrievers found a document: must any or all of them let it pass?"
     )

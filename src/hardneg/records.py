@@ -233,6 +233,16 @@ class Block:
             self.p_false_negative[rows],
         )
 
+    def by_retrievers(self) -> Block:
+        """Without the scorers' scores."""
+        return replace(
+            self,
+            scores={name: self.scores[name] for name in self.ranks},
+            positive_scores={
+                name: score for name, score in self.positive_scores.items() if name in self.ranks
+            },
+        )
+
     def trimmed(self) -> Block:
         """The positives of each query side by side, as wide as the most of any."""
         there = self.positive != NO_DOC

@@ -726,6 +726,30 @@ def test_the_arm_with_teacher_scores_is_there_where_a_scorer_was(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("three_arms")
+def test_a_run_that_was_rescored_lazily_gets_all_scores_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Arms choose by them, so that what a trial says does not hang on which pairs were scored before."""
+    lazily: dict[str, Any] = {"guard": "off", "order_by": "vectors:vectors"}
+    scorer = Shared()
+    mined = mine_scored(tmp_path / "lazy", scorer, progress=Terminal(), **lazily)
+    asked = scorer.asked
+    assert mined.candidates["shared words"].null_count > 0
+    with pytest.raises(InputError, match="defalt"):
+        mined.trial(selections=["defalt"], **FAST)
+    assert scorer.asked == asked, "nothing is scored before a mistake is told"
+    capsys.readouterr()
+    found = mined.trial(**FAST)
+    assert "scoring those that shared words has not seen" in capsys.readouterr().err
+    assert mined.candidates["shared words"].null_count == 0
+    whole = mine_scored(tmp_path / "whole", Shared(), rescore="all", **lazily).trial(**FAST)
+    by_name = [{arm["name"]: arm["measures"] for arm in one["arms"]} for one in (found, whole)]
+    assert by_name[0] == by_name[1] and TEACHER in by_name[0]
+    taught = next(arm for arm in found["arms"] if arm["name"] == TEACHER)
+    assert taught["scored_negatives_a_query"] == taught["negatives_a_query"]
+
+
+@pytest.mark.usefixtures("three_arms")
 def test_what_a_teacher_taught_is_kept_for_itself(tmp_path: Path) -> None:
     """Both arms choose the same negatives, by the scorer's scores; only the lesson's scores differ."""
     mined = mine_scored(tmp_path, Shared())

@@ -42,6 +42,7 @@ from hardneg.plan.guarding import queries_to_leave_out, rules, text_classes
 from hardneg.plan.judging import fitted_on, folds_of, learned, likely_rules, sight_of
 from hardneg.plan.mine import changed_config, document_vectors, refuse_window_beyond, sources_again
 from hardneg.plan.prepare import Prepared, reopen
+from hardneg.plan.rescoring import complete
 from hardneg.plan.retrieve import base_parts, read_block
 from hardneg.plan.retrievers import OwnParts
 from hardneg.progress import Silent
@@ -81,7 +82,9 @@ def audit(
     with run.locked():
         config = changed_config(run, {**run.manifest()["selections"][selection]["config"], **values})
         refuse_window_beyond(int(run.stage("search")["depth"]), config.select)
-        shared = _Shared.of(reopen(run, config, progress), config, options, own)
+        prepared = reopen(run, config, progress)
+        complete(prepared, config, own)
+        shared = _Shared.of(prepared, config, options, own)
         numbers = {"selection": selection, **_measured(shared)}
         _keep(numbers, run.audit, progress)
     return numbers

@@ -15,9 +15,11 @@ from hardneg.guard.fitted import LIKELY, PROMOTED
 from hardneg.plan.guarding import queries_to_leave_out, rules, text_classes
 from hardneg.plan.judging import Judged, judged, with_judgments
 from hardneg.plan.labels import Judgments, read_judged
+from hardneg.plan.lazily import PairCount, Walk
 from hardneg.plan.prepare import Prepared
 from hardneg.plan.retrieve import QUERIES_A_PART, deepen, parts_in_order
 from hardneg.plan.retrievers import Source
+from hardneg.plan.scoring import Scoring
 from hardneg.protocols import Retriever, Rule, Vectors
 from hardneg.read import given_pairs
 from hardneg.records import NO_DOC, Block, Bool, Int32, Pairs
@@ -126,9 +128,7 @@ class Choosing:
             number = np.arange(256, dtype=np.uint8)
             number[self.fitted_reasons] = 0
             excluded = number[excluded]
-        return selector.select(
-            one.block, excluded, given=one.given, given_excluded=one.given_excluded, left_out=one.left_out
-        )
+        return selector.select(one.block, excluded, **one.beside)
 
     def with_new_positives(self, selection: Selection, block: Block) -> Selection:
         """The selection with promoted candidates among its positives, and judged ones marked as such.
@@ -147,32 +147,65 @@ class Choosing:
         return replace(selection, positives=selection.positives.and_promoted(block, promoted, score_by))
 
 
+@dataclass(frozen=True)
+class Aside:
+    """What choosing tells beside the selection.
+
+    without  where likely positives are dropped, the hardness of what would have been chosen with them
+    pairs    how many there are, and how many a scorer had to score; of a run with scores
+    seconds  spent on scoring while choosing
+    """
+
+    without: dict[str, Any] | None
+    pairs: PairCount
+    seconds: float = 0.0
+
+
 def choose(
-    choosing: Choosing, retrievers: Searching, rescored: Rescoring, keep: Callable[[Selection], None]
-) -> dict[str, Any] | None:
+    choosing: Choosing,
+    retrievers: Searching,
+    rescored: Rescoring,
+    keep: Callable[[Selection], None],
+    lazily: tuple[Scoring, str] | None = None,
+) -> Aside:
     """Select for all queries, in the order of their rows, giving each block's selection to `keep`.
 
     Under shortfall `deepen` the short ones are searched deeper first, by `retrievers()`, and the new part
     gets its scorer's scores from `rescored(part)`.
 
-    Where likely positives are dropped or promoted, returns the hardness of what would have been chosen with
-    them.
+    lazily  the scorer whose scores are asked for as they are needed, and the digest of the selection; what
+            would have been chosen with likely positives is not looked at then, since it needs other scores
     """
     deeper: list[str] = []
     if choosing.config.select.shortfall == "deepen":
         deeper = _deepened(choosing, retrievers, rescored)
     selector = choosing.selector()
-    dropping = bool(choosing.fitted_reasons)
+    walk = None if lazily is None else _walk(choosing, selector, *lazily)
+    dropping = bool(choosing.fitted_reasons) and walk is None
     beside, tally = choosing.selector(_for_hardness(choosing.config.select)), Tally(choosing.config.select)
+    pairs = PairCount()
     progress = choosing.prepared.progress
     with progress.track("select", choosing.prepared.collection.queries.num_rows, "queries") as advance:
-        for block in blocks(choosing, deeper):
+        for name, block in named_blocks(choosing, deeper):
             one = choosing.guarded(block)
-            keep(choosing.with_new_positives(choosing.select(selector, one), block))
+            if walk is not None:
+                one = walk.settled(name, one)
+            if one.block.scorers:
+                pairs.add(one.block, one.unscored)
+            keep(choosing.with_new_positives(choosing.select(selector, one), one.block))
             if dropping:
                 tally.add(choosing.select(beside, one, with_likely_positives=True))
             advance(len(block.query))
-    return tally.hardness() if dropping else None
+    return Aside(tally.hardness() if dropping else None, pairs, 0.0 if walk is None else walk.seconds)
+
+
+def _walk(choosing: Choosing, selector: Selector, scoring: Scoring, plan: str) -> Walk:
+    """Where no query's choice changes another's, what is filled up at random is left to the choice itself."""
+    select = choosing.config.select
+    if select.max_reuse is not None:
+        return Walk(scoring, plan, selector, across=True)
+    alone = choosing.selector(select.model_copy(update={"shortfall": "keep"}))
+    return Walk(scoring, plan, alone, across=False)
 
 
 def _for_hardness(config: SelectConfig) -> SelectConfig:
@@ -224,6 +257,11 @@ def _short(choosing: Choosing, deeper: Sequence[str], found: Any) -> Int32:
 
 def blocks(choosing: Choosing, deeper: Sequence[str] = ()) -> Iterator[Block]:
     """The stored parts cut at the depth, by query row; queries searched deeper with all that was found."""
+    return (block for _, block in named_blocks(choosing, deeper))
+
+
+def named_blocks(choosing: Choosing, deeper: Sequence[str] = ()) -> Iterator[tuple[str, Block]]:
+    """The same, each with the name of its part."""
     prepared, judge, judgments = choosing.prepared, choosing.judged, choosing.judgments
     deep = [_judged(judge, read_judged(prepared, judgments, name), name) for name in deeper]
     for name in parts_in_order(prepared.run):
@@ -234,7 +272,7 @@ def blocks(choosing: Choosing, deeper: Sequence[str] = ()) -> Iterator[Block]:
             block = _judged(judge, block, f"{name}-{choosing.depth}")
             for over in deep:
                 block = overlaid(block, over)
-            yield block
+            yield name, block
 
 
 def _judged(judge: Judged | None, block: Block, name: str) -> Block:

@@ -8,6 +8,7 @@ from pathlib import Path
 from hardneg.config import Config, Stage
 from hardneg.errors import InputError, UsageError
 from hardneg.plan.guarding import label_digests
+from hardneg.plan.lazily import why_all
 from hardneg.plan.retrievers import OwnParts, check_path
 from hardneg.retriever_specs import encode_config_of, parse_retrievers
 from hardneg.search.choice import finders
@@ -29,7 +30,10 @@ def foresee(config: Config, own: OwnParts) -> None:
         if name not in dense:
             raise UsageError(f"prompt {text!r}: {name} takes no prompts; only dense retrievers do")
     retrievers = [spec.name for spec in specs] + [retriever.name for retriever in own.retrievers]
-    check(config.select, retrievers, _scorers(config, own))
+    scorers = _scorers(config, own)
+    check(config.select, retrievers, scorers)
+    for scorer in scorers:
+        why_all(config, scorer)
     for key in ("exclude_docs", "exclude_queries"):
         path = getattr(config.guard, key)
         if path is not None and not Path(path).is_file():
@@ -50,6 +54,8 @@ def not_used(config: Config, own: OwnParts) -> list[str]:
             for key in _given(config.encode, ("model",))
         ]
     scorer = config.rescore.cross_encoder
+    if config.select.rescore != "auto" and not _scorers(config, own):
+        lines.append("--rescore is not used: there is no --cross-encoder")
     return lines + [
         f"{_flag(key)} is not used: there is no --cross-encoder"
         for key in _given(config.rescore, _OF_CROSS_ENCODER, [scorer] if scorer else [])

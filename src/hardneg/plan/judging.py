@@ -197,7 +197,7 @@ def _mark(prepared: Prepared, config: Config, depth: int) -> str:
     )
     found = {
         "search": run.stage("search")["fingerprint"],
-        "rescore": run.stage("rescore").get("fingerprint"),
+        "rescore": run.stage("rescore").get("fingerprint") if _sees_scorers(config) else None,
         "depth": depth,
         "rules": [asked, list_digests(config)],
         "join_title": config.encode.join_title,
@@ -410,7 +410,12 @@ def sight_of(
     near, weight = _near(prepared, spaces[0] if spaces else words, first_of_text)
     others = Others(positives, near, weight, prepared.collection.corpus.num_rows)
     company = Company(others, first_of_text)
-    return Sight(tuple(spaces), words, company, first)
+    return Sight(tuple(spaces), words, company, first, _sees_scorers(config))
+
+
+def _sees_scorers(config: Config) -> bool:
+    """Whether the guard looks at a scorer's scores: it would need them all."""
+    return config.select.rescore != "lazy"
 
 
 def _first_of_text(classes: Int32) -> Int32:

@@ -11,23 +11,23 @@ from hardneg.config import SELECTING, Config, SelectConfig, nearest
 from hardneg.errors import UsageError
 from hardneg.files import write_parquet
 from hardneg.fingerprints import digest
-from hardneg.plan.choose import Choosing, blocks, choose
+from hardneg.plan.choose import Aside, Choosing, blocks, choose
 from hardneg.plan.foresee import foresee, not_used
 from hardneg.plan.guarding import label_digests, list_digests
 from hardneg.plan.judging import guard_summary
 from hardneg.plan.labels import Judgments, judgments
+from hardneg.plan.lazily import why_all
 from hardneg.plan.prepare import Prepared, prepare, reopen, timed
-from hardneg.plan.rescoring import open_scorer, rescore
+from hardneg.plan.rescoring import begin, complete, partly_scored, rescore
 from hardneg.plan.retrieve import base_parts, search, search_fingerprint
-from hardneg.plan.retrievers import NOTHING_OWN, OwnParts, Source, is_object, sources
+from hardneg.plan.retrievers import GIVEN_AS_OBJECTS, NOTHING_OWN, OwnParts, Source, is_object, sources
+from hardneg.plan.scoring import Scoring, open_scorer
 from hardneg.plan.selections import SelectionWriter, replacing_selection
-from hardneg.protocols import Progress, Retriever, Scorer, Vectors
+from hardneg.protocols import Progress, Retriever, Vectors
 from hardneg.report.summary import summary
 from hardneg.run_directory import RunDirectory
 from hardneg.select import deepest_rank, grid_configs
 from hardneg.select import preview as preview_blocks
-
-GIVEN_AS_OBJECTS = "its models or retrievers were given as Python objects; mine again with them"
 
 
 def mine(
@@ -51,10 +51,11 @@ def mine(
         depth = needed_depth(config)
         search(prepared, found, depth, config)
         scorer = open_scorer(config, own)
-        if scorer is not None:
-            rescore(prepared, scorer, config, base_parts(run))
+        scoring = None if scorer is None else Scoring.by(prepared, config, scorer)
+        if scoring is not None:
+            begin(scoring)
         run.update(config=config.flat())
-        select_into(prepared, config, name, lambda: found, lambda: scorer)
+        select_into(prepared, config, name, lambda: found, scoring)
 
 
 def select_again(
@@ -74,7 +75,7 @@ def select_again(
         config = changed_config(run, values)
         prepared = reopen(run, config, progress, own.engine)
         found = cache(partial(sources_again, prepared, config, own))
-        select_into(prepared, config, name, found, cache(partial(open_scorer, config, own)))
+        select_into(prepared, config, name, found, Scoring.stored(prepared, config, own))
 
 
 def preview(
@@ -90,6 +91,9 @@ def preview(
     if beyond:
         progress.say(f"left out, since the run's depth is {depth:,}: {', '.join(beyond)}")
     found = cache(partial(sources_again, prepared, config, own))
+    if partly_scored(run):
+        with run.locked():
+            complete(prepared, config, own)
     choosing = Choosing.of(prepared, config, depth, found, None, judgments(prepared, config, found))
     guarded = (choosing.guarded(block) for block in blocks(choosing))
     kept = {name: one for name, one in grid.items() if name not in beyond}
@@ -140,23 +144,28 @@ def select_into(
     config: Config,
     name: str,
     found: Callable[[], Sequence[Source]],
-    scorer: Callable[[], Scorer | None],
+    scoring: Scoring | None,
 ) -> None:
-    """The guard and select stages, unless the same selection is there.
+    """The guard and select stages, unless the same selection is there; and the scores that they need.
 
-    found   the run's retrievers, looked at only where something must be searched or a vector be read
-    scorer  likewise
+    found    the run's retrievers, looked at only where something must be searched or a vector be read
+    scoring  by the run's scorer; None where there is none
     """
     run, progress = prepared.run, prepared.progress
     depth = needed_depth(config)
     if depth > run.stage("search")["depth"]:
         progress.say(f"the window reaches to rank {depth:,}; searching that deep")
-        _search_deeper(prepared, config, found(), scorer, depth)
+        search(prepared, found(), depth, config)
+        if scoring is not None:
+            begin(scoring)
     mark = _selection_fingerprint(run, config, depth)
     stored = run.manifest()["selections"].get(name, {})
     if stored.get("fingerprint") == mark and run.selection(name).is_dir():
         progress.say(f"select {name}: unchanged")
         return
+    why = None if scoring is None else why_all(config, scoring.name)
+    if scoring is not None and why is not None:
+        rescore(scoring, base_parts(run))
     documents = None
     if config.select.sampler == "diverse":
         documents = document_vectors(found())
@@ -167,9 +176,8 @@ def select_into(
         return opened
 
     def rescored(part: str) -> None:
-        ready = scorer()
-        if ready is not None:
-            rescore(prepared, ready, config, [part])
+        if scoring is not None:
+            rescore(scoring, [part])
 
     with timed(run, f"select {name}"), replacing_selection(run, name) as folder:
         people = judgments(prepared, config, found)
@@ -178,12 +186,37 @@ def select_into(
         collection = prepared.collection
         query_ids, doc_ids = collection.queries["query_id"], collection.corpus["doc_id"]
         with closing(SelectionWriter(folder, query_ids, doc_ids, messages)) as writer:
-            without = choose(choosing, retrievers, rescored, writer.add)
+            lazily = (scoring, mark) if scoring is not None and why is None else None
+            aside = choose(choosing, retrievers, rescored, writer.add, lazily)
             tables = writer.finish()
         if people is not None:
             write_parquet(people.read.table, folder / "labels.parquet")
-    guard = guard_summary(choosing.judged, tables, without, config.guard)
-    _note(run, config, name, mark, tables, guard, people)
+    if aside.seconds:
+        _note_scoring(run, name, aside.seconds)
+    facts = _facts(choosing, tables, aside, people)
+    if scoring is not None:
+        facts["rescore"] = {"scorer": scoring.name, "why_all": why, **aside.pairs.told()}
+    _note(run, config, name, mark, tables, facts)
+
+
+def _facts(
+    choosing: Choosing, tables: Mapping[str, Any], aside: Aside, people: Judgments | None
+) -> dict[str, Any]:
+    """What the guard and people say, for the summary."""
+    facts: dict[str, Any] = {}
+    guard = guard_summary(choosing.judged, tables, aside.without, choosing.config.guard)
+    if guard is not None:
+        facts["guard"] = guard
+    if people is not None:
+        facts |= {"labels": people.summary(), "measured": people.measured}
+    return facts
+
+
+def _note_scoring(run: RunDirectory, name: str, seconds: float) -> None:
+    """Count the time of scoring apart from that of choosing."""
+    choosing = run.manifest()["timings"][f"select {name}"]
+    own = max(choosing - seconds, 0.0)
+    run.update(timings={"rescore": round(seconds, 3), f"select {name}": round(own, 3)})
 
 
 def _note(
@@ -192,9 +225,9 @@ def _note(
     name: str,
     mark: str,
     tables: Mapping[str, Any],
-    guard: Mapping[str, Any] | None,
-    people: Judgments | None,
+    facts: Mapping[str, Any],
 ) -> None:
+    """facts  what the summary says beside the tables' own numbers"""
     timings = run.manifest().get("timings", {})
     shown = {k: v for k, v in timings.items() if not k.startswith("select ") or k == f"select {name}"}
     own = {
@@ -203,13 +236,9 @@ def _note(
         for key, value in getattr(config, stage).model_dump(mode="json").items()
     }
     numbers = summary(tables["outcomes"], tables["negatives"], shown, config.select.score_by)
-    if guard is not None:
-        numbers["guard"] = guard
-    if people is not None:
-        numbers |= {"labels": people.summary(), "measured": people.measured}
     made_from = {stage: run.stage(stage)["fingerprint"] for stage in ("read", "search")}
-    entry = {"config": own, "fingerprint": mark, **made_from, "summary": numbers}
-    if people is not None:
+    entry = {"config": own, "fingerprint": mark, **made_from, "summary": {**numbers, **facts}}
+    if config.guard.labels:
         entry["labels"] = label_digests(config)
     run.update(selections={name: entry})
 
@@ -259,16 +288,3 @@ def _same_retrievers(prepared: Prepared, config: Config, found: Sequence[Source]
             f"{prepared.run.path}: its candidates cannot be searched deeper, nor their vectors be read: the "
             "models or files have changed since, or were given as objects; mine again"
         )
-
-
-def _search_deeper(
-    prepared: Prepared,
-    config: Config,
-    found: Sequence[Source],
-    scorer: Callable[[], Scorer | None],
-    depth: int,
-) -> None:
-    search(prepared, found, depth, config)
-    ready = scorer()
-    if ready is not None:
-        rescore(prepared, ready, config, base_parts(prepared.run))

@@ -1,117 +1,88 @@
-"""rescore: the scorer's column in every part, a few queries at a time so that little is lost to a crash."""
+"""rescore: the scorer's column in every part, whole; and whether the run's pairs all have scores."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hardneg.config import Config
-from hardneg.encode import store_root
-from hardneg.files import replacing
-from hardneg.fingerprints import digest
+from hardneg.errors import UsageError
+from hardneg.plan.part_scores import PartScores, part_mark
 from hardneg.plan.prepare import Prepared, timed
-from hardneg.plan.retrieve import SCORER_KEY, base_parts, read_block, save_block
+from hardneg.plan.retrieve import base_parts
 from hardneg.plan.retrievers import OwnParts
-from hardneg.progress import Silent
-from hardneg.protocols import Scorer
-from hardneg.records import Block, Float32
-from hardneg.rescore import CrossEncoderScorer, rescore_block
+from hardneg.plan.scoring import Scoring
 from hardneg.run_directory import RunDirectory
-from hardneg.texts import document_texts
 
-QUERIES_A_SLICE = 64
-
-
-def open_scorer(config: Config, own: OwnParts) -> Scorer | None:
-    """The scorer that was asked for, if any; loads the model."""
-    if own.scorer is not None or config.rescore.cross_encoder is None:
-        return own.scorer
-    cache = store_root(config.encode.cache_dir)
-    return CrossEncoderScorer(
-        own.models.get(config.rescore.cross_encoder, config.rescore.cross_encoder),
-        config.rescore,
-        config.encode.device,
-        config.encode.trust_remote_code,
-        cache,
-    )
+EVERY_PAIR = "all"
+"""What asks for the pairs, in place of a selection's digest."""
 
 
-def rescore(prepared: Prepared, scorer: Scorer, config: Config, parts: Sequence[str]) -> None:
+def begin(scoring: Scoring) -> None:
+    """Note whose scores the run is about to hold. While not all pairs have one (`whole`), none is seen but by
+    who asks for them pair by pair: what others make of scores must not hang on who was there before.
+
+    Raises UsageError for a scorer with the name of a retriever.
+    """
+    run = scoring.prepared.run
+    if scoring.name in run.stage("search")["retrievers"]:
+        raise UsageError(f"a retriever is called {scoring.name!r} already; give the scorer another name")
+    if _whole(run, scoring.mark):
+        scoring.prepared.progress.say(f"rescore {scoring.name}: unchanged")
+    else:
+        run.finish_stage("rescore", scorer=scoring.name, fingerprint=scoring.mark, whole=False)
+
+
+def rescore(scoring: Scoring, parts: Sequence[str]) -> None:
     """Give these parts the scorer's scores; parts that have them are left as they are."""
-    run = prepared.run
-    mark = scorer_mark(scorer, config)
-    missing = [name for name in parts if _mark_of(run.candidates / f"{name}.parquet") != mark]
-    if not missing:
-        prepared.progress.say(f"rescore {scorer.name}: unchanged")
+    prepared, run = scoring.prepared, scoring.prepared.run
+    missing = _lacking(run, scoring.mark, parts)
+    if not missing and not partly_scored(run):
         return
-    texts = document_texts(prepared.collection.corpus, config.encode.join_title)
 
     def rescore_part(name: str) -> None:
-        block = _without(read_block(prepared, name), scorer.name)
-        scored = _scored(prepared, block, scorer, texts, run.path / "rescoring" / f"{mark}-{name}")
-        save_block(prepared, scored, name, mark)
+        scores = PartScores(scoring, name, EVERY_PAIR)
+        label = f"rescore with {scoring.name}"
+        with prepared.progress.track(label, scores.lacking, "pairs") as advance:
+            scores.add(scores.keys, advance)
+        scores.save()
 
-    with timed(run, "rescore"):
-        prepared.engine.each(rescore_part, missing)
-        run.clear(run.path / "rescoring")
-    run.finish_stage("rescore", scorer=scorer.name, fingerprint=mark)
+    if missing:
+        with timed(run, "rescore"):
+            prepared.engine.each(rescore_part, missing)
+            run.clear(run.path / "rescoring")
+    whole = not _lacking(run, scoring.mark, base_parts(run))
+    run.finish_stage("rescore", scorer=scoring.name, fingerprint=scoring.mark, whole=whole)
 
 
-def scorer_mark(scorer: Scorer, config: Config) -> str:
-    """A digest of what decides the scores, the texts apart."""
-    return digest({"scorer": dict(scorer.fingerprint()), "join_title": config.encode.join_title})
+def complete(prepared: Prepared, config: Config, own: OwnParts) -> None:
+    """Score what a finished run's scorer has not seen, for what looks at all candidates."""
+    scoring = Scoring.stored(prepared, config, own)
+    if scoring is None or not partly_scored(prepared.run):
+        return
+    prepared.progress.say(f"all pairs are looked at here; scoring those that {scoring.name} has not seen")
+    rescore(scoring, base_parts(prepared.run))
+
+
+def partly_scored(run: RunDirectory) -> bool:
+    """Whether some of the run's pairs have a scorer's scores, and others have none."""
+    return not run.stage("rescore").get("whole", True)
 
 
 def stored_scorer(run: RunDirectory) -> tuple[str, str] | None:
     """Whose scores all of the run's candidates and positives have, and its mark; None: nobody's."""
     stage = run.stage("rescore")
-    parts = [run.candidates / f"{name}.parquet" for name in base_parts(run)]
-    if not stage or any(_mark_of(path) != stage["fingerprint"] for path in parts):
+    if not stage or not _whole(run, stage["fingerprint"]):
         return None
     return stage["scorer"], stage["fingerprint"]
 
 
-def _mark_of(path: Path) -> str:
-    mark: bytes = (pq.read_schema(path).metadata or {}).get(SCORER_KEY, b"")
-    return mark.decode()
+def _whole(run: RunDirectory, mark: str) -> bool:
+    """Whether the run says so of this scorer, and no part was searched anew since."""
+    stage = run.stage("rescore")
+    said = bool(stage) and stage["fingerprint"] == mark and not partly_scored(run)
+    return said and not _lacking(run, mark, base_parts(run))
 
 
-def _without(block: Block, scorer: str) -> Block:
-    """The block without an earlier scorer's scores of this name."""
-    return replace(
-        block,
-        scores={name: score for name, score in block.scores.items() if name != scorer},
-        positive_scores={name: score for name, score in block.positive_scores.items() if name != scorer},
-    )
-
-
-def _scored(prepared: Prepared, block: Block, scorer: Scorer, texts: pa.ChunkedArray, folder: Path) -> Block:
-    """The block with scores; each slice of queries is kept in `folder` until all are there."""
-    starts = range(0, len(block.query), QUERIES_A_SLICE)
-    paths = [folder / f"{start:05d}.npy" for start in starts]
-    queries = prepared.collection.queries["text"]
-    with prepared.progress.track(f"rescore with {scorer.name}", len(block.query), "queries") as advance:
-        for start, path in zip(starts, paths, strict=True):
-            part = block.rows(slice(start, start + QUERIES_A_SLICE))
-            if not path.exists():
-                done = rescore_block(part, scorer, queries, texts, Silent())
-                _save([done.scores[scorer.name], done.positive_scores[scorer.name]], path)
-            advance(len(part.query))
-    slices: list[Float32] = [np.load(path, allow_pickle=False) for path in paths]
-    width = block.doc.shape[1]
-    scores = np.concatenate(slices) if slices else np.zeros((0, width), np.float32)
-    return replace(
-        block,
-        scores={**block.scores, scorer.name: scores[:, :width]},
-        positive_scores={**block.positive_scores, scorer.name: scores[:, width:]},
-    )
-
-
-def _save(scores: list[Float32], path: Path) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as handle:
-        np.save(handle, np.concatenate(scores, axis=1), allow_pickle=False)
+def _lacking(run: RunDirectory, mark: str, parts: Sequence[str]) -> list[str]:
+    """Those of the parts that have not all of this scorer's scores."""
+    return [name for name in parts if part_mark(run, name) != mark]

@@ -109,8 +109,11 @@ def save_block(prepared: Prepared, block: Block, name: str, mark: str = "") -> N
     write_parquet(rows, run.candidates / f"{name}.parquet")
 
 
-def read_block(prepared: Prepared, name: str, depth: int = NO_LIMIT) -> Block:
-    """A stored part, cut at this depth, of the queries that are looked at."""
+def read_block(prepared: Prepared, name: str, depth: int = NO_LIMIT, *, partly_scored: bool = False) -> Block:
+    """A stored part, cut at this depth, of the queries that are looked at.
+
+    While a scorer has not seen all pairs of the run, none of its scores are there, unless `partly_scored`.
+    """
     run = prepared.run
     candidates, positives = run.candidates / f"{name}.parquet", run.positives / f"{name}.parquet"
     block = block_from_rows(
@@ -119,6 +122,8 @@ def read_block(prepared: Prepared, name: str, depth: int = NO_LIMIT) -> Block:
         retrievers=run.stage("search")["retrievers"],
         depth=depth,
     )
+    if not (partly_scored or run.stage("rescore").get("whole", True)):
+        block = block.by_retrievers()
     if prepared.within is None:
         return block
     return block.rows(np.flatnonzero(np.isin(block.query, prepared.within)))

@@ -44,6 +44,7 @@ class OwnParts:
 
 
 NOTHING_OWN = OwnParts()
+GIVEN_AS_OBJECTS = "its models or retrievers were given as Python objects; mine again with them"
 
 
 def object_name(key: str) -> str:

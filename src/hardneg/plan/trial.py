@@ -22,6 +22,7 @@ from hardneg.errors import InputError, ModelError, UsageError
 from hardneg.files import read_json, write_json, write_parquet
 from hardneg.plan.mine import changed_config, sources_again
 from hardneg.plan.prepare import reopen
+from hardneg.plan.rescoring import complete
 from hardneg.plan.retrievers import OwnParts, Source
 from hardneg.plan.trial_data import Data
 from hardneg.plan.trial_evaluation import read_evaluation
@@ -72,12 +73,14 @@ def trial(
         for line in not_used(options, student):
             progress.say(line)
         config = changed_config(run, {})
+        _refuse_names(run, selections)
         prepared = reopen(run, config, progress)
         learner = student if student is not None else opened(options, config, own)
         asked = read_evaluation(run, config.read, options, evaluation)
         queries = Queries.of(prepared, config, options, asked, thorough=learner.name == ADAPTER)
         data = Data(prepared, queries.table, config, own)
         found = cache(partial(sources_again, replace(prepared, progress=Silent()), config, own))
+        complete(prepared, config, own)
         teacher = Teacher.of(run, config, learner)
         tried = _Trial(queries, data, config, options, learner, teacher, found, list(queries.views()))
         numbers, values = tried.run(_arms(run, config, selections, teacher), progress)
@@ -89,6 +92,15 @@ def trial(
     return numbers
 
 
+def _refuse_names(run: RunDirectory, selections: Sequence[str]) -> None:
+    for name in selections:
+        run.selection_table(name, "outcomes", ["query_id"])  # says which there are, if not this one
+    if UNTRAINED in selections:
+        raise UsageError(
+            f"a selection named {UNTRAINED!r} cannot be told from the untrained student; rename it"
+        )
+
+
 def _arms(run: RunDirectory, config: Config, selections: Sequence[str], teacher: Teacher | None) -> list[Arm]:
     """No hard negatives first."""
     if not selections:
@@ -98,12 +110,6 @@ def _arms(run: RunDirectory, config: Config, selections: Sequence[str], teacher:
             config.guard.guard != "off",
             4 if wanted == "all" else wanted,
             None if teacher is None else teacher.scorer,
-        )
-    for name in selections:
-        run.selection_table(name, "outcomes", ["query_id"])  # says which there are, if not this one
-    if UNTRAINED in selections:
-        raise UsageError(
-            f"a selection named {UNTRAINED!r} cannot be told from the untrained student; rename it"
         )
     stored = run.manifest()["selections"]
     return [

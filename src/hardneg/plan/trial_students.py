@@ -8,8 +8,8 @@ from hardneg.config import Config
 from hardneg.encode import DenseEncoder, open_encoder
 from hardneg.errors import UsageError
 from hardneg.fingerprints import digest
-from hardneg.plan.rescoring import open_scorer
 from hardneg.plan.retrievers import KINDS, OwnParts
+from hardneg.plan.scoring import open_scorer
 from hardneg.protocols import Student
 from hardneg.retriever_specs import encode_config_of, parse_retrievers
 from hardneg.trialing import ADAPTER, Adapter, FineTuned, Static, TrialOptions, Words

@@ -9,8 +9,9 @@ import numpy as np
 from hardneg.config import Config
 from hardneg.errors import UsageError
 from hardneg.plan.prepare import Prepared
-from hardneg.plan.rescoring import scorer_mark, stored_scorer
+from hardneg.plan.rescoring import stored_scorer
 from hardneg.plan.retrieve import base_parts, read_block
+from hardneg.plan.scoring import scorer_mark
 from hardneg.protocols import Student
 from hardneg.records import Float32, Int32, TeacherScores
 from hardneg.run_directory import RunDirectory

@@ -99,6 +99,7 @@ def render_summary(found: Mapping[str, Any]) -> str:
         ("negatives", f"{negatives['total']:,}" + (f": {sources}" if sources else "")),
         ("negatives a query", number_text(negatives["mean_per_query"], 2)),
         ("hardness", _hardness_text(hardness)),
+        *_first_labelled("rescore", _rescore_lines(found.get("rescore"))),
         *_first_labelled("guard", _guard_lines(found.get("guard"))),
         *_first_labelled("judged", _judged_lines(found)),
         *_first_labelled("not chosen", (f"{count:,} {name}" for name, count in dropped.items())),
@@ -123,6 +124,18 @@ def _hardness_text(hardness: Mapping[str, Any]) -> str:
     each = hardness.get("mean_score_by_retriever", {"": hardness["mean_score"]})
     score = ", ".join(f"{number_text(value)} {name}".rstrip() for name, value in each.items())
     return f"mean score {score}, mean raw rank {number_text(hardness['mean_rank'], 1)}"
+
+
+def _rescore_lines(rescore: Mapping[str, Any] | None) -> Iterator[str]:
+    """How many pairs the scorer scored, and why all, if it did."""
+    if rescore is None:
+        return
+    every, by = f"{rescore['every']:,} pairs with {rescore['scorer']}", rescore["why_all"]
+    if by is not None:
+        yield f"scored all {every}: {by}"
+    else:
+        share = f", {rescore['scored'] / rescore['every']:.1%}" if rescore["every"] else ""
+        yield f"scored {rescore['scored']:,} of {every}{share}; {rescore['saved']:,} saved"
 
 
 def _guard_lines(guard: Mapping[str, Any] | None) -> Iterator[str]:

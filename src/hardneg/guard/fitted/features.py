@@ -60,12 +60,14 @@ class Sight:
     lexical  the lexical space
     company  other queries' labels
     first    weights of the first opinion, over FIRST
+    scorers  whether the scores of scorers are looked at
     """
 
     spaces: Sequence[Space]
     lexical: Space
     company: Company
     first: Weights
+    scorers: bool = True
 
 
 def features(block: Block, sight: Sight) -> Float32:
@@ -74,6 +76,7 @@ def features(block: Block, sight: Sight) -> Float32:
     block.doc holds the candidates that are asked about, block.positive the positives that may be looked at:
     neither may be among the other.
     """
+    block = block if sight.scorers else block.by_retrievers()
     present = block.doc != NO_DOC
     order = np.argsort(~present, axis=1, kind="stable")[:, : int(present.sum(axis=1).max(initial=0))]
     found = _dense_features(_taken(block, order), sight)

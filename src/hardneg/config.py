@@ -122,7 +122,15 @@ class EncodeConfig(Stage):
     )
     join_title: bool = Field(True, description="Encode `title text`, as BEIR does.")
     max_length: int | None = Field(None, ge=1, description="Longest input in tokens; default: the model's.")
-    batch_size: int = Field(32, ge=1, description="Texts a batch.")
+    backend: Literal["auto", "torch", "openvino"] = Field(
+        "auto", description="What runs the model; auto: OpenVINO on a CPU where it can (extra `openvino`)."
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
+        "auto", description="Numbers the model computes in; auto: bf16 where the hardware does so natively."
+    )
+    batch_size: int | None = Field(
+        None, ge=1, description="Texts of 64 tokens (on a GPU 512) a batch; default: measured where it pays."
+    )
     device: str | None = Field(None, description="cpu, cuda, mps, ...; default: the best there is.")
     store_dtype: Literal["float32", "float16"] = Field("float32", description="How vectors are stored.")
     cache_dir: str | None = Field(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardneg.config import EncodeConfig
+from hardneg.encode.backends import Choice, Running, kept_choice, open_running
+from hardneg.encode.backends.choice import Notes, keep_choice
+from hardneg.encode.batches import Tokens, batches, cut
 from hardneg.encode.families import family_of
+from hardneg.encode.lanes import ahead, started_ahead, threads
 from hardneg.encode.model_folder import (
     ModelFolder,
     check_packaged,
@@ -25,6 +31,8 @@ from hardneg.encode.model_folder import (
     find_model,
     major_versions,
 )
+from hardneg.encode.precision import check_asked
+from hardneg.encode.room import Room
 from hardneg.encode.store import store_root
 from hardneg.errors import ModelError, UsageError
 from hardneg.model_files import content_hash
@@ -34,6 +42,16 @@ from hardneg.records import Float32, Int64
 TOKENS_A_TEXT = {"cpu": 64}
 TOKENS_A_TEXT_ELSEWHERE = 512
 """A batch holds at most `batch_size` times so many tokens: on a CPU, small batches stay in its cache."""
+TEXTS_A_BATCH = 32
+"""Where neither the settings nor a warm-up say otherwise."""
+TRIED_TEXTS_A_BATCH = (8, 16, 32, 64, 128)
+WORTH_CHANGING = 1.03
+"""A warm-up departs from the default only for a rate so many times as high: less is noise."""
+
+Call = tuple[Sequence[str], str]
+"""Texts to encode together, and the prompt before each of them."""
+Encoded = tuple[Float32, NDArray[np.int8]]
+"""Vectors, and int8 (texts,): 1 where a text was truncated, 0 where not, -1 unknown."""
 
 
 def open_encoder(model: Any, config: EncodeConfig) -> Encoder:
@@ -60,32 +78,50 @@ class DenseEncoder:
     """
 
     def __init__(self, model: Any, config: EncodeConfig) -> None:
+        check_asked(config)
         self._config = config
         self._source: _Source = _Folder(find_model(model)) if isinstance(model, str) else _InMemory(model)
         self.name = model if isinstance(model, str) else self._source.name
         self.similarity: Similarity = self._source.similarity
         self._hash: str | None = None
+        self._texts_a_batch = config.batch_size or TEXTS_A_BATCH
+        self._room = Room()
 
     @cached_property
     def dimension(self) -> int:
-        model = self._model
+        model = self._running.model
         ask = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
         return int(ask())
 
     # -- what decides a vector ------------------------------------------------------------------------
 
     def fingerprint(self, kind: Kind) -> Mapping[str, Any]:
-        """Without loading the model: its files' content, the length limit, and how it is run."""
+        """Its files' content, the length limit, and how it is run here.
+
+        Loads the model only where this machine has not opened it before with these settings.
+        """
+        choice = self.choice
+        packages = ["sentence-transformers", "transformers", "tokenizers"]
         return {
             "encoder": "sentence-transformers",
             "model": self._content(),
             "task": kind if self._source.depends_on_task else "any",
             "max_length": self._config.max_length,
             "normalised": self.similarity == "cosine",
-            "backend": "torch",
-            "precision": "float32",
-            "versions": major_versions("sentence-transformers", "transformers", "tokenizers"),
+            **choice.fingerprint(),
+            "versions": major_versions(*packages, *(["openvino"] if choice.backend == "openvino" else [])),
         }
+
+    @property
+    def choice(self) -> Choice:
+        """The backend, device and precision that the model runs with."""
+        if "_running" in self.__dict__:
+            return self._running.choice
+        return kept_choice(self._notes) or self._running.choice
+
+    @cached_property
+    def _notes(self) -> Notes:
+        return Notes.of(store_root(self._config.cache_dir), self._content(), self._config)
 
     def _content(self) -> str:
         if self._hash is None:
@@ -94,14 +130,14 @@ class DenseEncoder:
 
     def trainable(self) -> Any:
         """A SentenceTransformer of its own, to be trained: the encoder's stays as it is."""
-        return deepcopy(self._model)
+        return deepcopy(self._load())
 
     def words(self) -> tuple[Callable[[Sequence[str]], list[list[int]]], Float32]:
         """What cuts texts into words, as their numbers, and the model's vectors of those, float32.
 
         Texts are cut at the model's longest. Raises ModelError for a model without a fast tokenizer.
         """
-        model = self._model
+        model = self._load()
         inner = getattr(model[0], "auto_model", None) or getattr(model[0], "model", None)
         tokenizer = getattr(model.tokenizer, "backend_tokenizer", None)
         if inner is None or tokenizer is None or not hasattr(inner, "get_input_embeddings"):
@@ -146,45 +182,111 @@ class DenseEncoder:
     def encode(self, texts: Sequence[str], kind: Kind, prompt: str) -> Float32:
         return self.encode_and_flag(texts, kind, prompt)[0]
 
-    def encode_and_flag(
-        self, texts: Sequence[str], kind: Kind, prompt: str
-    ) -> tuple[Float32, NDArray[np.int8]]:
-        """Vectors as `encode` gives them, and int8 (texts,): 1 where a text was truncated, -1 unknown."""
+    def encode_and_flag(self, texts: Sequence[str], kind: Kind, prompt: str) -> Encoded:
+        """Vectors as `encode` gives them, and which texts were truncated."""
+        return next(self.encode_calls([(texts, prompt)], kind))
+
+    def encode_calls(self, calls: Iterable[Call], kind: Kind) -> Iterator[Encoded]:
+        """What `encode_and_flag` gives for each call in order; the next is tokenised while the model runs."""
+        with threads(self._running.lanes) as lanes:
+            tokenised = ahead(partial(self._tokenised, kind), calls)
+            for tokens, parts in started_ahead(partial(self._start, lanes, kind), tokenised):
+                found = _in_order(parts) if parts else np.zeros((0, self.dimension), np.float32)
+                yield self._finish(found), tokens.truncated
+
+    def _tokenised(self, kind: Kind, call: Call) -> Tokens:
+        texts, prompt = call
+        model = self._running.model
+        if not hasattr(model, "preprocess"):  # sentence-transformers 5
+            return Tokens.of({}, texts, prompt)
+        return Tokens.of(model.preprocess(list(texts), prompt=prompt, task=kind), texts, prompt)
+
+    def _start(self, lanes: ThreadPoolExecutor, kind: Kind, tokens: Tokens) -> list[Future[_Part]]:
+        """Set the batches going, the longest texts first."""
+        if tokens.lengths is not None:
+            cuts = batches(tokens.lengths, self._tokens_a_batch)
+            return [lanes.submit(self._batch, tokens, places, kind) for places in cuts]
+        whole = self._bag if "offsets" in tokens.features else self._as_library
+        return [lanes.submit(whole, tokens, kind)]
+
+    def _batch(self, tokens: Tokens, places: Int64, kind: Kind) -> _Part:
+        """Vectors of some texts, left on the device until the next call is under way."""
         import torch
 
-        model = self._model
+        device = torch.device(self._running.choice.device)
+
+        def run(part: Int64) -> Any:
+            return self._vectors(cut(tokens.features, part, device), kind)
+
         with torch.inference_mode():
-            if not hasattr(model, "preprocess"):
-                return self._finish(self._as_library(list(texts), kind, prompt)), _unknown(len(texts))
-            features = model.preprocess(list(texts), prompt=prompt, task=kind)
-            mask = features.get("attention_mask")
-            if not _is_padded_batch(mask, len(texts)):
-                return self._finish(self._as_library(list(texts), kind, prompt)), _unknown(len(texts))
-            truncated = _truncated(features, len(texts))
-            vectors = self._forward(features, mask.sum(dim=1).numpy(), kind)
-        return self._finish(vectors), truncated
+            return places, self._room.run(run, places, tokens.width(places))
 
-    def _forward(self, features: Mapping[str, Any], lengths: Int64, kind: Kind) -> Float32:
-        """Run the model over batches of like length, padding cut to each batch's own longest text."""
-        model = self._model
-        out: NDArray[Any] | None = None
-        budget = self._config.batch_size * TOKENS_A_TEXT.get(model.device.type, TOKENS_A_TEXT_ELSEWHERE)
-        for places in _batches(lengths, budget):
-            batch = _cut(features, places, model.device)
-            vectors = model(batch, task=kind)["sentence_embedding"]
-            if model.truncate_dim is not None:
-                vectors = vectors[:, : model.truncate_dim]
-            part = vectors.float().cpu().numpy()
-            if out is None:
-                out = np.empty((len(lengths), part.shape[1]), np.float32)
-            out[places] = part
-        return np.zeros((0, self.dimension), np.float32) if out is None else out
+    def _bag(self, tokens: Tokens, kind: Kind) -> _Part:
+        """A static model's texts: it takes the tokens of all of them one after the other, without padding."""
+        import torch
 
-    def _as_library(self, texts: list[str], kind: Kind, prompt: str) -> Float32:
-        """For models whose input is no padded batch: the library's own loop."""
-        encode = self._model.encode_query if kind == "query" else self._model.encode_document
-        found = encode(texts, prompt=prompt, batch_size=self._config.batch_size, show_progress_bar=False)
-        return np.asarray(found, np.float32)
+        device = self._running.model.device
+        with torch.inference_mode():
+            batch = {name: value.to(device) for name, value in tokens.features.items()}
+            return np.arange(len(tokens.texts)), [self._vectors(batch, kind)]
+
+    def _as_library(self, tokens: Tokens, kind: Kind) -> _Part:
+        """For models whose input is neither: the library's own loop."""
+        import torch
+
+        model = self._running.model
+        encode = model.encode_query if kind == "query" else model.encode_document
+        found = encode(
+            list(tokens.texts), prompt=tokens.prompt, batch_size=self._texts_a_batch, show_progress_bar=False
+        )
+        return np.arange(len(tokens.texts)), [torch.from_numpy(np.asarray(found, np.float32))]
+
+    def _vectors(self, batch: dict[str, Any], kind: Kind) -> Any:
+        model = self._running.model
+        vectors = model(batch, task=kind)["sentence_embedding"]
+        return (vectors if model.truncate_dim is None else vectors[:, : model.truncate_dim]).float()
+
+    # -- the size of a batch ------------------------------------------------------------------------------
+
+    @property
+    def texts_a_batch(self) -> int:
+        """Batches hold `TOKENS_A_TEXT` times so many tokens. Set by what a stored plan says."""
+        return self._texts_a_batch
+
+    @texts_a_batch.setter
+    def texts_a_batch(self, texts: int) -> None:
+        self._texts_a_batch = texts
+
+    def warm_up(self, texts: Sequence[str], kind: Kind, prompt: str) -> None:
+        """Set `texts_a_batch` to the fastest of a few for these texts, unless the settings name it.
+
+        What a machine found once for a model is kept with its cache.
+        """
+        if self._config.batch_size is not None:
+            return
+        kept = self._notes.read("batch")
+        if kept is None or not isinstance(kept.get("texts"), int):
+            kept = {"texts": self._fastest(texts, kind, prompt)}
+            self._notes.write("batch", kept)
+        self._texts_a_batch = kept["texts"]
+
+    def _fastest(self, texts: Sequence[str], kind: Kind, prompt: str) -> int:
+        """Each size runs twice, in turns, and its better time counts: what else goes on disturbs all alike."""
+        self.encode(texts[:1], kind, prompt)
+        seconds = dict.fromkeys(TRIED_TEXTS_A_BATCH, float("inf"))
+        for _ in range(2):
+            for size in TRIED_TEXTS_A_BATCH:
+                self._texts_a_batch = size
+                started = time.perf_counter()
+                self.encode(texts, kind, prompt)
+                seconds[size] = min(seconds[size], time.perf_counter() - started)
+        best = min(seconds, key=seconds.__getitem__)
+        return best if seconds[TEXTS_A_BATCH] > WORTH_CHANGING * seconds[best] else TEXTS_A_BATCH
+
+    @property
+    def _tokens_a_batch(self) -> int:
+        device = self._running.choice.device
+        return self._texts_a_batch * TOKENS_A_TEXT.get(device, TOKENS_A_TEXT_ELSEWHERE)
 
     def _finish(self, vectors: Float32) -> Float32:
         if not np.isfinite(vectors).all():
@@ -199,7 +301,19 @@ class DenseEncoder:
         return vectors
 
     @cached_property
-    def _model(self) -> Any:
+    def _running(self) -> Running:
+        """The model, opened. Raises ModelError where it runs otherwise than its fingerprint said."""
+        kept = kept_choice(self._notes)
+        running = open_running(self._load(), self._config)
+        if kept is not None and kept.fingerprint() != running.choice.fingerprint():
+            self._notes.forget("choice")
+            raise ModelError(
+                f"model {self.name!r} ran as {kept} before and now as {running.choice}; run again"
+            )
+        keep_choice(self._notes, running.choice)
+        return running
+
+    def _load(self) -> Any:
         known = self._content()
         model = self._source.load(self._config)
         # Weights overwritten since they were hashed must not be stored under the old hash.
@@ -208,6 +322,21 @@ class DenseEncoder:
         if self._config.max_length is not None:
             _limit_length(model, self._config.max_length)
         return model.eval()
+
+
+_Part = tuple[Int64, list[Any]]
+"""Places among the texts of a call, and tensors that together hold their vectors."""
+
+
+def _in_order(parts: list[_Part]) -> Float32:
+    """float32 (texts, dimension) from the parts of a call."""
+    import torch
+
+    vectors = [torch.cat(tensors).cpu().numpy() for _, tensors in parts]
+    out = np.empty((sum(map(len, vectors)), vectors[0].shape[1]), np.float32)
+    for (places, _), part in zip(parts, vectors, strict=True):
+        out[places] = part
+    return out
 
 
 # -- where the model comes from ------------------------------------------------------------------------
@@ -327,51 +456,3 @@ def _limit_length(model: Any, max_length: int) -> None:
     if isinstance(limit, int) and 0 < limit - offset < max_length:
         raise UsageError(f"max_length: {max_length} is more than the model's {limit - offset} positions")
     model.max_seq_length = max_length
-
-
-# -- batches ---------------------------------------------------------------------------------------------
-
-
-def _is_padded_batch(mask: Any, texts: int) -> bool:
-    return mask is not None and mask.ndim == 2 and len(mask) == texts
-
-
-def _batches(lengths: Int64, budget: int) -> Iterator[Int64]:
-    """Places of the texts, longest first, in batches of at most `budget` tokens, padding included."""
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        count = max(1, budget // max(1, int(lengths[order[start]])))
-        yield order[start : start + count]
-        start += count
-
-
-def _cut(features: Mapping[str, Any], places: Int64, device: Any) -> dict[str, Any]:
-    """The rows of one batch without the columns that are padding in all of them."""
-    import torch
-
-    rows = torch.from_numpy(places)
-    mask = features["attention_mask"]
-    used = torch.nonzero(mask[rows].any(dim=0)).flatten()
-    first, last = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
-    batch: dict[str, Any] = {}
-    for name, value in features.items():
-        if torch.is_tensor(value) and value.ndim >= 1 and len(value) == len(mask):
-            value = value[rows]
-            if value.ndim == 2 and value.shape[1] == mask.shape[1]:
-                value = value[:, first:last]
-            value = value.contiguous()
-        batch[name] = value.to(device) if torch.is_tensor(value) else value
-    return batch
-
-
-def _truncated(features: Any, texts: int) -> NDArray[np.int8]:
-    """From what the tokenizer put aside while it cut; only fast tokenizers tell."""
-    encodings = getattr(features, "encodings", None)
-    if encodings is None or len(encodings) != texts:
-        return _unknown(texts)
-    return np.fromiter((len(encoding.overflowing) > 0 for encoding in encodings), np.int8, texts)
-
-
-def _unknown(texts: int) -> NDArray[np.int8]:
-    return np.full(texts, -1, np.int8)

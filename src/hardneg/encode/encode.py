@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,14 @@ from hardneg.engine import ThisProcess
 from hardneg.errors import InputError, ModelError, StoreError
 from hardneg.progress import Silent
 from hardneg.protocols import Encoder, Engine, Kind, Progress
-from hardneg.records import Float32, Int32, Int64
+from hardneg.records import Bool, Float32, Int32, Int64
 
 TEXTS_A_CALL = 512
 """Texts given to the encoder at once, of like length: tokenised together, and a step of the progress bar."""
+WARM_UP_FROM_BYTES = 4 << 20
+"""From so much text on (some 3,000 abstracts) finding the best batch pays for itself."""
+WARM_UP_BYTES = 20_000
+"""Of UTF-8, spread over all the texts: what the warm-up encodes once for each size it tries."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,10 @@ def _encode_missing(job: _Job, before: Locations, progress: Progress, engine: En
     """Write the missing shards along the plan; one that another process has written meanwhile is left."""
     lengths = byte_lengths(job.column)[job.first]
     path = plan_path(job.space.folder, job.distinct)
-    parts = [part for part in kept_plan(path, before.missing, lengths).parts() if before.missing[part].any()]
+    plan = kept_plan(path, before.missing, lengths, partial(_warm_up, job, before.missing, lengths))
+    if plan.texts_a_batch is not None and hasattr(job.encoder, "texts_a_batch"):
+        job.encoder.texts_a_batch = plan.texts_a_batch
+    parts = [part for part in plan.parts() if before.missing[part].any()]
     with progress.track(f"encode {job.kind}s", sum(map(len, parts)), "texts") as advance:
 
         def encode_part(part: Int32) -> None:
@@ -143,6 +151,20 @@ def _encode_missing(job: _Job, before: Locations, progress: Progress, engine: En
 
         engine.each(encode_part, parts)
     path.unlink(missing_ok=True)
+
+
+def _warm_up(job: _Job, missing: Bool, lengths: Int64) -> int | None:
+    """How many texts a batch suit this machine; None for an encoder that has no such setting."""
+    warm_up = getattr(job.encoder, "warm_up", None)
+    if warm_up is None or not hasattr(job.encoder, "texts_a_batch"):
+        return None
+    rows = job.first[missing]
+    total = int(lengths[missing].sum())
+    if total >= WARM_UP_FROM_BYTES:
+        sample = rows[:: max(1, len(rows) * WARM_UP_BYTES // total)]
+        texts = [job.column[row].as_py() for row in sample.tolist()]
+        warm_up(texts, job.kind, job.prompt_of(int(rows[0])))
+    return int(job.encoder.texts_a_batch)
 
 
 def _encode_shard(
@@ -154,17 +176,14 @@ def _encode_shard(
     near = job.column.slice(rows[0], rows[-1] + 1 - rows[0])
     texts = near.take(pa.array(rows - rows[0])).to_pylist()
     prompts = [job.prompt_of(row) for row in rows.tolist()]
+    calls = list(_calls(prompts, lengths))
+    encoded = _encoded(job, [([texts[place] for place in places], prompts[places[0]]) for places in calls])
     out: NDArray[Any] | None = None
     truncated = np.full(len(part), -1, np.int8)
-    for places in _calls(prompts, lengths):
-        prompt = prompts[places[0]]
-        vectors, flags = _encode(job, [texts[place] for place in places], prompt)
+    for places, (vectors, flags) in zip(calls, encoded, strict=True):
+        _check(job.encoder.name, vectors, len(places), None if out is None else out.shape[1])
         if out is None:
             out = np.empty((len(part), vectors.shape[1]), np.float32)
-        if vectors.shape[1] != out.shape[1]:
-            raise ModelError(
-                f"{job.encoder.name}: returned vectors of {out.shape[1]} and {vectors.shape[1]} numbers"
-            )
         out[places], truncated[places] = vectors, flags
         advance(len(places))
     assert out is not None  # noqa: S101 - a part of the plan is never empty
@@ -182,19 +201,23 @@ def _calls(prompts: list[str], lengths: Int64) -> Iterator[NDArray[np.int64]]:
             yield group[start : start + TEXTS_A_CALL]
 
 
-def _encode(job: _Job, texts: list[str], prompt: str) -> tuple[Float32, NDArray[np.int8]]:
-    flagged = getattr(job.encoder, "encode_and_flag", None)
-    if flagged is not None:
-        vectors, truncated = flagged(texts, job.kind, prompt)
-    else:
-        vectors = job.encoder.encode(texts, job.kind, prompt)
-        truncated = np.full(len(texts), -1, np.int8)
-    vectors = np.asarray(vectors)
-    if vectors.ndim != 2 or len(vectors) != len(texts):
-        raise ModelError(f"{job.encoder.name}: returned shape {vectors.shape} for {len(texts)} texts")
+def _encoded(job: _Job, calls: list[tuple[list[str], str]]) -> Iterator[tuple[Any, Any]]:
+    """Vectors and truncation flags of each call, by the best that the encoder offers."""
+    if hasattr(job.encoder, "encode_calls"):
+        yield from job.encoder.encode_calls(calls, job.kind)
+        return
+    for texts, prompt in calls:
+        yield np.asarray(job.encoder.encode(texts, job.kind, prompt)), np.int8(-1)
+
+
+def _check(name: str, vectors: NDArray[Any], texts: int, dimension: int | None) -> None:
+    """Raises ModelError for what no encoder may return."""
+    if vectors.ndim != 2 or len(vectors) != texts:
+        raise ModelError(f"{name}: returned shape {vectors.shape} for {texts} texts")
+    if dimension is not None and vectors.shape[1] != dimension:
+        raise ModelError(f"{name}: returned vectors of {dimension} and {vectors.shape[1]} numbers")
     if not np.isfinite(vectors).all():
-        raise ModelError(f"{job.encoder.name}: returned NaN or infinity; its weights are damaged")
-    return vectors.astype(np.float32, copy=False), truncated
+        raise ModelError(f"{name}: returned NaN or infinity; its weights are damaged")
 
 
 def _of_rows(locations: Locations, own: Int64) -> Locations:

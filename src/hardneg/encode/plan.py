@@ -1,8 +1,9 @@
-"""Which texts go into which shard: made once for an encoding, kept on disk, followed when it is resumed."""
+"""Which texts go into which shard, in batches of which size: made once, kept on disk, followed on resuming."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,21 +19,24 @@ from hardneg.records import Bool, Int32, Int64
 TEXTS_A_SHARD = 4096
 BYTES_A_SHARD = 4 << 20
 """A shard is about a minute's work on two cores; one is the most that a kill can lose."""
+_BATCH = b"hardneg.texts_a_batch"
 
 
 @dataclass(frozen=True)
 class ShardPlan:
     """The shards still to be written, in order.
 
-    position  int32 (texts,): places among the distinct texts of the encoding, ascending within a shard
-    shard     int32 (texts,): number of the shard, not descending
+    position       int32 (texts,): places among the distinct texts of the encoding, ascending within a shard
+    shard          int32 (texts,): number of the shard, not descending
+    texts_a_batch  what the encoder was set to; None where it has no such setting
     """
 
     position: Int32
     shard: Int32
+    texts_a_batch: int | None = None
 
     @classmethod
-    def of(cls, missing: Bool, lengths: Int64) -> ShardPlan:
+    def of(cls, missing: Bool, lengths: Int64, texts_a_batch: int | None = None) -> ShardPlan:
         """Cut the missing texts, in the order of the table, by their number and their bytes of UTF-8.
 
         Texts that lie side by side in the table lie side by side in a shard, so that blocks of rows are
@@ -48,7 +52,7 @@ class ShardPlan:
             stop = min(start + TEXTS_A_SHARD, max(by_bytes, start + 1))
             shard[start:stop] = number
             start, number = stop, number + 1
-        return cls(position, shard)
+        return cls(position, shard, texts_a_batch)
 
     def parts(self) -> list[Int32]:
         """The positions of each shard."""
@@ -58,8 +62,9 @@ class ShardPlan:
     def covers(self, missing: Bool) -> bool:
         """Whether every missing text has its shard."""
         planned = np.zeros(len(missing), np.bool_)
-        planned[self.position] = True
-        return not (missing & ~planned).any()
+        inside = self.position[self.position < len(missing)]
+        planned[inside] = True
+        return len(inside) == len(self.position) and not (missing & ~planned).any()
 
 
 def plan_path(folder: Path, distinct: Hashes) -> Path:
@@ -68,20 +73,35 @@ def plan_path(folder: Path, distinct: Hashes) -> Path:
     return folder / f"{name}.plan.parquet"
 
 
-def kept_plan(path: Path, missing: Bool, lengths: Int64) -> ShardPlan:
-    """The plan on disk where there is one that still covers what is missing, else a new one, written."""
-    if path.exists():
-        try:
-            table = read_parquet(path)
-            plan = ShardPlan(table["position"].to_numpy(), table["shard"].to_numpy())
-            if plan.covers(missing):
-                return plan
-        except (StoreError, KeyError, IndexError):
-            pass  # damaged: a new plan costs nothing but the last bits of the vectors still to come
-    plan = ShardPlan.of(missing, lengths)
-    if len(plan.position):
-        try:
-            write_parquet(pa.table({"position": plan.position, "shard": plan.shard}), path)
-        except OSError as error:
-            raise unwritable(path.parent, error) from error
+def kept_plan(
+    path: Path, missing: Bool, lengths: Int64, warm_up: Callable[[], int | None] = lambda: None
+) -> ShardPlan:
+    """The plan on disk where there is one that still covers what is missing, else a new one, written.
+
+    warm_up  finds the `texts_a_batch` of a new plan
+    """
+    kept = _read(path) if path.exists() else None
+    if kept is not None and kept.covers(missing):
+        return kept
+    if not missing.any():
+        return ShardPlan.of(missing, lengths)
+    plan = ShardPlan.of(missing, lengths, warm_up())
+    table = pa.table({"position": plan.position, "shard": plan.shard})
+    batch = {} if plan.texts_a_batch is None else {_BATCH: str(plan.texts_a_batch)}
+    try:
+        write_parquet(table.replace_schema_metadata(batch), path)
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
     return plan
+
+
+def _read(path: Path) -> ShardPlan | None:
+    """None where it is damaged: a new plan costs nothing but the last bits of the vectors still to come."""
+    try:
+        table = read_parquet(path)
+        batch = (table.schema.metadata or {}).get(_BATCH)
+        return ShardPlan(
+            table["position"].to_numpy(), table["shard"].to_numpy(), None if batch is None else int(batch)
+        )
+    except (StoreError, KeyError, ValueError):
+        return None

@@ -176,7 +176,8 @@ def _dense(
         "store_dtype": config.store_dtype,
         "join_title": config.join_title,
     }
-    encoded = cache(partial(_encoded, prepared, spec.name, encoder, config))
+    describe = cache(partial(_say_how_it_runs, prepared, spec.name, encoder))
+    encoded = cache(partial(_encoded, prepared, spec.name, encoder, config, describe))
     return Source(
         spec.name,
         identity,
@@ -196,7 +197,21 @@ def texts_of(prepared: Prepared, kind: Kind, join_title: bool) -> tuple[pa.Chunk
     return queries["text"], queries["prompt"] if "prompt" in queries.column_names else None
 
 
-def _encoded(prepared: Prepared, name: str, encoder: Encoder, config: EncodeConfig, kind: Kind) -> Vectors:
+def _say_how_it_runs(prepared: Prepared, name: str, encoder: Encoder) -> None:
+    choice = getattr(encoder, "choice", None)
+    if choice is not None:
+        prepared.progress.say(f"encode {name}: runs by {choice}")
+
+
+def _encoded(
+    prepared: Prepared,
+    name: str,
+    encoder: Encoder,
+    config: EncodeConfig,
+    describe_run: Callable[[], None],
+    kind: Kind,
+) -> Vectors:
+    describe_run()
     texts, prompts = texts_of(prepared, kind, config.join_title)
     store = VectorStore(config.cache_dir, config.store_dtype)
     stage = f"encode {name} {kind}"

@@ -1,0 +1,113 @@
+"""Which backend, device and precision a model runs with, remembered so that asking again loads nothing.
+
+Only opening a model decides. What was decided lies in the cache folder, keyed by model, machine, settings and
+versions, and tells a later process the vectors' fingerprint without torch.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from hardneg.config import EncodeConfig
+from hardneg.encode.precision import FULL_NAMES, Precision, processor_flags
+from hardneg.errors import StoreError
+from hardneg.files import read_json, write_json
+from hardneg.fingerprints import digest
+
+BackendName = Literal["torch", "openvino"]
+_DEVICE_FILES = ("nvidia*", "kfd", "dri/render*", "accel*")
+_VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
+_PACKAGES = ("openvino", "torch", "transformers", "sentence-transformers")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a model runs here. `why` says in part of a line what kept it from running faster; "" if nothing."""
+
+    backend: BackendName
+    device: str
+    precision: Precision
+    why: str = ""
+
+    def __str__(self) -> str:
+        name = {"torch": "torch", "openvino": "OpenVINO"}[self.backend]
+        return f"{name} on {self.device} in {self.precision}" + (f" ({self.why})" if self.why else "")
+
+    def fingerprint(self) -> dict[str, str]:
+        """What of it decides a vector: the device does not."""
+        return {"backend": self.backend, "precision": FULL_NAMES[self.precision]}
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What is remembered of one model with these settings on this machine, a small file for each thing."""
+
+    folder: Path
+    key: str
+
+    @classmethod
+    def of(cls, cache: Path, model: str, config: EncodeConfig) -> Notes:
+        asked = [config.backend, config.precision, config.device]
+        return cls(cache / "backends", digest({"model": model, "asked": asked, "machine": _machine()}))
+
+    def read(self, what: str) -> Mapping[str, Any] | None:
+        path = self._path(what)
+        try:
+            found = read_json(path) if path.exists() else None
+        except (OSError, ValueError, StoreError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def write(self, what: str, values: Mapping[str, Any]) -> None:
+        """Where the cache folder cannot be written, nothing is remembered."""
+        try:
+            write_json(dict(values), self._path(what))
+        except OSError:
+            return
+
+    def forget(self, what: str) -> None:
+        self._path(what).unlink(missing_ok=True)
+
+    def _path(self, what: str) -> Path:
+        return self.folder / f"{self.key}.{what}.json"
+
+
+def kept_choice(notes: Notes) -> Choice | None:
+    """What opening this model came to last time; None where it was not opened here yet."""
+    found = notes.read("choice")
+    if found is None or set(found) != set(Choice.__dataclass_fields__):
+        return None
+    return Choice(
+        cast("BackendName", found["backend"]),
+        str(found["device"]),
+        cast("Precision", found["precision"]),
+        str(found["why"]),
+    )
+
+
+def keep_choice(notes: Notes, choice: Choice) -> None:
+    notes.write("choice", asdict(choice))
+
+
+def _machine() -> dict[str, Any]:
+    """What tells which devices and instructions there are, as far as it shows without torch."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = ""
+    return {
+        "name": [platform.node(), platform.machine(), platform.processor()],
+        "flags": sorted(processor_flags() or ()),
+        "devices": sorted(str(path) for pattern in _DEVICE_FILES for path in Path("/dev").glob(pattern)),
+        "visible": [os.environ.get(name) for name in _VISIBLE],
+        "versions": versions,
+    }

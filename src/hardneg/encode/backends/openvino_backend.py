@@ -1,0 +1,209 @@
+"""OpenVINO in the place of a model's transformer, on the CPU.
+
+`openvino.convert_model` takes the torch module as it is loaded; nothing is exported to disk. A converted
+model counts only when its vectors are those of the model itself.
+
+Each core runs batches of its own on one thread: no core waits for another inside a layer, what a batch needs
+stays in its core's cache, and the number of cores changes no vector.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from hardneg.encode.backends.choice import Choice
+from hardneg.encode.backends.running import NotConvertedError, Running
+from hardneg.encode.backends.stand_in import transformer_of, with_stand_in
+from hardneg.encode.precision import LEAST_COSINE, Precision, has_native_bfloat16, processor_flags
+from hardneg.errors import UsageError
+
+_OUTPUT = "last_hidden_state"
+_HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16"}
+# Of different lengths, so that both have padding; the second pair is longer than what is traced, and than
+# the windows of models with local attention.
+_TRACED = ("a", "the cell and the gene " * 4)
+_COMPARED = (("one", "the heart of the blood " * 80, "virus " * 9), ("a single text",))
+
+
+def has_bfloat16() -> bool:
+    """Whether OpenVINO and the processor compute in bfloat16."""
+    says = "BF16" in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return has_native_bfloat16(says, processor_flags())
+
+
+def opened(model: Any, precisions: Sequence[Precision]) -> Running:
+    """The model in the first of these precisions in which it gives its own vectors.
+
+    Raises NotConvertedError where there is none, UsageError where the processor has not the precision.
+    """
+    converted, names = _converted(model)
+    why = ""
+    for precision in precisions:
+        lanes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        compiled = _compiled(converted, precision, lanes)
+        running = with_stand_in(model, _Requests(compiled, names, lanes))
+        cosine = _least_cosine(model, running)
+        if cosine >= LEAST_COSINE[precision]:
+            return Running(running, Choice("openvino", "cpu", precision, why), lanes)
+        why = f"in {precision} its vectors differ from the model's own, cosine {cosine:.5f}"
+    raise NotConvertedError(f"OpenVINO: {why}")
+
+
+def _openvino() -> Any:
+    # OpenVINO reports its use over the network unless its telemetry package is missing; then it goes without.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: cannot be imported
+    import openvino
+
+    return openvino
+
+
+# -- converting --------------------------------------------------------------------------------------------
+
+
+def _converted(model: Any) -> tuple[Any, list[str]]:
+    """An openvino.Model of the transformer with every size left open, and the names of its inputs."""
+    inner = transformer_of(model)
+    if inner is None:
+        raise NotConvertedError("the model has no transformer for OpenVINO to run")
+    openvino = _openvino()
+    try:
+        with _quiet():
+            names, tensors, constants = _inputs(model, inner)
+            shape = openvino.PartialShape([-1, -1])
+            converted = openvino.convert_model(
+                _traceable(inner, names, constants),
+                example_input=tuple(tensors),
+                input=[(shape, openvino.Type.i64)] * len(names),
+            )
+    except NotConvertedError:
+        raise
+    except Exception as error:  # whatever a model's own code, torch's tracing or OpenVINO runs into
+        raise NotConvertedError(f"OpenVINO does not convert it: {_first_line(error)}") from error
+    return converted, names
+
+
+def _inputs(model: Any, inner: Any) -> tuple[list[str], list[Any], dict[str, Any]]:
+    """What the model gives its transformer: names and tensors of (texts, tokens), and all the rest."""
+    import torch
+
+    seen: dict[str, Any] = {}
+
+    def record(**inputs: Any) -> Mapping[str, Any]:
+        seen.update(inputs)
+        found: Mapping[str, Any] = inner(**inputs)
+        return found
+
+    with torch.inference_mode():
+        with_stand_in(model, record)(model.preprocess(list(_TRACED), task="document"), task="document")
+    tensors = {name: value for name, value in seen.items() if torch.is_tensor(value)}
+    odd = [name for name, value in tensors.items() if value.ndim != 2 or value.dtype != torch.int64]
+    if odd:
+        raise NotConvertedError(f"OpenVINO: its transformer takes {odd[0]}, which is no (texts, tokens)")
+    constants = {name: value for name, value in seen.items() if name not in tensors}
+    if getattr(inner.config, "use_cache", False):
+        constants["use_cache"] = False
+    # Tensors made in inference mode cannot be traced.
+    return list(tensors), [value.clone() for value in tensors.values()], constants
+
+
+def _traceable(inner: Any, names: Sequence[str], constants: Mapping[str, Any]) -> Any:
+    import torch
+
+    class Traceable(torch.nn.Module):  # type: ignore[misc]  # torch's types are not read
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, *tensors: Any) -> Any:
+            return self.inner(**dict(zip(names, tensors, strict=True)), **constants)[_OUTPUT]
+
+    return Traceable().eval()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings that tracing brings: whether a trace is right is compared, not guessed."""
+    level = logging.getLogger("transformers").level
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.getLogger("transformers").setLevel(level)
+
+
+# -- running -------------------------------------------------------------------------------------------------
+
+
+def _compiled(converted: Any, precision: Precision, lanes: int) -> Any:
+    settings = {
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "NUM_STREAMS": str(lanes),
+        "INFERENCE_NUM_THREADS": str(lanes),
+    }
+    try:
+        compiled = _openvino().Core().compile_model(converted, "CPU", settings)
+    except Exception as error:
+        raise NotConvertedError(f"OpenVINO does not compile it: {_first_line(error)}") from error
+    taken = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    if taken != _HINTS[precision]:
+        raise UsageError(f"precision {precision}: OpenVINO has only {taken} on this processor; take fp32")
+    return compiled
+
+
+class _Requests:
+    """The compiled transformer, called from as many threads as it has lanes."""
+
+    def __init__(self, compiled: Any, names: Sequence[str], lanes: int) -> None:
+        self._names = tuple(names)
+        self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(lanes):
+            self._free.put(compiled.create_infer_request())
+        self._compiled = compiled
+
+    def __call__(self, **inputs: Any) -> dict[str, Any]:
+        import torch
+
+        request = self._free.get()
+        try:
+            values = [inputs[name].numpy() for name in self._names]
+            found = request.infer(values, share_inputs=True)
+            return {_OUTPUT: torch.from_numpy(found[0])}
+        finally:
+            self._free.put(request)
+
+    def __deepcopy__(self, memo: Any) -> _Requests:
+        return self  # it holds no state that a copy of the model could change
+
+
+def _least_cosine(model: Any, running: Any) -> float:
+    """Of vectors for the same texts, the model's own and those that `running` gives; NaN where one is."""
+    import torch
+
+    least = 1.0
+    with torch.inference_mode():
+        for texts in _COMPARED:
+            own, found = (
+                part(part.preprocess(list(texts), task="document"), task="document")["sentence_embedding"]
+                .double()
+                .numpy()
+                for part in (model, running)
+            )
+            lengths = np.linalg.norm(own, axis=1) * np.linalg.norm(found, axis=1)
+            least = float(np.minimum(least, ((own * found).sum(axis=1) / lengths).min()))
+    return least
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:200]

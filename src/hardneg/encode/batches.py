@@ -1,0 +1,87 @@
+"""Tokenised texts, and the batches they are run in: of like length, so that next to nothing is padding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardneg.records import Int64
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The texts of a call as the model takes them, padded to the longest.
+
+    features   the model's own inputs, by name; {} where the model does not give them
+    lengths    int64 (texts,): tokens of each text; None where the input is no padded batch
+    truncated  int8 (texts,): 1 where a text was cut to the model's longest, 0 where not, -1 unknown
+    """
+
+    texts: Sequence[str]
+    prompt: str
+    features: Mapping[str, Any]
+    lengths: Int64 | None
+    truncated: NDArray[np.int8]
+
+    @classmethod
+    def of(cls, features: Mapping[str, Any], texts: Sequence[str], prompt: str) -> Tokens:
+        mask = features.get("attention_mask")
+        if mask is None or mask.ndim != 2 or len(mask) != len(texts):
+            return cls(texts, prompt, features, None, np.full(len(texts), -1, np.int8))
+        lengths = np.asarray(mask.sum(dim=1).numpy(), np.int64)
+        return cls(texts, prompt, features, lengths, _truncated(features, len(texts)))
+
+    def width(self, places: Int64) -> int:
+        """Tokens of the longest of these texts."""
+        return 0 if self.lengths is None else int(self.lengths[places].max())
+
+
+def _truncated(features: Any, texts: int) -> NDArray[np.int8]:
+    """From what the tokenizer put aside while it cut; only fast tokenizers tell."""
+    encodings = getattr(features, "encodings", None)
+    if encodings is None or len(encodings) != texts:
+        return np.full(texts, -1, np.int8)
+    return np.fromiter((len(encoding.overflowing) > 0 for encoding in encodings), np.int8, texts)
+
+
+def batches(lengths: Int64, tokens: int) -> Iterator[Int64]:
+    """Places of the texts, longest first, in batches of at most `tokens` tokens, padding included.
+
+    A text longer than that is a batch of its own.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        count = max(1, tokens // max(1, int(lengths[order[start]])))
+        yield order[start : start + count]
+        start += count
+
+
+def cut(features: Mapping[str, Any], places: Int64, device: Any) -> dict[str, Any]:
+    """The rows of one batch on the device, without the columns that are padding in all of them."""
+    import torch
+
+    rows = torch.from_numpy(places)
+    mask = features["attention_mask"]
+    used = torch.nonzero(mask[rows].any(dim=0)).flatten()
+    first, last = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
+    batch: dict[str, Any] = {}
+    for name, value in features.items():
+        if torch.is_tensor(value) and value.ndim >= 1 and len(value) == len(mask):
+            value = value[rows]
+            if value.ndim == 2 and value.shape[1] == mask.shape[1]:
+                value = value[:, first:last]
+            value = value.contiguous()
+        batch[name] = _moved(value, device) if torch.is_tensor(value) else value
+    return batch
+
+
+def _moved(tensor: Any, device: Any) -> Any:
+    """On the device; to a GPU from pinned memory, so that the copy waits for no work under way there."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)

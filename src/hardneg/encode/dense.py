@@ -115,6 +115,8 @@ class DenseEncoder:
     @property
     def choice(self) -> Choice:
         """The backend, device and precision that the model runs with."""
+        if (self._config.backend, self._config.precision) == ("torch", "fp32"):
+            return Choice("torch", self._config.device or "any device", "fp32")
         if "_running" in self.__dict__:
             return self._running.choice
         return kept_choice(self._notes) or self._running.choice
@@ -191,7 +193,7 @@ class DenseEncoder:
         with threads(self._running.lanes) as lanes:
             tokenised = ahead(partial(self._tokenised, kind), calls)
             for tokens, parts in started_ahead(partial(self._start, lanes, kind), tokenised):
-                found = _in_order(parts) if parts else np.zeros((0, self.dimension), np.float32)
+                found = _in_order(parts) if len(tokens.texts) else np.zeros((0, self.dimension), np.float32)
                 yield self._finish(found), tokens.truncated
 
     def _tokenised(self, kind: Kind, call: Call) -> Tokens:
@@ -271,7 +273,7 @@ class DenseEncoder:
         self._texts_a_batch = kept["texts"]
 
     def _fastest(self, texts: Sequence[str], kind: Kind, prompt: str) -> int:
-        """Each size runs twice, in turns, and its better time counts: what else goes on disturbs all alike."""
+        """Each size runs twice, in turns, and its better time counts: what else goes on slows all alike."""
         self.encode(texts[:1], kind, prompt)
         seconds = dict.fromkeys(TRIED_TEXTS_A_BATCH, float("inf"))
         for _ in range(2):
@@ -286,7 +288,7 @@ class DenseEncoder:
     @property
     def _tokens_a_batch(self) -> int:
         device = self._running.choice.device
-        return self._texts_a_batch * TOKENS_A_TEXT.get(device, TOKENS_A_TEXT_ELSEWHERE)
+        return self._texts_a_batch * TOKENS_A_TEXT.get(device.split(":")[0], TOKENS_A_TEXT_ELSEWHERE)
 
     def _finish(self, vectors: Float32) -> Float32:
         if not np.isfinite(vectors).all():

@@ -1,4 +1,4 @@
-"""Which texts go into which shard, in batches of which size: made once, kept on disk, followed on resuming."""
+"""Which texts go into which shard, in batches of which size: made once, kept, followed on resuming."""
 
 from __future__ import annotations
 

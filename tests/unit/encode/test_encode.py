@@ -17,7 +17,9 @@ import pyarrow as pa
 import pytest
 
 from hardneg.config import EncodeConfig
-from hardneg.encode import StoredVectors, VectorStore, encode_texts, open_encoder, text_hashes
+from hardneg.encode import DenseEncoder, StoredVectors, VectorStore, encode_texts, open_encoder, text_hashes
+from hardneg.encode import dense as dense_module
+from hardneg.encode import encode as encode_module
 from hardneg.encode import plan as plan_module
 from hardneg.encode.plan import ShardPlan
 from hardneg.errors import InputError, ModelError
@@ -149,19 +151,6 @@ def test_resume_follows_the_plan_and_gives_the_same_bytes(
 ) -> None:
     whole = encode_texts(open_encoder(tiny, config), texts, "document", store=VectorStore(tmp_path / "whole"))
 
-    class Dies:
-        def __init__(self, inner: Any, calls: int) -> None:
-            self._inner, self._calls = inner, calls
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._inner, name)
-
-        def encode_and_flag(self, *args: Any) -> Any:
-            self._calls -= 1
-            if self._calls < 0:
-                raise KeyboardInterrupt
-            return self._inner.encode_and_flag(*args)
-
     store = VectorStore(tmp_path / "cut")
     with pytest.raises(KeyboardInterrupt):
         encode_texts(Dies(open_encoder(tiny, config), 5), texts, "document", store=store)
@@ -171,6 +160,51 @@ def test_resume_follows_the_plan_and_gives_the_same_bytes(
     assert (done.reused, done.encoded) == (5 * 16, 198 - 5 * 16)
     assert done.vectors.block(0, 200).tobytes() == whole.vectors.block(0, 200).tobytes()
     assert _shards(done.folder) == _shards(whole.folder)
+
+
+class Dies:
+    """An encoder that is interrupted after so many shards."""
+
+    def __init__(self, inner: Any, shards: int) -> None:
+        object.__setattr__(self, "inner", inner)
+        object.__setattr__(self, "left", shards)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.inner, name, value)
+
+    def encode_calls(self, *args: Any) -> Any:
+        object.__setattr__(self, "left", self.left - 1)
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return self.inner.encode_calls(*args)
+
+
+def test_resume_follows_the_batches_that_the_warm_up_chose(
+    tiny: Path, config: EncodeConfig, tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "TEXTS_A_SHARD", 64)
+    monkeypatch.setattr(encode_module, "WARM_UP_FROM_BYTES", 1)
+    monkeypatch.setattr(DenseEncoder, "_fastest", lambda self, texts, kind, prompt: 1)
+    seen: list[int] = []
+    real = dense_module.batches
+    monkeypatch.setattr(
+        dense_module, "batches", lambda lengths, tokens: seen.append(tokens) or real(lengths, tokens)
+    )
+    store = VectorStore(tmp_path / "cut")
+    with pytest.raises(KeyboardInterrupt):
+        encode_texts(Dies(open_encoder(tiny, config), 2), texts, "document", store=store)
+    # Another machine, so to speak: what was found is gone, and it would find something else.
+    monkeypatch.setattr(DenseEncoder, "_fastest", lambda self, texts, kind, prompt: 16)
+    for note in (Path(config.cache_dir or "") / "backends").glob("*.batch.json"):
+        note.unlink()
+    encode_texts(open_encoder(tiny, config), texts, "document", store=store)
+    assert seen == [64] * 4  # one text of 64 tokens
+    seen.clear()
+    encode_texts(open_encoder(tiny, config), texts, "document", store=VectorStore(tmp_path / "new"))
+    assert seen == [16 * 64] * 4
 
 
 def _shards(folder: Path) -> list[bytes]:

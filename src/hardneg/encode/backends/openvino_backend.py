@@ -16,6 +16,8 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,10 @@ from hardneg.encode.precision import LEAST_COSINE, Precision, has_native_bfloat1
 from hardneg.errors import UsageError
 
 _OUTPUT = "last_hidden_state"
+ATTENTIONS = (None, "eager")
+"""As the model has it, and written out. OpenVINO's fused attention gives NaN where a padding token sees
+nothing, as with local attention; written out, transformers masks with a large finite number.
+"""
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16"}
 # Of different lengths, so that both have padding; the second pair is longer than what is traced, and than
 # the windows of models with local attention.
@@ -45,15 +51,16 @@ def opened(model: Any, precisions: Sequence[Precision]) -> Running:
 
     Raises NotConvertedError where there is none, UsageError where the processor has not the precision.
     """
-    converted, names = _converted(model)
+    lanes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    converted = cache(partial(_converted, model))
     why = ""
     for precision in precisions:
-        lanes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        compiled = _compiled(converted, precision, lanes)
-        running = with_stand_in(model, _Requests(compiled, names, lanes))
-        cosine = _least_cosine(model, running)
-        if cosine >= LEAST_COSINE[precision]:
-            return Running(running, Choice("openvino", "cpu", precision, why), lanes)
+        for attention in ATTENTIONS:
+            compiled = _compiled(converted(attention), precision, lanes)
+            running = with_stand_in(model, compiled)
+            cosine = _least_cosine(model, running)
+            if cosine >= LEAST_COSINE[precision]:
+                return Running(running, Choice("openvino", "cpu", precision, why), lanes)
         why = f"in {precision} its vectors differ from the model's own, cosine {cosine:.5f}"
     raise NotConvertedError(f"OpenVINO: {why}")
 
@@ -69,26 +76,46 @@ def _openvino() -> Any:
 # -- converting --------------------------------------------------------------------------------------------
 
 
-def _converted(model: Any) -> tuple[Any, list[str]]:
-    """An openvino.Model of the transformer with every size left open, and the names of its inputs."""
+@dataclass(frozen=True)
+class _Converted:
+    """An openvino.Model of a transformer with every size left open, and the names of its inputs."""
+
+    network: Any
+    inputs: tuple[str, ...]
+
+
+def _converted(model: Any, attention: str | None) -> _Converted:
+    """The transformer, with its attention written as it is (None) or in another of transformers' ways."""
     inner = transformer_of(model)
     if inner is None:
         raise NotConvertedError("the model has no transformer for OpenVINO to run")
     openvino = _openvino()
     try:
-        with _quiet():
+        with _quiet(), _attention(inner, attention):
             names, tensors, constants = _inputs(model, inner)
             shape = openvino.PartialShape([-1, -1])
-            converted = openvino.convert_model(
-                _traceable(inner, names, constants),
-                example_input=tuple(tensors),
+            network = openvino.convert_model(
+                _traced(_traceable(inner, names, constants), tensors),
                 input=[(shape, openvino.Type.i64)] * len(names),
             )
     except NotConvertedError:
         raise
     except Exception as error:  # whatever a model's own code, torch's tracing or OpenVINO runs into
         raise NotConvertedError(f"OpenVINO does not convert it: {_first_line(error)}") from error
-    return converted, names
+    return _Converted(network, tuple(names))
+
+
+@contextmanager
+def _attention(inner: Any, implementation: str | None) -> Iterator[None]:
+    if implementation is None:
+        yield
+        return
+    before = inner.config._attn_implementation
+    inner.set_attn_implementation(implementation)
+    try:
+        yield
+    finally:
+        inner.set_attn_implementation(before)
 
 
 def _inputs(model: Any, inner: Any) -> tuple[list[str], list[Any], dict[str, Any]]:
@@ -113,6 +140,13 @@ def _inputs(model: Any, inner: Any) -> tuple[list[str], list[Any], dict[str, Any
         constants["use_cache"] = False
     # Tensors made in inference mode cannot be traced.
     return list(tensors), [value.clone() for value in tensors.values()], constants
+
+
+def _traced(module: Any, tensors: Sequence[Any]) -> Any:
+    """As convert_model does by itself, but torch does not run the trace again to check it: we compare."""
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    return TorchScriptPythonDecoder(module, example_input=tuple(tensors), trace_kwargs={"check_trace": False})
 
 
 def _traceable(inner: Any, names: Sequence[str], constants: Mapping[str, Any]) -> Any:
@@ -145,20 +179,20 @@ def _quiet() -> Iterator[None]:
 # -- running -------------------------------------------------------------------------------------------------
 
 
-def _compiled(converted: Any, precision: Precision, lanes: int) -> Any:
+def _compiled(converted: _Converted, precision: Precision, lanes: int) -> _Requests:
     settings = {
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "NUM_STREAMS": str(lanes),
         "INFERENCE_NUM_THREADS": str(lanes),
     }
     try:
-        compiled = _openvino().Core().compile_model(converted, "CPU", settings)
+        compiled = _openvino().Core().compile_model(converted.network, "CPU", settings)
     except Exception as error:
         raise NotConvertedError(f"OpenVINO does not compile it: {_first_line(error)}") from error
     taken = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     if taken != _HINTS[precision]:
         raise UsageError(f"precision {precision}: OpenVINO has only {taken} on this processor; take fp32")
-    return compiled
+    return _Requests(compiled, converted.inputs, lanes)
 
 
 class _Requests:

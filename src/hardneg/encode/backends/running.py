@@ -48,6 +48,8 @@ def open_running(model: Any, config: EncodeConfig) -> Running:
     why = ""
     if device == "cpu" and config.backend != "torch":
         try:
+            if torch_backend.own_precision(model) != "fp32":
+                raise NotConvertedError("its weights are in half precision, as they were given")
             return _openvino(model, config)
         except NotConvertedError as error:
             if config.backend == "openvino":

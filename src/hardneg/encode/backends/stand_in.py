@@ -18,26 +18,24 @@ def transformer_of(model: Any) -> Any | None:
     return inner if isinstance(inner, torch.nn.Module) else None
 
 
-def with_stand_in(model: Any, forward: Callable[..., Mapping[str, Any]], held: Any = None) -> Any:
+def with_stand_in(model: Any, forward: Callable[..., Mapping[str, Any]]) -> Any:
     """A copy of the model whose transformer is `forward`; the model itself and its weights stay as they are.
 
     forward  keyword arguments, as the first module passes them on, → {"last_hidden_state": ...}
-    held     the torch module that `forward` runs, where there is one: it is part of the copy
     """
     inner = transformer_of(model)
-    stand_in = _stand_in(inner, forward, held)
+    stand_in = _stand_in(inner, forward)
     # deepcopy takes what its memo holds for a part already copied: the transformer's weights never are.
     return deepcopy(model, {id(inner): stand_in}).eval()
 
 
-def _stand_in(inner: Any, forward: Callable[..., Mapping[str, Any]], held: Any) -> Any:
+def _stand_in(inner: Any, forward: Callable[..., Mapping[str, Any]]) -> Any:
     import torch
 
     class StandIn(torch.nn.Module):  # type: ignore[misc]  # torch's types are not read
         def __init__(self) -> None:
             super().__init__()
             self.config = inner.config
-            self.held = held
 
         def forward(self, **inputs: Any) -> Mapping[str, Any]:
             return forward(**inputs)

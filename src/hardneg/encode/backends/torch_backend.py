@@ -14,40 +14,53 @@ from hardneg.errors import UsageError
 
 
 def precision_on(model: Any, asked: str) -> Precision:
-    """The precision to run in: `auto` is bfloat16 on a GPU that computes in it, else float32."""
-    device = model.device.type
+    """The precision to run in: `auto` is bfloat16 on a GPU that computes in it, else the model's own."""
+    device, own = model.device.type, own_precision(model)
     if asked == "fp16" and device == "cpu":
         raise UsageError("precision fp16 is for GPUs, and the device is cpu; take bf16 or fp32")
     if asked != "auto":
         return "fp16" if asked == "fp16" else "bf16" if asked == "bf16" else "fp32"
-    if transformer_of(model) is None or device != "cuda":
-        return "fp32"
+    if own != "fp32" or device != "cuda" or transformer_of(model) is None:
+        return own
     import torch
 
-    # 8.0 and above compute in bfloat16; what is older emulates it.
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+
+
+def own_precision(model: Any) -> Precision:
+    """Of the weights as they are: a model that was given as an object may be in half precision already."""
+    weight = next(model.parameters(), None)
+    name = "float32" if weight is None else str(weight.dtype).removeprefix("torch.")
+    return next((short for short, full in FULL_NAMES.items() if full == name), "fp32")
 
 
 def opened(model: Any, precision: Precision, why: str = "") -> Running:
     """The model in this precision; it is not changed itself.
 
-    A half-precision transformer gives its token vectors as float32, so pooling and all that follows adds up
-    in float32.
+    Half precision is torch's autocast around the transformer: matrix products in it, sums and norms in
+    float32. Casting all weights loses more than is promised (`precision.LEAST_COSINE`).
     """
-    choice = Choice("torch", str(model.device.type), precision, why)
-    if precision == "fp32":
+    device = str(model.device.type)
+    choice = Choice("torch", str(model.device), precision, why)
+    own = own_precision(model)
+    if precision == own:
         return Running(model, choice)
     inner = transformer_of(model)
     if inner is None:
         raise UsageError(f"precision {precision}: the model has no transformer to run in it; take fp32")
+    inner = inner if own == "fp32" else deepcopy(inner).float()
     import torch
 
-    halved = deepcopy(inner).to(getattr(torch, FULL_NAMES[precision])).eval()
+    half = precision != "fp32"
+    dtype = getattr(torch, FULL_NAMES[precision])
 
     def forward(**inputs: Any) -> Mapping[str, Any]:
+        with torch.autocast(device, dtype if half else None, enabled=half):
+            found = inner(**inputs)
+        # Pooling and all that follows adds up in float32.
         return {
             name: value.float() if torch.is_tensor(value) and value.is_floating_point() else value
-            for name, value in halved(**inputs).items()
+            for name, value in found.items()
         }
 
-    return Running(with_stand_in(model, forward, held=halved), choice)
+    return Running(with_stand_in(model, forward), choice)

@@ -1,0 +1,290 @@
+"""Whatever runs a model, its vectors are those of sentence-transformers' own encode."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hardneg.config import EncodeConfig
+from hardneg.encode import DenseEncoder, VectorStore, encode_texts, open_encoder
+from hardneg.encode.backends import openvino_backend, running
+from hardneg.encode.backends.choice import Choice
+from hardneg.encode.precision import has_native_bfloat16, processor_flags
+from hardneg.errors import MissingExtraError, ModelError, UsageError
+
+KINDS = ("bert", "modernbert", "decoder", "static")
+needs_openvino = pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None, reason="openvino is not installed"
+)
+BACKENDS = ("torch", pytest.param("openvino", marks=needs_openvino))
+Kinds = Callable[[str], Any]
+
+
+def cosines(left: Any, right: Any) -> Any:
+    left, right = np.asarray(left, np.float64), np.asarray(right, np.float64)
+    return (left * right).sum(1) / (np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1))
+
+
+def opened(model: Any, config: EncodeConfig, **settings: Any) -> DenseEncoder:
+    found = open_encoder(model, config.model_copy(update=settings))
+    assert isinstance(found, DenseEncoder)
+    return found
+
+
+# -- equal to the library ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_equals_the_library(
+    kinds: Kinds, config: EncodeConfig, texts: list[str], kind: str, backend: str
+) -> None:
+    model = kinds(kind)
+    backend = "torch" if kind == "static" else backend
+    encoder = opened(model, config, backend=backend)
+    queries = encoder.encode(texts, "query", encoder.prompt("query"))
+    documents = encoder.encode(texts, "document", "")
+    assert (encoder.choice.backend, encoder.choice.precision) == (backend, "fp32")
+    assert cosines(queries, model.encode_query(texts)).min() >= 0.99999
+    assert cosines(documents, model.encode_document(texts)).min() >= 0.99999
+    assert cosines(queries, documents).min() < 0.9999  # the prompts do something
+
+
+@pytest.mark.parametrize("kind", ["bert", "modernbert", "decoder"])
+def test_bfloat16_is_near_the_library(
+    kinds: Kinds, config: EncodeConfig, texts: list[str], kind: str
+) -> None:
+    model = kinds(kind)
+    own = model.encode_document(texts)
+    encoder = opened(model, config, backend="torch", precision="bf16")
+    found = encoder.encode(texts, "document", "")
+    assert encoder.choice.precision == "bf16"
+    assert 0.9995 <= cosines(found, own).min() < 1 - 1e-7
+    np.testing.assert_array_equal(model.encode_document(texts), own)  # the user's model is as it was
+
+
+@needs_openvino
+def test_openvino_in_bfloat16_where_the_processor_has_it_and_else_not_at_all(
+    kinds: Kinds, config: EncodeConfig, texts: list[str]
+) -> None:
+    model = kinds("bert")
+    encoder = opened(model, config, backend="openvino", precision="bf16")
+    if not openvino_backend.has_bfloat16():
+        with pytest.raises(UsageError, match="precision bf16: OpenVINO has only f32 on this processor"):
+            encoder.encode(texts, "document", "")
+        return
+    assert cosines(encoder.encode(texts, "document", ""), model.encode_document(texts)).min() >= 0.9995
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_order_batches_and_lanes_change_no_vector(
+    kinds: Kinds, config: EncodeConfig, texts: list[str], backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = kinds("bert")
+    expected = opened(model, config, backend=backend).encode(texts, "document", "")
+    order = np.random.default_rng(0).permutation(len(texts))
+    shuffled = [texts[place] for place in order]
+    for batch_size in (1, 3, 500):
+        monkeypatch.setattr(openvino_backend.os, "sched_getaffinity", lambda process: set(range(3)))
+        encoder = opened(model, config, backend=backend, batch_size=batch_size)
+        assert cosines(encoder.encode(shuffled, "document", ""), expected[order]).min() >= 0.999999
+
+
+def test_calls_come_back_in_order_with_their_own_prompts(
+    kinds: Kinds, config: EncodeConfig, texts: list[str]
+) -> None:
+    encoder = opened(kinds("bert"), config, backend="torch")
+    calls = [(texts[start : start + 7], "query : " if start % 2 else "") for start in range(0, 60, 7)]
+    found = list(encoder.encode_calls(calls, "document"))
+    for (vectors, truncated), (part, prompt) in zip(found, calls, strict=True):
+        alone, flags = encoder.encode_and_flag(part, "document", prompt)
+        np.testing.assert_array_equal(vectors, alone)
+        np.testing.assert_array_equal(truncated, flags)
+    assert encoder.encode([], "document", "").shape == (0, 16)
+
+
+# -- which backend ---------------------------------------------------------------------------------------
+
+
+@needs_openvino
+def test_openvino_is_taken_by_itself_and_nothing_is_written_beside_the_model(
+    tiny: Path, config: EncodeConfig
+) -> None:
+    before = sorted(path.name for path in tiny.rglob("*"))
+    assert str(opened(tiny, config).choice) == "OpenVINO on cpu in fp32"
+    assert sorted(path.name for path in tiny.rglob("*")) == before
+
+
+@needs_openvino
+def test_openvino_reports_its_use_to_nobody(tiny: Path, config: EncodeConfig) -> None:
+    opened(tiny, config, backend="openvino").encode(["cell"], "document", "")
+    assert sys.modules["openvino_telemetry"] is None
+
+
+def test_without_openvino_torch_says_what_to_install(
+    tiny: Path, config: EncodeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "find_spec", lambda name: None)
+    choice = opened(tiny, config).choice
+    assert str(choice) == "torch on cpu in fp32 (faster with OpenVINO: pip install 'hardneg[openvino]')"
+    with pytest.raises(MissingExtraError, match=r"pip install 'hardneg\[openvino\]'"):
+        opened(tiny, config, backend="openvino").encode(["cell"], "document", "")
+
+
+@needs_openvino
+def test_a_model_that_does_not_convert_runs_by_torch_and_says_why(
+    kinds: Kinds, config: EncodeConfig, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import openvino
+
+    def fails(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("no such operation\nmore about it")
+
+    monkeypatch.setattr(openvino, "convert_model", fails)
+    model = kinds("bert")
+    encoder = opened(model, config)
+    assert cosines(encoder.encode(texts, "document", ""), model.encode_document(texts)).min() >= 0.99999
+    assert encoder.choice.why == "OpenVINO does not convert it: no such operation"
+    with pytest.raises(ModelError, match="cannot run this model: OpenVINO does not convert it") as caught:
+        opened(model, config, backend="openvino").encode(texts, "document", "")
+    assert "\n" not in str(caught.value)
+
+
+@needs_openvino
+def test_a_model_that_converts_to_something_else_runs_by_torch(
+    kinds: Kinds, config: EncodeConfig, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a trace keeps a branch that the traced texts took."""
+    real = openvino_backend._Requests.__call__
+
+    def wrong(self: Any, **inputs: Any) -> Any:
+        found = real(self, **inputs)
+        return {name: value + 0.1 * value.roll(1, dims=-1) for name, value in found.items()}
+
+    monkeypatch.setattr(openvino_backend._Requests, "__call__", wrong)
+    encoder = opened(kinds("bert"), config)
+    assert encoder.choice.backend == "torch"
+    assert "its vectors differ from the model's own, cosine 0.9" in encoder.choice.why
+
+
+@needs_openvino
+def test_a_static_model_has_nothing_to_convert(kinds: Kinds, config: EncodeConfig) -> None:
+    choice = opened(kinds("static"), config).choice
+    assert str(choice) == "torch on cpu in fp32 (the model has no transformer for OpenVINO to run)"
+
+
+# -- which precision ---------------------------------------------------------------------------------------
+
+
+def test_bfloat16_needs_both_the_engine_and_the_processor(tmp_path: Path) -> None:
+    amx, old = frozenset({"avx512f", "amx_bf16"}), frozenset({"avx512f", "avx2"})
+    assert has_native_bfloat16(True, amx)
+    assert has_native_bfloat16(True, None)  # nothing tells: the engine is believed
+    assert not has_native_bfloat16(True, old)
+    assert not has_native_bfloat16(False, amx)
+    (tmp_path / "cpuinfo").write_text("model name\t: x\nflags\t\t: fpu avx512_bf16\nflags\t\t: fpu\n")
+    assert processor_flags(tmp_path / "cpuinfo") in (frozenset({"fpu", "avx512_bf16"}), None)
+    assert processor_flags(tmp_path / "absent") is None
+
+
+@needs_openvino
+def test_auto_tries_bfloat16_only_where_it_is_native(
+    tiny: Path, config: EncodeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    real = openvino_backend._compiled
+
+    def compiled(model: Any, precision: Any, lanes: int) -> Any:
+        tried.append(precision)
+        return real(model, "fp32", lanes)
+
+    monkeypatch.setattr(openvino_backend, "_compiled", compiled)
+    for native, expected in ((False, "fp32"), (True, "bf16")):
+        monkeypatch.setattr(openvino_backend, "has_bfloat16", lambda native=native: native)
+        encoder = opened(tiny, config, cache_dir=f"{config.cache_dir}-{native}")
+        assert (
+            encoder.fingerprint("document")["precision"] == {"fp32": "float32", "bf16": "bfloat16"}[expected]
+        )
+    assert tried == ["fp32", "bf16"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"precision": "int8"}, "precision int8: no backend here quantises"),
+        ({"precision": "fp16", "backend": "openvino"}, "fp16 is for GPUs"),
+        ({"precision": "fp16", "backend": "torch"}, "fp16 is for GPUs, and the device is cpu"),
+    ],
+)
+def test_precisions_that_are_not_there(
+    tiny: Path, config: EncodeConfig, settings: dict[str, str], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        opened(tiny, config, **settings).encode(["cell"], "document", "")
+
+
+def test_a_model_given_in_half_precision_stays_in_it(kinds: Kinds, config: EncodeConfig) -> None:
+    import torch
+
+    model = kinds("bert").to(torch.bfloat16)
+    encoder = opened(model, config)
+    encoder.encode(["cell", "gene"], "document", "")
+    assert (encoder.choice.backend, encoder.choice.precision) == ("torch", "bf16")
+
+
+# -- what decides a vector ---------------------------------------------------------------------------------
+
+
+def test_another_precision_or_backend_alone_gives_new_vectors(
+    tiny: Path, config: EncodeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = VectorStore(tmp_path / "cache")
+    runs = [{"backend": "torch", "precision": "fp32"}, {"backend": "torch", "precision": "bf16"}]
+    if importlib.util.find_spec("openvino") is not None:
+        runs.append({"backend": "openvino", "precision": "fp32"})
+    for encoded in (2, 0):
+        for settings in runs:
+            encoder = opened(tiny, config, **settings)
+            done = encode_texts(encoder, ["cell gene", "drug"], "document", store=store)
+            assert done.encoded == encoded, settings
+    assert len({str(opened(tiny, config, **settings).fingerprint("query")) for settings in runs}) == len(runs)
+
+
+def test_vectors_stored_before_there_were_backends_are_still_found(tiny: Path, config: EncodeConfig) -> None:
+    found = opened(tiny, config, backend="torch", precision="fp32").fingerprint("query")
+    keys = {"encoder", "model", "task", "max_length", "normalised", "backend", "precision", "versions"}
+    assert set(found) == keys
+    assert (found["backend"], found["precision"]) == ("torch", "float32")
+    assert set(found["versions"]) == {"sentence-transformers", "transformers", "tokenizers"}
+
+
+def test_what_was_decided_once_is_known_without_opening_the_model(
+    tiny: Path, config: EncodeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = opened(tiny, config).fingerprint("query")
+    monkeypatch.setattr(DenseEncoder, "_load", lambda self: pytest.fail("opened again"))
+    assert opened(tiny, config).fingerprint("query") == first
+
+
+def test_a_machine_that_changed_is_noticed(
+    tiny: Path, config: EncodeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fingerprint has been given by then: vectors of another backend must not lie under it."""
+    kept = Choice("torch", "cuda", "bf16")
+    monkeypatch.setattr(running, "find_spec", lambda name: None)
+    encoder = opened(tiny, config)
+    from hardneg.encode.backends.choice import keep_choice
+
+    keep_choice(encoder._notes, kept)
+    assert encoder.fingerprint("query")["precision"] == "bfloat16"
+    with pytest.raises(
+        ModelError, match="ran as torch on cuda in bf16 before and now as torch on cpu in fp32"
+    ):
+        encoder.encode(["cell"], "document", "")
+    assert opened(tiny, config).encode(["cell"], "document", "").shape == (1, 16)

@@ -286,6 +286,11 @@ class DenseEncoder:
         return best if seconds[TEXTS_A_BATCH] > WORTH_CHANGING * seconds[best] else TEXTS_A_BATCH
 
     @property
+    def texts_a_call(self) -> int:
+        """Enough for many batches, so that each holds texts of like length."""
+        return 512 if self._running.choice.device == "cpu" else 4096
+
+    @property
     def _tokens_a_batch(self) -> int:
         device = self._running.choice.device
         return self._texts_a_batch * TOKENS_A_TEXT.get(device.split(":")[0], TOKENS_A_TEXT_ELSEWHERE)

@@ -24,7 +24,11 @@ from hardneg.protocols import Encoder, Engine, Kind, Progress
 from hardneg.records import Bool, Float32, Int32, Int64
 
 TEXTS_A_CALL = 512
-"""Texts given to the encoder at once, of like length: tokenised together, and a step of the progress bar."""
+"""Texts given to the encoder at once, of like length: tokenised together, and a step of the progress bar.
+An encoder whose batches are large asks for more (`texts_a_call`).
+"""
+BYTES_A_CALL = 8 << 20
+"""Of UTF-8, were all as long as the longest: tokens are padded to it, and are fewer than bytes."""
 WARM_UP_FROM_BYTES = 4 << 20
 """From so much text on (some 3,000 abstracts) finding the best batch pays for itself."""
 WARM_UP_BYTES = 20_000
@@ -176,7 +180,7 @@ def _encode_shard(
     near = job.column.slice(rows[0], rows[-1] + 1 - rows[0])
     texts = near.take(pa.array(rows - rows[0])).to_pylist()
     prompts = [job.prompt_of(row) for row in rows.tolist()]
-    calls = list(_calls(prompts, lengths))
+    calls = list(_calls(prompts, lengths, getattr(job.encoder, "texts_a_call", TEXTS_A_CALL)))
     encoded = _encoded(job, [([texts[place] for place in places], prompts[places[0]]) for places in calls])
     out: NDArray[Any] | None = None
     truncated = np.full(len(part), -1, np.int8)
@@ -190,15 +194,19 @@ def _encode_shard(
     return out, truncated
 
 
-def _calls(prompts: list[str], lengths: Int64) -> Iterator[NDArray[np.int64]]:
-    """Places of the texts of each call: one prompt, longest first."""
+def _calls(prompts: list[str], lengths: Int64, most: int) -> Iterator[Int64]:
+    """Places of the texts of each call, at most so many: one prompt, longest first."""
     numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(prompts))}
     number = np.fromiter((numbers[prompt] for prompt in prompts), np.int64, len(prompts))
     order = np.lexsort((-lengths, number))
     cuts = np.flatnonzero(np.diff(number[order])) + 1
     for group in np.split(order, cuts):
-        for start in range(0, len(group), TEXTS_A_CALL):
-            yield group[start : start + TEXTS_A_CALL]
+        start = 0
+        while start < len(group):
+            fitting = BYTES_A_CALL // max(1, int(lengths[group[start]]))
+            count = min(most, max(1, fitting))
+            yield group[start : start + count]
+            start += count
 
 
 def _encoded(job: _Job, calls: list[tuple[list[str], str]]) -> Iterator[tuple[Any, Any]]:

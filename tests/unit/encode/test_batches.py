@@ -19,15 +19,18 @@ def padding_share(lengths: np.ndarray, tokens: int) -> float:
     return 1 - int(lengths.sum()) / given
 
 
-@pytest.mark.parametrize(("tokens", "most"), [(512, 0.01), (2048, 0.01), (8192, 0.02)])
-def test_next_to_nothing_is_padding(tokens: int, most: float) -> None:
+@pytest.mark.parametrize(
+    ("texts_a_call", "tokens", "most"), [(512, 512, 0.01), (512, 2048, 0.01), (4096, 16384, 0.02)]
+)
+def test_next_to_nothing_is_padding(texts_a_call: int, tokens: int, most: float) -> None:
     """Lengths as abstracts have them: log-normal, cut at 256. In the order given it would be a half."""
     draw = np.random.default_rng(0)
     lengths = np.clip(draw.lognormal(5.2, 0.6, 4096), 3, 256).astype(np.int64)
     # What a model is given at once: texts sorted by their bytes, which tell the tokens only nearly.
     in_bytes = (lengths * draw.normal(5, 0.5, len(lengths))).astype(np.int64)
     shares = [
-        padding_share(lengths[call], tokens) for call in encode_module._calls([""] * len(lengths), in_bytes)
+        padding_share(lengths[call], tokens)
+        for call in encode_module._calls([""] * len(lengths), in_bytes, texts_a_call)
     ]
     assert np.mean(shares) <= most
 

@@ -232,7 +232,8 @@ def test_weights_overwritten_before_they_are_loaded_are_noticed(
     make_model: Callable[..., Path], config: EncodeConfig
 ) -> None:
     folder = make_model(seed=1)
-    encoder = open_encoder(folder, config)
+    # Named outright, so that the fingerprint is given before the model is opened.
+    encoder = open_encoder(folder, config.model_copy(update={"backend": "torch", "precision": "fp32"}))
     encoder.fingerprint("document")
     make_model(folder, seed=2)
     with pytest.raises(ModelError, match="changed while it was loaded"):

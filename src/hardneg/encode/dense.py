@@ -42,9 +42,7 @@ from hardneg.records import Float32, Int64
 TOKENS_A_TEXT = {"cpu": 64}
 TOKENS_A_TEXT_ELSEWHERE = 512
 """A batch holds at most `batch_size` times so many tokens: on a CPU, small batches stay in its cache."""
-TEXTS_A_BATCH = 32
-"""Where neither the settings nor a warm-up say otherwise."""
-TRIED_TEXTS_A_BATCH = (8, 16, 32, 64, 128)
+TRIED_TEXTS_A_BATCH = (4, 8, 16, 32, 64, 128)
 WORTH_CHANGING = 1.03
 """A warm-up departs from the default only for a rate so many times as high: less is noise."""
 
@@ -84,7 +82,7 @@ class DenseEncoder:
         self.name = model if isinstance(model, str) else self._source.name
         self.similarity: Similarity = self._source.similarity
         self._hash: str | None = None
-        self._texts_a_batch = config.batch_size or TEXTS_A_BATCH
+        self._texts_a_batch = config.batch_size
         self._room = Room()
 
     @cached_property
@@ -239,7 +237,7 @@ class DenseEncoder:
         model = self._running.model
         encode = model.encode_query if kind == "query" else model.encode_document
         found = encode(
-            list(tokens.texts), prompt=tokens.prompt, batch_size=self._texts_a_batch, show_progress_bar=False
+            list(tokens.texts), prompt=tokens.prompt, batch_size=self.texts_a_batch, show_progress_bar=False
         )
         return np.arange(len(tokens.texts)), [torch.from_numpy(np.asarray(found, np.float32))]
 
@@ -253,7 +251,7 @@ class DenseEncoder:
     @property
     def texts_a_batch(self) -> int:
         """Batches hold `TOKENS_A_TEXT` times so many tokens. Set by what a stored plan says."""
-        return self._texts_a_batch
+        return self._texts_a_batch or self._running.texts_a_batch
 
     @texts_a_batch.setter
     def texts_a_batch(self, texts: int) -> None:
@@ -283,7 +281,8 @@ class DenseEncoder:
                 self.encode(texts, kind, prompt)
                 seconds[size] = min(seconds[size], time.perf_counter() - started)
         best = min(seconds, key=seconds.__getitem__)
-        return best if seconds[TEXTS_A_BATCH] > WORTH_CHANGING * seconds[best] else TEXTS_A_BATCH
+        usual = self._running.texts_a_batch
+        return best if seconds[usual] > WORTH_CHANGING * seconds[best] else usual
 
     @property
     def texts_a_call(self) -> int:
@@ -293,7 +292,7 @@ class DenseEncoder:
     @property
     def _tokens_a_batch(self) -> int:
         device = self._running.choice.device
-        return self._texts_a_batch * TOKENS_A_TEXT.get(device.split(":")[0], TOKENS_A_TEXT_ELSEWHERE)
+        return self.texts_a_batch * TOKENS_A_TEXT.get(device.split(":")[0], TOKENS_A_TEXT_ELSEWHERE)
 
     def _finish(self, vectors: Float32) -> Float32:
         if not np.isfinite(vectors).all():

@@ -33,6 +33,8 @@ ATTENTIONS = (None, "eager")
 """As the model has it, and written out. OpenVINO's fused attention gives NaN where a padding token sees
 nothing, as with local attention; written out, transformers masks with a large finite number.
 """
+TEXTS_A_BATCH = 8
+"""Of 64 tokens: what a batch needs in a layer then fits the cache of the one core that runs it."""
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16"}
 # Of different lengths, so that both have padding; the second pair is longer than what is traced, and than
 # the windows of models with local attention.
@@ -60,7 +62,7 @@ def opened(model: Any, precisions: Sequence[Precision]) -> Running:
             running = with_stand_in(model, compiled)
             cosine = _least_cosine(model, running)
             if cosine >= LEAST_COSINE[precision]:
-                return Running(running, Choice("openvino", "cpu", precision, why), lanes)
+                return Running(running, Choice("openvino", "cpu", precision, why), lanes, TEXTS_A_BATCH)
         why = f"in {precision} its vectors differ from the model's own, cosine {cosine:.5f}"
     raise NotConvertedError(f"OpenVINO: {why}")
 

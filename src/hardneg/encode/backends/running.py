@@ -22,14 +22,16 @@ class Model(Protocol):
 class Running:
     """A model ready to run.
 
-    model   SentenceTransformer: tokenises, and is called with a batch
-    choice  how it runs
-    lanes   how many batches may run at the same time, each called from a thread of its own
+    model          SentenceTransformer: tokenises, and is called with a batch
+    choice         how it runs
+    lanes          how many batches may run at the same time, each called from a thread of its own
+    texts_a_batch  the size of batches where neither the settings nor a warm-up say otherwise
     """
 
     model: Any
     choice: Choice
     lanes: int = 1
+    texts_a_batch: int = 32
 
 
 class NotConvertedError(Exception):

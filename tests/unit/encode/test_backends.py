@@ -288,3 +288,32 @@ def test_a_machine_that_changed_is_noticed(
     ):
         encoder.encode(["cell"], "document", "")
     assert opened(tiny, config).encode(["cell"], "document", "").shape == (1, 16)
+
+
+# -- the warm-up -------------------------------------------------------------------------------------------
+
+
+def test_the_warm_up_takes_the_fastest_once_a_machine_and_the_settings_win(
+    tiny: Path, config: EncodeConfig, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hardneg.encode import dense
+
+    now = [0.0]
+    monkeypatch.setattr(dense.time, "perf_counter", lambda: now[0])
+    real = DenseEncoder.encode
+
+    def timed(self: DenseEncoder, *call: Any) -> Any:
+        now[0] += {4: 5.0, 16: 3.0}.get(self.texts_a_batch, 4.0)
+        return real(self, *call)
+
+    monkeypatch.setattr(DenseEncoder, "encode", timed)
+    encoder = opened(tiny, config, backend="torch")
+    encoder.warm_up(texts, "document", "")
+    assert encoder.texts_a_batch == 16
+    monkeypatch.setattr(DenseEncoder, "_fastest", lambda *call: pytest.fail("measured again"))
+    again = opened(tiny, config, backend="torch")
+    again.warm_up(texts, "document", "")
+    assert again.texts_a_batch == 16
+    named = opened(tiny, config, backend="torch", batch_size=5)
+    named.warm_up(texts, "document", "")
+    assert named.texts_a_batch == 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -317,3 +318,9 @@ def test_the_warm_up_takes_the_fastest_once_a_machine_and_the_settings_win(
     named = opened(tiny, config, backend="torch", batch_size=5)
     named.warm_up(texts, "document", "")
     assert named.texts_a_batch == 5
+
+
+def test_importing_loads_no_engine() -> None:
+    script = "import sys, hardneg, hardneg.encode.dense; print({'torch', 'openvino'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -131,7 +131,10 @@ class EncodeConfig(Stage):
     batch_size: int | None = Field(
         None, ge=1, description="Texts of 64 tokens (on a GPU 512) a batch; default: measured where it pays."
     )
-    device: str | None = Field(None, description="cpu, cuda, mps, ...; default: the best there is.")
+    device: str | None = Field(
+        None,
+        description="cpu, cuda, mps, ..., or several: cuda:0,cuda:1; default: the best, all GPUs.",
+    )
     store_dtype: Literal["float32", "float16"] = Field("float32", description="How vectors are stored.")
     cache_dir: str | None = Field(
         None, description="Folder of the vector store; default $HARDNEG_CACHE or the platform's cache folder."
@@ -140,6 +143,11 @@ class EncodeConfig(Stage):
     vectors_similarity: Literal["dot", "cosine"] = Field(
         "dot", description="How own vectors (`vectors:DIR`) are compared."
     )
+
+    @property
+    def first_device(self) -> str | None:
+        """Where one model runs once."""
+        return None if self.device is None else self.device.split(",")[0].strip()
 
 
 class SearchConfig(Stage):

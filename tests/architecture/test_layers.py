@@ -30,6 +30,7 @@ SHARED = {
 }  # fmt: skip
 HEAVY = {
     "torch",
+    "openvino",
     "sentence_transformers",
     "transformers",
     "faiss",

@@ -11,14 +11,18 @@ from numpy.typing import NDArray
 
 from hardneg.records import Int64
 
+_BOUNDS = "cu_seq_lens_q"
+"""Of inputs without padding: where each text's tokens begin and end."""
+
 
 @dataclass(frozen=True)
 class Tokens:
-    """The texts of a call as the model takes them, padded to the longest.
+    """The texts of a call as the model takes them.
 
     features   the model's own inputs, by name; {} where the model does not give them
-    lengths    int64 (texts,): tokens of each text; None where the input is no padded batch
+    lengths    int64 (texts,): tokens of each text; None where the input is neither kind of batch
     truncated  int8 (texts,): 1 where a text was cut to the model's longest, 0 where not, -1 unknown
+    padded     whether texts are padded to the longest; else their tokens lie one text after the other
     """
 
     texts: Sequence[str]
@@ -26,14 +30,19 @@ class Tokens:
     features: Mapping[str, Any]
     lengths: Int64 | None
     truncated: NDArray[np.int8]
+    padded: bool = True
 
     @classmethod
     def of(cls, features: Mapping[str, Any], texts: Sequence[str], prompt: str) -> Tokens:
-        mask = features.get("attention_mask")
-        if mask is None or mask.ndim != 2 or len(mask) != len(texts):
-            return cls(texts, prompt, features, None, np.full(len(texts), -1, np.int8))
-        lengths = np.asarray(mask.sum(dim=1).numpy(), np.int64)
-        return cls(texts, prompt, features, lengths, _truncated(features, len(texts)))
+        unknown = np.full(len(texts), -1, np.int8)
+        mask, bounds = features.get("attention_mask"), features.get(_BOUNDS)
+        if mask is not None and mask.ndim == 2 and len(mask) == len(texts):
+            lengths = np.asarray(mask.sum(dim=1).numpy(), np.int64)
+            return cls(texts, prompt, features, lengths, _truncated(features, len(texts)))
+        if bounds is not None and len(bounds) == len(texts) + 1:
+            lengths = np.asarray(bounds.diff().numpy(), np.int64)
+            return cls(texts, prompt, features, lengths, unknown, padded=False)
+        return cls(texts, prompt, features, None, unknown)
 
     def width(self, places: Int64) -> int:
         """Tokens of the longest of these texts."""
@@ -61,6 +70,17 @@ def batches(lengths: Int64, tokens: int) -> Iterator[Int64]:
         start += count
 
 
+def runs(lengths: Int64, tokens: int) -> Iterator[Int64]:
+    """As `batches` for texts that need no padding: each batch is a run of them, as they lie."""
+    total = np.cumsum(lengths)
+    start = 0
+    while start < len(lengths):
+        before = int(total[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(total, before + tokens, side="right")))
+        yield np.arange(start, stop)
+        start = stop
+
+
 def cut(features: Mapping[str, Any], places: Int64, device: Any) -> dict[str, Any]:
     """The rows of one batch on the device, without the columns that are padding in all of them."""
     import torch
@@ -76,6 +96,26 @@ def cut(features: Mapping[str, Any], places: Int64, device: Any) -> dict[str, An
             if value.ndim == 2 and value.shape[1] == mask.shape[1]:
                 value = value[:, first:last]
             value = value.contiguous()
+        batch[name] = _moved(value, device) if torch.is_tensor(value) else value
+    return batch
+
+
+def cut_unpadded(features: Mapping[str, Any], places: Int64, device: Any) -> dict[str, Any]:
+    """The tokens of a run of texts on the device, laid out as by transformers' DataCollatorWithFlattening."""
+    import torch
+
+    bounds = features[_BOUNDS][int(places[0]) : int(places[-1]) + 2]
+    first, last, all_tokens = int(bounds[0]), int(bounds[-1]), int(features[_BOUNDS][-1])
+    batch: dict[str, Any] = {}
+    for name, value in features.items():
+        if name.startswith("cu_seq_lens"):
+            value = bounds - bounds[0]
+        elif name.startswith("max_length"):
+            value = int(bounds.diff().max())
+        elif torch.is_tensor(value) and value.ndim == 2 and value.shape[1] == all_tokens:
+            value = value[:, first:last].contiguous()
+        if name == "seq_idx":  # the number of each token's text, from 0
+            value = value - value[:, :1]
         batch[name] = _moved(value, device) if torch.is_tensor(value) else value
     return batch
 

@@ -2,54 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hardneg.config import EncodeConfig
-from hardneg.encode.backends import Choice, Running, kept_choice, open_running
+from hardneg.encode.backends import Choice, kept_choice, open_running
 from hardneg.encode.backends.choice import Notes, keep_choice
-from hardneg.encode.batches import Tokens, batches, cut
+from hardneg.encode.calls import Call, CallRunner, Encoded
 from hardneg.encode.families import family_of
-from hardneg.encode.lanes import ahead, started_ahead, threads
-from hardneg.encode.model_folder import (
-    ModelFolder,
-    check_packaged,
-    check_similarity,
-    declared_prompt,
-    find_model,
-    major_versions,
-)
+from hardneg.encode.model_folder import declared_prompt, find_model, major_versions
 from hardneg.encode.precision import check_asked
-from hardneg.encode.room import Room
+from hardneg.encode.processes import About, Processes, devices_of
+from hardneg.encode.sources import FolderSource, ObjectSource, Source, limit_length
 from hardneg.encode.store import store_root
 from hardneg.errors import ModelError, UsageError
-from hardneg.model_files import content_hash
 from hardneg.protocols import Encoder, Kind, Similarity
-from hardneg.records import Float32, Int64
+from hardneg.records import Float32
 
-TOKENS_A_TEXT = {"cpu": 64}
-TOKENS_A_TEXT_ELSEWHERE = 512
-"""A batch holds at most `batch_size` times so many tokens: on a CPU, small batches stay in its cache."""
 TRIED_TEXTS_A_BATCH = (4, 8, 16, 32, 64, 128)
 WORTH_CHANGING = 1.03
 """A warm-up departs from the default only for a rate so many times as high: less is noise."""
-
-Call = tuple[Sequence[str], str]
-"""Texts to encode together, and the prompt before each of them."""
-Encoded = tuple[Float32, NDArray[np.int8]]
-"""Vectors, and int8 (texts,): 1 where a text was truncated, 0 where not, -1 unknown."""
 
 
 def open_encoder(model: Any, config: EncodeConfig) -> Encoder:
@@ -78,18 +56,17 @@ class DenseEncoder:
     def __init__(self, model: Any, config: EncodeConfig) -> None:
         check_asked(config)
         self._config = config
-        self._source: _Source = _Folder(find_model(model)) if isinstance(model, str) else _InMemory(model)
+        self._source: Source = (
+            FolderSource(find_model(model)) if isinstance(model, str) else ObjectSource(model)
+        )
         self.name = model if isinstance(model, str) else self._source.name
         self.similarity: Similarity = self._source.similarity
         self._hash: str | None = None
         self._texts_a_batch = config.batch_size
-        self._room = Room()
 
-    @cached_property
+    @property
     def dimension(self) -> int:
-        model = self._running.model
-        ask = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
-        return int(ask())
+        return self.about.dimension
 
     # -- what decides a vector ------------------------------------------------------------------------
 
@@ -115,9 +92,9 @@ class DenseEncoder:
         """The backend, device and precision that the model runs with."""
         if (self._config.backend, self._config.precision) == ("torch", "fp32"):
             return Choice("torch", self._config.device or "any device", "fp32")
-        if "_running" in self.__dict__:
-            return self._running.choice
-        return kept_choice(self._notes) or self._running.choice
+        if "about" in self.__dict__:
+            return self.about.choice
+        return kept_choice(self._notes) or self.about.choice
 
     @cached_property
     def _notes(self) -> Notes:
@@ -188,70 +165,20 @@ class DenseEncoder:
 
     def encode_calls(self, calls: Iterable[Call], kind: Kind) -> Iterator[Encoded]:
         """What `encode_and_flag` gives for each call in order; the next is tokenised while the model runs."""
-        with threads(self._running.lanes) as lanes:
-            tokenised = ahead(partial(self._tokenised, kind), calls)
-            for tokens, parts in started_ahead(partial(self._start, lanes, kind), tokenised):
-                found = _in_order(parts) if len(tokens.texts) else np.zeros((0, self.dimension), np.float32)
-                yield self._finish(found), tokens.truncated
-
-    def _tokenised(self, kind: Kind, call: Call) -> Tokens:
-        texts, prompt = call
-        model = self._running.model
-        if not hasattr(model, "preprocess"):  # sentence-transformers 5
-            return Tokens.of({}, texts, prompt)
-        return Tokens.of(model.preprocess(list(texts), prompt=prompt, task=kind), texts, prompt)
-
-    def _start(self, lanes: ThreadPoolExecutor, kind: Kind, tokens: Tokens) -> list[Future[_Part]]:
-        """Set the batches going, the longest texts first."""
-        if tokens.lengths is not None:
-            cuts = batches(tokens.lengths, self._tokens_a_batch)
-            return [lanes.submit(self._batch, tokens, places, kind) for places in cuts]
-        whole = self._bag if "offsets" in tokens.features else self._as_library
-        return [lanes.submit(whole, tokens, kind)]
-
-    def _batch(self, tokens: Tokens, places: Int64, kind: Kind) -> _Part:
-        """Vectors of some texts, left on the device until the next call is under way."""
-        import torch
-
-        device = torch.device(self._running.choice.device)
-
-        def run(part: Int64) -> Any:
-            return self._vectors(cut(tokens.features, part, device), kind)
-
-        with torch.inference_mode():
-            return places, self._room.run(run, places, tokens.width(places))
-
-    def _bag(self, tokens: Tokens, kind: Kind) -> _Part:
-        """A static model's texts: it takes the tokens of all of them one after the other, without padding."""
-        import torch
-
-        device = self._running.model.device
-        with torch.inference_mode():
-            batch = {name: value.to(device) for name, value in tokens.features.items()}
-            return np.arange(len(tokens.texts)), [self._vectors(batch, kind)]
-
-    def _as_library(self, tokens: Tokens, kind: Kind) -> _Part:
-        """For models whose input is neither: the library's own loop."""
-        import torch
-
-        model = self._running.model
-        encode = model.encode_query if kind == "query" else model.encode_document
-        found = encode(
-            list(tokens.texts), prompt=tokens.prompt, batch_size=self.texts_a_batch, show_progress_bar=False
-        )
-        return np.arange(len(tokens.texts)), [torch.from_numpy(np.asarray(found, np.float32))]
-
-    def _vectors(self, batch: dict[str, Any], kind: Kind) -> Any:
-        model = self._running.model
-        vectors = model(batch, task=kind)["sentence_embedding"]
-        return (vectors if model.truncate_dim is None else vectors[:, : model.truncate_dim]).float()
+        usual = self.about.texts_a_batch  # opens the model, and sees that it runs as was said
+        texts_a_batch = self._texts_a_batch or usual
+        if self._processes is not None:
+            yield from self._processes.encode(list(calls), kind, texts_a_batch)
+            return
+        for vectors, truncated in self._runner.encode(calls, kind, texts_a_batch):
+            yield self._finish(vectors), truncated
 
     # -- the size of a batch ------------------------------------------------------------------------------
 
     @property
     def texts_a_batch(self) -> int:
-        """Batches hold `TOKENS_A_TEXT` times so many tokens. Set by what a stored plan says."""
-        return self._texts_a_batch or self._running.texts_a_batch
+        """Batches hold `calls.TOKENS_A_TEXT` times so many tokens. Set by what a stored plan says."""
+        return self._texts_a_batch or self.about.texts_a_batch
 
     @texts_a_batch.setter
     def texts_a_batch(self, texts: int) -> None:
@@ -281,18 +208,15 @@ class DenseEncoder:
                 self.encode(texts, kind, prompt)
                 seconds[size] = min(seconds[size], time.perf_counter() - started)
         best = min(seconds, key=seconds.__getitem__)
-        usual = self._running.texts_a_batch
+        usual = self.about.texts_a_batch
         return best if seconds[usual] > WORTH_CHANGING * seconds[best] else usual
 
     @property
     def texts_a_call(self) -> int:
         """Enough for many batches, so that each holds texts of like length."""
-        return 512 if self._running.choice.device == "cpu" else 4096
+        return 512 if self.choice.device.startswith("cpu") else 4096
 
-    @property
-    def _tokens_a_batch(self) -> int:
-        device = self._running.choice.device
-        return self.texts_a_batch * TOKENS_A_TEXT.get(device.split(":")[0], TOKENS_A_TEXT_ELSEWHERE)
+    # -- the open model -----------------------------------------------------------------------------------
 
     def _finish(self, vectors: Float32) -> Float32:
         if not np.isfinite(vectors).all():
@@ -306,159 +230,52 @@ class DenseEncoder:
             vectors = vectors / np.maximum(norms, np.float32(1e-12))
         return vectors
 
+    @property
+    def at_once(self) -> int:
+        """How many shards can be encoded at the same time: one on each device."""
+        return 1 if self._processes is None else len(self._processes)
+
     @cached_property
-    def _running(self) -> Running:
-        """The model, opened. Raises ModelError where it runs otherwise than its fingerprint said."""
+    def about(self) -> About:
+        """How the model, opened, runs. Raises ModelError where that is not what its fingerprint said."""
         kept = kept_choice(self._notes)
-        running = open_running(self._load(), self._config)
-        if kept is not None and kept.fingerprint() != running.choice.fingerprint():
+        about = self._about_ours() if self._processes is None else self._processes.about
+        if about.content != self._content():
+            raise self._changed()
+        if kept is not None and kept.fingerprint() != about.choice.fingerprint():
             self._notes.forget("choice")
-            raise ModelError(
-                f"model {self.name!r} ran as {kept} before and now as {running.choice}; run again"
-            )
-        keep_choice(self._notes, running.choice)
-        return running
+            raise ModelError(f"model {self.name!r} ran as {kept} before and now as {about.choice}; run again")
+        keep_choice(self._notes, about.choice)
+        return about
+
+    def _about_ours(self) -> About:
+        running = self._runner.running
+        return About(running.choice, self._runner.dimension, running.texts_a_batch, self._content())
+
+    @cached_property
+    def _runner(self) -> CallRunner:
+        """The model, opened in this process."""
+        return CallRunner(open_running(self._load(), self._config))
+
+    @cached_property
+    def _processes(self) -> Processes | None:
+        """The model, opened in a process of its own on each device; None where there is one device."""
+        if isinstance(self._source, ObjectSource):
+            return None
+        devices = devices_of(self._config.device)
+        if len(devices) < 2:
+            return None
+        return Processes(self.name, self._config, devices)
 
     def _load(self) -> Any:
         known = self._content()
         model = self._source.load(self._config)
         # Weights overwritten since they were hashed must not be stored under the old hash.
         if self._source.content(store_root(self._config.cache_dir)) != known:
-            raise ModelError(f"model {self.name!r} changed while it was loaded; run again")
+            raise self._changed()
         if self._config.max_length is not None:
-            _limit_length(model, self._config.max_length)
+            limit_length(model, self._config.max_length)
         return model.eval()
 
-
-_Part = tuple[Int64, list[Any]]
-"""Places among the texts of a call, and tensors that together hold their vectors."""
-
-
-def _in_order(parts: list[_Part]) -> Float32:
-    """float32 (texts, dimension) from the parts of a call."""
-    import torch
-
-    vectors = [torch.cat(tensors).cpu().numpy() for _, tensors in parts]
-    out = np.empty((sum(map(len, vectors)), vectors[0].shape[1]), np.float32)
-    for (places, _), part in zip(parts, vectors, strict=True):
-        out[places] = part
-    return out
-
-
-# -- where the model comes from ------------------------------------------------------------------------
-
-
-class _Source:
-    """A model on disk or in memory: what both can say before a text is encoded."""
-
-    name: str
-    similarity: Similarity
-    prompts: Mapping[str, str]
-    depends_on_task: bool
-
-    def content(self, cache: Path) -> str:
-        raise NotImplementedError
-
-    def load(self, config: EncodeConfig) -> Any:
-        raise NotImplementedError
-
-
-@dataclass
-class _Folder(_Source):
-    folder: ModelFolder
-
-    def __post_init__(self) -> None:
-        self.name = self.folder.path.name
-        self.similarity = self.folder.similarity
-        self.prompts = self.folder.prompts
-        self.depends_on_task = self.folder.depends_on_task
-
-    def content(self, cache: Path) -> str:
-        """The files' hash; where the cache folder cannot be written, they are hashed each time."""
-        try:
-            return content_hash(self.folder.path, cache if _writable(cache) else None)
-        except OSError as error:
-            raise ModelError(f"{self.folder.path}: cannot be read ({error.strerror or error})") from error
-
-    def load(self, config: EncodeConfig) -> Any:
-        check_packaged(self.folder)
-        import transformers
-        from sentence_transformers import SentenceTransformer
-
-        transformers.utils.logging.disable_progress_bar()
-        try:
-            model = SentenceTransformer(
-                str(self.folder.path),
-                device=config.device,
-                trust_remote_code=config.trust_remote_code,
-                local_files_only=not config.trust_remote_code,
-                model_kwargs={"use_safetensors": True},
-            )
-        except Exception as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise ModelError(f"{self.folder.path}: cannot be loaded ({lines[0]})") from error
-        return model.float()
-
-
-@dataclass
-class _InMemory(_Source):
-    model: Any
-
-    def __post_init__(self) -> None:
-        self.name = type(self.model).__name__
-        self.similarity = check_similarity(self.model.similarity_fn_name, self.name)
-        self.prompts = {name: text for name, text in (self.model.prompts or {}).items() if text}
-        self.depends_on_task = True
-
-    def content(self, cache: Path) -> str:
-        """sha256 over modules, settings, tokenizer and tensors as they are now."""
-        total = hashlib.sha256()
-        settings = {"max_length": self.model.max_seq_length, "truncate_dim": self.model.truncate_dim}
-        total.update(json.dumps(settings, default=str).encode())
-        for module in self.model:
-            config = module.get_config_dict() if hasattr(module, "get_config_dict") else {}
-            total.update(
-                f"{type(module).__qualname__}{json.dumps(config, sort_keys=True, default=str)}".encode()
-            )
-        total.update(_tokenizer_settings(self.model.tokenizer).encode("utf-8", "replace"))
-        for name, tensor in sorted(self.model.state_dict().items()):
-            values = tensor.detach().cpu().contiguous().flatten()
-            total.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-            total.update(_bytes(values))
-        return total.hexdigest()
-
-    def load(self, config: EncodeConfig) -> Any:
-        return self.model if config.device is None else self.model.to(config.device)
-
-
-def _tokenizer_settings(tokenizer: Any) -> str:
-    """All that decides the tokens. Padding and truncation are left out: each call sets them anew."""
-    fast = getattr(tokenizer, "backend_tokenizer", tokenizer)
-    if not hasattr(fast, "to_str"):
-        return repr(fast)
-    settings = json.loads(fast.to_str())
-    return json.dumps({**settings, "padding": None, "truncation": None}, sort_keys=True)
-
-
-def _writable(folder: Path) -> bool:
-    """Whether files can be put into the folder, or into the nearest one above it that exists."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK)
-
-
-def _bytes(values: Any) -> memoryview:
-    import torch
-
-    array: NDArray[np.uint8] = values.view(torch.uint8).numpy()
-    return array.data
-
-
-def _limit_length(model: Any, max_length: int) -> None:
-    """Raises UsageError where the model has no positions for so many tokens."""
-    config = getattr(model[0], "config", None)
-    limit = getattr(config, "max_position_embeddings", None)
-    offset = 2 if getattr(config, "model_type", "").endswith(("roberta", "mpnet", "camembert")) else 0
-    if isinstance(limit, int) and 0 < limit - offset < max_length:
-        raise UsageError(f"max_length: {max_length} is more than the model's {limit - offset} positions")
-    model.max_seq_length = max_length
+    def _changed(self) -> ModelError:
+        return ModelError(f"model {self.name!r} changed while it was loaded; run again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from hardneg.encode.hashes import Hashes, as_column, byte_lengths, first_places,
 from hardneg.encode.plan import kept_plan, plan_path
 from hardneg.encode.store import Locations, Space, VectorStore
 from hardneg.encode.vectors import StoredVectors
-from hardneg.engine import ThisProcess
+from hardneg.engine import ThisProcess, Threads
 from hardneg.errors import InputError, ModelError, StoreError
 from hardneg.progress import Silent
 from hardneg.protocols import Encoder, Engine, Kind, Progress
@@ -147,11 +148,20 @@ def _encode_missing(job: _Job, before: Locations, progress: Progress, engine: En
     if plan.texts_a_batch is not None and hasattr(job.encoder, "texts_a_batch"):
         job.encoder.texts_a_batch = plan.texts_a_batch
     parts = [part for part in plan.parts() if before.missing[part].any()]
+    at_once = getattr(job.encoder, "at_once", 1)
+    if at_once > 1 and isinstance(engine, ThisProcess):
+        engine = Threads(at_once)
+    writing = threading.Lock()
     with progress.track(f"encode {job.kind}s", sum(map(len, parts)), "texts") as advance:
 
+        def done(texts: int) -> None:
+            with writing:
+                advance(texts)
+
         def encode_part(part: Int32) -> None:
-            vectors, truncated = _encode_shard(job, part, lengths[part], advance)
-            job.space.append(job.distinct[part], vectors, truncated)
+            vectors, truncated = _encode_shard(job, part, lengths[part], done)
+            with writing:
+                job.space.append(job.distinct[part], vectors, truncated)
 
         engine.each(encode_part, parts)
     path.unlink(missing_ok=True)

@@ -92,7 +92,8 @@ def _rate(encoder: Encoder, kind: Any, texts: list[str]) -> float:
     encoder.encode(sample[:1], kind, encoder.prompt(kind))  # loads the model
     started = time.monotonic()
     encoder.encode(sample, kind, encoder.prompt(kind))
-    return (time.monotonic() - started) * _characters(texts) / max(1, _characters(sample))
+    share = _characters(sample) * getattr(encoder, "at_once", 1)
+    return (time.monotonic() - started) * _characters(texts) / max(1, share)
 
 
 def _characters(texts: Iterable[str]) -> int:

@@ -83,7 +83,7 @@ def open_scorer(config: Config, own: OwnParts) -> Scorer | None:
     return CrossEncoderScorer(
         own.models.get(config.rescore.cross_encoder, config.rescore.cross_encoder),
         config.rescore,
-        config.encode.device,
+        config.encode.first_device,
         config.encode.trust_remote_code,
         cache,
     )

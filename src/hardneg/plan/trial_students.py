@@ -60,7 +60,7 @@ def opened(options: TrialOptions, config: Config, own: OwnParts) -> Student:
         query_prompt=encoder.prompt("query"),
         document_prompt=encoder.prompt("document"),
         loss=options.loss,
-        device=config.encode.device,
+        device=config.encode.first_device,
         teacher=open_scorer(config, own) if options.loss == "margin-mse" else None,
     )
 

@@ -18,7 +18,7 @@ import pytest
 
 from hardneg.config import EncodeConfig
 from hardneg.encode import DenseEncoder, StoredVectors, VectorStore, encode_texts, open_encoder, text_hashes
-from hardneg.encode import dense as dense_module
+from hardneg.encode import calls as calls_module
 from hardneg.encode import encode as encode_module
 from hardneg.encode import plan as plan_module
 from hardneg.encode.plan import ShardPlan
@@ -189,9 +189,9 @@ def test_resume_follows_the_batches_that_the_warm_up_chose(
     monkeypatch.setattr(encode_module, "WARM_UP_FROM_BYTES", 1)
     monkeypatch.setattr(DenseEncoder, "_fastest", lambda self, texts, kind, prompt: 1)
     seen: list[int] = []
-    real = dense_module.batches
+    real = calls_module.batches
     monkeypatch.setattr(
-        dense_module, "batches", lambda lengths, tokens: seen.append(tokens) or real(lengths, tokens)
+        calls_module, "batches", lambda lengths, tokens: seen.append(tokens) or real(lengths, tokens)
     )
     store = VectorStore(tmp_path / "cut")
     with pytest.raises(KeyboardInterrupt):

@@ -10,7 +10,6 @@ stays in its core's cache, and the number of cores changes no vector.
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import sys
 import warnings
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from hardneg.cores import usable_cores
 from hardneg.encode.backends.choice import Choice
 from hardneg.encode.backends.running import NotConvertedError, Running
 from hardneg.encode.backends.stand_in import transformer_of, with_stand_in
@@ -53,7 +53,7 @@ def opened(model: Any, precisions: Sequence[Precision]) -> Running:
 
     Raises NotConvertedError where there is none, UsageError where the processor has not the precision.
     """
-    lanes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    lanes = usable_cores()
     converted = cache(partial(_converted, model))
     why = ""
     for precision in precisions:

@@ -1,0 +1,164 @@
+"""A model on several devices: one process each, the same vectors, and an end that is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hardneg.config import EncodeConfig
+from hardneg.encode import DenseEncoder, VectorStore, encode_texts
+from hardneg.encode import plan as plan_module
+from hardneg.encode.backends import Choice
+from hardneg.encode.processes import About, Processes, devices_of
+from hardneg.errors import ModelError
+
+TWO: dict[str, str] = {"device": "cpu,cpu", "backend": "torch", "precision": "fp32"}
+
+
+def on(folder: Path, config: EncodeConfig, **settings: str) -> DenseEncoder:
+    return DenseEncoder(str(folder), config.model_copy(update=settings))
+
+
+def test_two_devices_store_what_one_stores(
+    tiny: Path, config: EncodeConfig, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "TEXTS_A_SHARD", 16)
+    one, two = on(tiny, config, **{**TWO, "device": "cpu"}), on(tiny, config, **TWO)
+    assert two.at_once == 2
+    stored = [
+        encode_texts(encoder, texts, "document", store=VectorStore(tmp_path / name))
+        for name, encoder in (("one", one), ("two", two))
+    ]
+    assert stored[0].folder.name == stored[1].folder.name  # the number of devices decides no vector
+    np.testing.assert_allclose(*(done.vectors.block(0, len(texts)) for done in stored), atol=1e-6)
+    assert stored[0].truncated == stored[1].truncated
+    assert "_runner" not in two.__dict__  # nothing was opened here
+
+
+def test_devices_work_at_the_same_time(
+    tiny: Path, config: EncodeConfig, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one device's process is held still, the other goes on with the next shards."""
+    monkeypatch.setattr(plan_module, "TEXTS_A_SHARD", 16)
+    encoder = on(tiny, config, **TWO)
+    assert encoder.about.choice.device == "cpu, cpu"
+    processes = encoder._processes
+    assert processes is not None
+    held, _ = pids = [child.pid for child in processes.children]
+    assert len(set(pids)) == 2
+    store = VectorStore(tmp_path / "store")
+    os.kill(held, signal.SIGSTOP)
+    try:
+        import threading
+
+        working = threading.Thread(
+            target=encode_texts, args=(encoder, texts, "document"), kwargs={"store": store}
+        )
+        working.start()
+        deadline = time.monotonic() + 60
+        while len(list((tmp_path / "store").rglob("*.npy"))) < 12 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert len(list((tmp_path / "store").rglob("*.npy"))) == 12  # of 13: one is with the held process
+        assert working.is_alive()
+    finally:
+        os.kill(held, signal.SIGCONT)
+    working.join(60)
+    assert encode_texts(encoder, texts, "document", store=store).encoded == 0
+
+
+def test_a_process_that_is_killed_is_said_and_the_next_run_goes_on(
+    tiny: Path, config: EncodeConfig, texts: list[str], tmp_path: Path
+) -> None:
+    encoder = on(tiny, config, **TWO)
+    assert encoder.dimension == 16
+    assert encoder._processes is not None
+    for child in encoder._processes.children:
+        os.kill(child.pid, signal.SIGKILL)
+    store = VectorStore(tmp_path / "store")
+    with pytest.raises(ModelError, match=r"the process that encodes on cpu ended \(exit code -9\)"):
+        encode_texts(encoder, texts, "document", store=store)
+    assert encode_texts(on(tiny, config, **TWO), texts, "document", store=store).encoded == 198
+
+
+def test_errors_of_a_process_are_told_as_they_are(tmp_path: Path, config: EncodeConfig, tiny: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be loaded") as caught:
+        _ = on(tiny, config, **{**TWO, "device": "cpu,nonsense"}).dimension
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_changed_meanwhile_are_noticed(
+    make_model: Callable[..., Path], config: EncodeConfig
+) -> None:
+    folder = make_model(seed=1)
+    encoder = on(folder, config, **TWO)
+    encoder.fingerprint("document")
+    make_model(folder, seed=2)
+    with pytest.raises(ModelError, match="changed while it was loaded"):
+        encoder.encode(["cell"], "document", "")
+
+
+def test_no_process_outlives_the_one_that_started_it(tiny: Path, config: EncodeConfig) -> None:
+    """And a script needs no `__main__` guard."""
+    script = (
+        "import os, sys; from hardneg.encode import DenseEncoder; from hardneg.config import EncodeConfig\n"
+        "config = EncodeConfig(device='cpu,cpu', backend='torch', precision='fp32', cache_dir=sys.argv[2])\n"
+        "encoder = DenseEncoder(sys.argv[1], config); encoder.encode(['cell'], 'document', '')\n"
+        "print(*[child.pid for child in encoder._processes.children], flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tiny), str(config.cache_dir)], capture_output=True, text=True
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    pids = [int(word) for word in done.stdout.split()]
+    assert len(pids) == 2
+    deadline = time.monotonic() + 60
+    while any(map(alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(map(alive, pids))
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # One that has ended and that nobody has waited for still has a number.
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_which_devices_are_named() -> None:
+    assert devices_of("cuda:0, cuda:1") == ["cuda:0", "cuda:1"]
+    assert devices_of("cpu") == ["cpu"]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "expected"), [(0, [None]), (1, [None]), (3, ["cuda:0", "cuda:1", "cuda:2"])]
+)
+def test_all_gpus_are_taken_by_themselves(
+    gpus: int, expected: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert devices_of(None) == expected
+
+
+def test_devices_that_would_run_it_differently_are_an_error(tiny: Path, config: EncodeConfig) -> None:
+    abouts = [
+        About(Choice("torch", "cuda", precision), dimension=16, texts_a_batch=32, content="x")
+        for precision in ("fp32", "bf16")
+    ]
+    processes = Processes(str(tiny), config, ["cuda:0", "cuda:1"])
+    processes.__dict__["_opened"] = (None, abouts)  # as if their processes had said so
+    with pytest.raises(ModelError, match=r"runs as torch on cuda in fp32 and as torch on cuda in bf16"):
+        _ = processes.about

@@ -1,65 +1,67 @@
 """The child of `encode.processes`: opens one model on one device and encodes what it is given.
 
-Requests come as pickles on standard input and are answered on standard output, one by one; it ends where its
-input does.
+Messages come on standard input and are answered on standard output, one by one; it ends where its input does.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
 import signal
-import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from hardneg.config import EncodeConfig
-from hardneg.encode.calls import Call, Encoded
 from hardneg.encode.dense import DenseEncoder
-from hardneg.encode.processes import About
+from hardneg.encode.messages import BrokenMessageError, Message, read_message, write_message
 from hardneg.errors import HardnegError
 from hardneg.protocols import Kind
 
 
 class Served:
-    """What can be asked, by name."""
+    """What can be asked: each method takes the values of a message."""
 
-    def open(self, name: str, config: EncodeConfig) -> About:
-        self._encoder = DenseEncoder(name, config)
-        return self._encoder.about
+    def open(self, name: str, config: dict[str, Any]) -> Message:
+        self._encoder = DenseEncoder(name, EncodeConfig.model_validate(config))
+        return Message(asdict(self._encoder.about))
 
-    def encode(self, calls: list[Call], kind: Kind, texts_a_batch: int) -> list[Encoded]:
+    def encode(self, calls: list[tuple[list[str], str]], kind: Kind, texts_a_batch: int) -> Message:
+        """Two arrays for each call: vectors and truncation."""
         self._encoder.texts_a_batch = texts_a_batch
-        return list(self._encoder.encode_calls(calls, kind))
+        encoded = self._encoder.encode_calls(calls, kind)
+        return Message({}, tuple(array for pair in encoded for array in pair))
 
 
 def main() -> None:
-    # What libraries print must not get among the answers, and Ctrl-C is this process's end at once.
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    requests, answers = _pipes()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is this process's end at once
     served = Served()
-    while (request := _next(sys.stdin.buffer)) is not None:
-        pickle.dump(_answered(served, *request), answers)
-        answers.flush()
+    with suppress(BrokenMessageError, BrokenPipeError):  # who asked has ended meanwhile
+        while (request := read_message(requests)) is not None:
+            write_message(_answered(served, **request.values), answers)
 
 
-def _next(requests: BinaryIO) -> tuple[str, tuple[Any, ...]] | None:
+def _pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Standard input and output, where from now on nothing is read and nothing that libraries print goes."""
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return requests, answers
+
+
+def _answered(served: Served, what: str, arguments: dict[str, Any]) -> Message:
+    """What was asked for, or the error's class and line."""
+    ask: dict[str, Callable[..., Message]] = {"open": served.open, "encode": served.encode}
     try:
-        request: tuple[str, tuple[Any, ...]] = pickle.load(requests)  # noqa: S301 - from our own parent
-    except EOFError:
-        return None
-    return request
-
-
-def _answered(served: Served, what: str, arguments: tuple[Any, ...]) -> tuple[bool, Any]:
-    """Whether it failed; what was asked for, or the error's class and line."""
-    try:
-        return False, getattr(served, what)(*arguments)
+        return ask[what](**arguments)
     except HardnegError as error:
-        return True, (type(error).__name__, str(error))
+        return Message({"error": type(error).__name__, "line": str(error)})
     except Exception as error:  # whatever a model's code or torch runs into: the parent tells it
         lines = str(error).strip().splitlines() or [""]
-        return True, ("ModelError", f"{type(error).__name__}: {lines[0]}")
+        return Message({"error": "ModelError", "line": f"{type(error).__name__}: {lines[0]}"})
 
 
 if __name__ == "__main__":

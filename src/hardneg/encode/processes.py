@@ -6,21 +6,21 @@ user's script, which therefore needs no `__main__` guard, and end when this proc
 
 from __future__ import annotations
 
-import pickle
 import queue
 import subprocess
 import sys
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from hardneg import errors
 from hardneg.config import EncodeConfig
 from hardneg.encode.backends import Choice
 from hardneg.encode.calls import Call, Encoded
+from hardneg.encode.messages import BrokenMessageError, Message, read_message, write_message
 from hardneg.errors import HardnegError, ModelError
 from hardneg.protocols import Kind
 
@@ -39,6 +39,11 @@ class About:
     dimension: int
     texts_a_batch: int
     content: str
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> About:
+        """From what `dataclasses.asdict` made of it."""
+        return cls(**{**values, "choice": Choice(**values["choice"])})
 
 
 def devices_of(named: str | None) -> list[str | None]:
@@ -79,10 +84,11 @@ class Processes:
         free = self._opened[0]
         child = free.get()
         try:
-            found: list[Encoded] = child.ask("encode", calls, kind, texts_a_batch)
-            return found
+            asked = [(list(texts), prompt) for texts, prompt in calls]
+            arrays = child.ask("encode", calls=asked, kind=kind, texts_a_batch=texts_a_batch).arrays
         finally:
             free.put(child)
+        return list(zip(arrays[::2], arrays[1::2], strict=True))
 
     @cached_property
     def children(self) -> list[Child]:
@@ -91,9 +97,10 @@ class Processes:
     @cached_property
     def _opened(self) -> tuple[queue.SimpleQueue[Child], list[About]]:
         """Those that are free, and how the model runs in each."""
+        config = self._config.model_dump(mode="json")
         for child in self.children:  # all of them load at the same time
-            child.send("open", self._name, self._config.model_copy(update={"device": child.device}))
-        abouts = [child.answer() for child in self.children]
+            child.send("open", name=self._name, config={**config, "device": child.device})
+        abouts = [About.of(child.answer().values) for child in self.children]
         free: queue.SimpleQueue[Child] = queue.SimpleQueue()
         for child in self.children:
             free.put(child)
@@ -106,29 +113,32 @@ class Child:
     def __init__(self, device: str | None) -> None:
         self.device = device
         command = [sys.executable, "-m", "hardneg.encode.process"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - ours
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.pid = self._process.pid
         weakref.finalize(self, _end, self._process)
 
-    def ask(self, what: str, *arguments: Any) -> Any:
-        self.send(what, *arguments)
+    def ask(self, what: str, **arguments: Any) -> Message:
+        self.send(what, **arguments)
         return self.answer()
 
-    def send(self, what: str, *arguments: Any) -> None:
-        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+    def send(self, what: str, **arguments: Any) -> None:
+        request = Message({"what": what, "arguments": arguments})
         with suppress(OSError):  # where it has ended, `answer` says so
-            pickle.dump((what, arguments), self._process.stdin)
-            self._process.stdin.flush()
+            write_message(request, cast("BinaryIO", self._process.stdin))
 
-    def answer(self) -> Any:
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+    def answer(self) -> Message:
+        """Raises the error that the process ran into, and ModelError where there is no whole answer."""
         try:
-            failed, found = pickle.load(self._process.stdout)  # noqa: S301 - from our own child
-        except (EOFError, OSError, pickle.UnpicklingError) as error:
-            code = self._process.wait()
-            raise ModelError(f"the process that encodes on {self.device} ended (exit code {code})") from error
-        if failed:
-            raise _as_error(*found)
+            found = read_message(cast("BinaryIO", self._process.stdout))
+        except (BrokenMessageError, OSError):
+            found = None
+        if found is None:
+            _end(self._process)
+            raise ModelError(
+                f"the process that encodes on {self.device} ended (exit code {self._process.returncode})"
+            )
+        if "error" in found.values:
+            raise _as_error(found.values["error"], found.values["line"])
         return found
 
 

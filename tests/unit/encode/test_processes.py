@@ -88,6 +88,39 @@ def test_a_process_that_is_killed_is_said_and_the_next_run_goes_on(
     assert encode_texts(on(tiny, config, **TWO), texts, "document", store=store).encoded == 198
 
 
+def test_any_text_reaches_a_process_as_it_is(tiny: Path, config: EncodeConfig) -> None:
+    texts = ["cell\ngene", "cell\r\n", "nul \0 gene", "\U0001f9ec gene", '"}]\\u0041', "", "\u2028"]
+    calls = [(texts, "query : "), ([], ""), (tuple(texts), "nul\0\n")]
+    one, two = on(tiny, config, **{**TWO, "device": "cpu"}), on(tiny, config, **TWO)
+    found, expected = (list(encoder.encode_calls(calls, "query")) for encoder in (two, one))
+    for (vectors, truncated), (own, own_truncated) in zip(found, expected, strict=True):
+        np.testing.assert_allclose(vectors, own, atol=1e-6)
+        np.testing.assert_array_equal(truncated, own_truncated)
+    assert [vectors.shape for vectors, _ in found] == [(7, 16), (0, 16), (7, 16)]
+    assert list(two.encode_calls([], "query")) == []
+
+
+@pytest.mark.parametrize("printed", ["print('loaded')", "os.write(1, b'loaded')", "os.system('echo loaded')"])
+def test_what_libraries_print_is_not_among_the_answers(
+    printed: str,
+    tiny: Path,
+    config: EncodeConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "sentence_transformers.py").write_text(
+        f"import os, sys; {printed}; input_left = sys.stdin.read()\n"
+        "raise RuntimeError(f'no such library, and nothing to read: {input_left!r}')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    with pytest.raises(ModelError, match="no such library, and nothing to read: ''"):
+        _ = on(tiny, config, **TWO).dimension
+    told = capfd.readouterr()
+    assert "loaded" in told.err
+    assert "loaded" not in told.out
+
+
 def test_errors_of_a_process_are_told_as_they_are(tmp_path: Path, config: EncodeConfig, tiny: Path) -> None:
     with pytest.raises(ModelError, match="cannot be loaded") as caught:
         _ = on(tiny, config, **{**TWO, "device": "cpu,nonsense"}).dimension

@@ -102,6 +102,27 @@ def test_a_model_given_as_an_object_and_by_its_path_are_the_same(
         again.select(window=(0, 40), name="deepest")
 
 
+def test_several_devices_encode_and_the_first_searches(
+    tiny: Path, data: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hardneg.plan import retrievers
+    from hardneg.search.choice import finders
+
+    asked: list[str | None] = []
+
+    def noted(index: Any, device: str | None) -> Any:
+        asked.append(device)
+        return finders(index, device)
+
+    monkeypatch.setattr(retrievers, "finders", noted)
+    one, two = (
+        hardneg.mine(data, model=str(tiny), run_dir=tmp_path / device, device=device, **RULES)
+        for device in ("cpu", "cpu, cpu")
+    )
+    assert asked == ["cpu", "cpu"]
+    assert one.negatives.equals(two.negatives)
+
+
 def test_choosing_again_needs_neither_the_model_nor_what_runs_it(
     make_model: ModelMaker, data: Collection, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
+from threading import RLock
 from typing import Any, cast
 
 import numpy as np
@@ -63,6 +64,7 @@ class DenseEncoder:
         self.similarity: Similarity = self._source.similarity
         self._hash: str | None = None
         self._texts_a_batch = config.batch_size
+        self._opening = RLock()
 
     @property
     def dimension(self) -> int:
@@ -92,7 +94,7 @@ class DenseEncoder:
         """The backend, device and precision that the model runs with."""
         if (self._config.backend, self._config.precision) == ("torch", "fp32"):
             return Choice("torch", self._config.device or "any device", "fp32")
-        if "about" in self.__dict__:
+        if "_about" in self.__dict__:
             return self.about.choice
         return kept_choice(self._notes) or self.about.choice
 
@@ -214,7 +216,7 @@ class DenseEncoder:
     @property
     def texts_a_call(self) -> int:
         """Enough for many batches, so that each holds texts of like length."""
-        return 512 if self.choice.device.startswith("cpu") else 4096
+        return 512 if self.about.choice.device.startswith("cpu") else 4096
 
     # -- the open model -----------------------------------------------------------------------------------
 
@@ -235,9 +237,14 @@ class DenseEncoder:
         """How many shards can be encoded at the same time: one on each device."""
         return 1 if self._processes is None else len(self._processes)
 
-    @cached_property
+    @property
     def about(self) -> About:
         """How the model, opened, runs. Raises ModelError where that is not what its fingerprint said."""
+        with self._opening:  # shards may be encoded by several threads
+            return self._about
+
+    @cached_property
+    def _about(self) -> About:
         kept = kept_choice(self._notes)
         about = self._about_ours() if self._processes is None else self._processes.about
         if about.content != self._content():

@@ -6,6 +6,7 @@ user's script, which therefore needs no `__main__` guard, and end when this proc
 
 from __future__ import annotations
 
+import os
 import queue
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from hardneg import errors
@@ -23,6 +25,9 @@ from hardneg.encode.calls import Call, Encoded
 from hardneg.encode.messages import BrokenMessageError, Message, read_message, write_message
 from hardneg.errors import HardnegError, ModelError
 from hardneg.protocols import Kind
+
+_PATIENCE = 2.0
+"""Seconds that a process is given to end by itself."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +103,14 @@ class Processes:
     def _opened(self) -> tuple[queue.SimpleQueue[Child], list[About]]:
         """Those that are free, and how the model runs in each."""
         config = self._config.model_dump(mode="json")
-        for child in self.children:  # all of them load at the same time
-            child.send("open", name=self._name, config={**config, "device": child.device})
-        abouts = [About.of(child.answer().values) for child in self.children]
+        try:
+            for child in self.children:  # all of them load at the same time
+                child.send("open", name=self._name, config={**config, "device": child.device})
+            abouts = [About.of(child.answer().values) for child in self.children]
+        except BaseException:
+            for child in self.__dict__.pop("children"):
+                child.end()  # what it has not answered yet would answer what it is asked next
+            raise
         free: queue.SimpleQueue[Child] = queue.SimpleQueue()
         for child in self.children:
             free.put(child)
@@ -112,28 +122,43 @@ class Child:
 
     def __init__(self, device: str | None) -> None:
         self.device = device
-        command = [sys.executable, "-m", "hardneg.encode.process"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # It imports what this process would, and nothing that happens to lie in the working folder.
+        places = [place or str(Path.cwd()) for place in sys.path]
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "hardneg.encode.process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+        )
         self.pid = self._process.pid
         weakref.finalize(self, _end, self._process)
 
     def ask(self, what: str, **arguments: Any) -> Message:
-        self.send(what, **arguments)
-        return self.answer()
+        try:
+            self.send(what, **arguments)
+            return self.answer()
+        except HardnegError:
+            raise
+        except BaseException:  # an interruption: the answer may come later, or half of it is read
+            self.end()
+            raise
+
+    def end(self) -> None:
+        _end(self._process)
 
     def send(self, what: str, **arguments: Any) -> None:
         request = Message({"what": what, "arguments": arguments})
-        with suppress(OSError):  # where it has ended, `answer` says so
+        with suppress(OSError, ValueError):  # where it has ended, `answer` says so
             write_message(request, cast("BinaryIO", self._process.stdin))
 
     def answer(self) -> Message:
         """Raises the error that the process ran into, and ModelError where there is no whole answer."""
         try:
             found = read_message(cast("BinaryIO", self._process.stdout))
-        except (BrokenMessageError, OSError):
+        except (BrokenMessageError, OSError, ValueError):
             found = None
         if found is None:
-            _end(self._process)
+            self.end()
             raise ModelError(
                 f"the process that encodes on {self.device} ended (exit code {self._process.returncode})"
             )
@@ -143,12 +168,16 @@ class Child:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """It ends by itself once nothing can ask it any more."""
+    """It ends by itself once nothing can ask it any more, unless it is busy."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with suppress(OSError):
                 pipe.close()
-    process.wait()
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _as_error(name: str, message: str) -> HardnegError:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,14 @@ class ObjectSource(Source):
         return total.hexdigest()
 
     def load(self, config: EncodeConfig) -> Any:
-        return self.model if config.device is None else self.model.to(config.first_device)
+        model = self.model if config.device is None else self.model.to(config.first_device)
+        # A limit is set on a copy that shares the weights: the object keeps its own.
+        return model if config.max_length is None else _sharing(model)
+
+
+def _sharing(model: Any) -> Any:
+    """A copy whose weights are the model's own."""
+    return deepcopy(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
 
 
 def _tokenizer_settings(tokenizer: Any) -> str:

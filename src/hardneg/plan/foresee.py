@@ -23,7 +23,7 @@ def foresee(config: Config, own: OwnParts) -> None:
         encode_config_of(spec, config.encode, specs)
         check_path(spec)
     if config.search.index != "exact" and any(spec.kind in ("dense", "vectors") for spec in specs):
-        finders(config.search.index, config.encode.device)
+        finders(config.search.index, config.encode.first_device)
     dense = {spec.name for spec in specs if spec.kind == "dense"}
     for text in config.encode.prompt:
         name = text.partition("=")[0].rpartition(":")[0]

@@ -117,7 +117,7 @@ def _source(
     return Source(
         spec.name,
         {"name": spec.name, "vectors": own_vectors_fingerprint(path, config.vectors_similarity)},
-        partial(_open_vectors, spec.name, vectors, whole.search.index, config.device),
+        partial(_open_vectors, spec.name, vectors, whole.search.index, config.first_device),
         vectors,
     )
 
@@ -181,7 +181,7 @@ def _dense(
     return Source(
         spec.name,
         identity,
-        partial(_open_vectors, spec.name, encoded, index, config.device),
+        partial(_open_vectors, spec.name, encoded, index, config.first_device),
         encoded,
     )
 

@@ -175,6 +175,23 @@ def test_a_model_that_converts_to_something_else_runs_by_torch(
 
 
 @needs_openvino
+def test_a_model_that_openvino_cannot_run_runs_by_torch_and_says_why(
+    kinds: Kinds, config: EncodeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a trace has kept the length of what was traced."""
+
+    def fails(self: Any, **inputs: Any) -> Any:
+        raise RuntimeError("Exception from src/inference:\nshapes do not fit")
+
+    monkeypatch.setattr(openvino_backend._Requests, "__call__", fails)
+    encoder = opened(kinds("bert"), config)
+    assert encoder.encode(["cell"], "document", "").shape == (1, 16)
+    assert encoder.choice.why == "OpenVINO does not run it: shapes do not fit"
+    with pytest.raises(ModelError, match="cannot run this model: OpenVINO does not run it"):
+        opened(kinds("bert"), config, backend="openvino").encode(["cell"], "document", "")
+
+
+@needs_openvino
 def test_a_static_model_has_nothing_to_convert(kinds: Kinds, config: EncodeConfig) -> None:
     choice = opened(kinds("static"), config).choice
     assert str(choice) == "torch on cpu in fp32 (the model has no transformer for OpenVINO to run)"
@@ -289,6 +306,12 @@ def test_a_machine_that_changed_is_noticed(
     ):
         encoder.encode(["cell"], "document", "")
     assert opened(tiny, config).encode(["cell"], "document", "").shape == (1, 16)
+
+
+def test_calls_are_small_on_a_cpu_whatever_was_asked_for(tiny: Path, config: EncodeConfig) -> None:
+    """A call is held in memory whole, padded to its longest text."""
+    for settings in ({}, {"backend": "torch", "precision": "fp32"}):
+        assert opened(tiny, config, **settings).texts_a_call == 512
 
 
 # -- the warm-up -------------------------------------------------------------------------------------------

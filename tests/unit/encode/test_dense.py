@@ -355,3 +355,14 @@ def test_a_model_in_memory_is_the_same_model_after_it_was_used(build: Any, confi
     before = open_encoder(model, config).fingerprint("document")
     model.encode(["a cell", "a gene of the heart"])
     assert open_encoder(model, config).fingerprint("document") == before
+
+
+def test_the_length_limit_is_the_encoders_and_not_the_objects(build: Any, config: EncodeConfig) -> None:
+    """Else the next encoder of that object would be limited too, and this one take it for changed."""
+    model = build()
+    limited = open_encoder(model, config.model_copy(update={"max_length": 4}))
+    vectors = limited.encode(["cell gene drug virus", "cell gene blood heart"], "document", "")
+    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-6)  # 4 tokens: two words and the ends
+    assert model.max_seq_length == 16
+    assert limited.trainable().max_seq_length == 4
+    assert next(model.parameters()).data_ptr() == next(limited._load().parameters()).data_ptr()

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import hardneg
 from hardneg.config import EncodeConfig
 from hardneg.encode import DenseEncoder, VectorStore, encode_texts
 from hardneg.encode import plan as plan_module
 from hardneg.encode.backends import Choice
-from hardneg.encode.processes import About, Processes, devices_of
+from hardneg.encode.processes import About, Child, Processes, devices_of
 from hardneg.errors import ModelError
 
 TWO: dict[str, str] = {"device": "cpu,cpu", "backend": "torch", "precision": "fp32"}
@@ -119,6 +123,90 @@ def test_what_libraries_print_is_not_among_the_answers(
     told = capfd.readouterr()
     assert "loaded" in told.err
     assert "loaded" not in told.out
+
+
+def test_an_answer_that_nobody_waited_for_is_nobody_elses(
+    tiny: Path, config: EncodeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when Ctrl-C in a notebook reaches only this process."""
+    from hardneg.encode import processes
+
+    encoder = on(tiny, config, **TWO)
+    first, second = ["cell gene"], ["drug virus"]
+    own, other = (encoder.encode(texts, "document", "") for texts in (first, second))
+    real = processes.read_message
+
+    def interrupted(pipe: Any) -> Any:
+        monkeypatch.setattr(processes, "read_message", real)
+        raise KeyboardInterrupt
+
+    for _ in range(2):  # each of the two
+        monkeypatch.setattr(processes, "read_message", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            encoder.encode(first, "document", "")
+    for texts, vectors in ((second, other), (first, own)):
+        try:
+            np.testing.assert_allclose(encoder.encode(texts, "document", ""), vectors, atol=1e-6)
+        except ModelError as error:
+            assert "ended" in str(error)
+
+
+def test_processes_that_could_not_open_the_model_are_started_anew(
+    tiny: Path, config: EncodeConfig, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny, folder)
+    encoder = on(folder, config, **TWO)
+    encoder.fingerprint("document")
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[:-8])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        encoder.encode(["cell"], "document", "")
+    (folder / "model.safetensors").write_bytes(weights)
+    assert encoder.encode(["cell", "gene"], "document", "").shape == (2, 16)
+
+
+def test_files_beside_a_script_are_no_libraries(
+    tiny: Path, config: EncodeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process imports what this one would: the folder it is started in is no place of modules."""
+    (tmp_path / "queue.py").write_text("raise RuntimeError('not the one that was meant')")
+    monkeypatch.chdir(tmp_path)
+    assert on(tiny, config, **TWO).dimension == 16
+
+
+def test_a_process_finds_the_modules_that_this_one_finds(
+    tiny: Path, config: EncodeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those that came with sys.path, and not with the environment."""
+    package = Path(hardneg.__file__).parent.parent
+    monkeypatch.setenv("PYTHONPATH", "")
+    monkeypatch.syspath_prepend(str(package))
+    (tmp_path / "queue.py").write_text("raise RuntimeError('the one that was meant')")
+    assert on(tiny, config, **TWO).dimension == 16
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ModelError, match="ended"):
+        _ = on(tiny, config, **TWO).dimension
+
+
+def test_threads_that_ask_first_open_the_model_once(
+    tiny: Path, config: EncodeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on resuming, where the plan is known before the model is open."""
+    encoder = on(tiny, config, **TWO)
+    sent: list[str] = []
+    real = Child.send
+
+    def send(self: Child, what: str, **arguments: Any) -> None:
+        sent.append(what)
+        time.sleep(0.05)
+        real(self, what, **arguments)
+
+    monkeypatch.setattr(Child, "send", send)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda text: encoder.encode([text], "document", ""), ["cell"] * 4))
+    assert sent.count("open") == 2
+    np.testing.assert_allclose(np.concatenate(found), np.tile(found[0], (4, 1)), atol=1e-6)
 
 
 def test_errors_of_a_process_are_told_as_they_are(tmp_path: Path, config: EncodeConfig, tiny: Path) -> None:

@@ -60,7 +60,10 @@ def opened(model: Any, precisions: Sequence[Precision]) -> Running:
         for attention in ATTENTIONS:
             compiled = _compiled(converted(attention), precision, lanes)
             running = with_stand_in(model, compiled)
-            cosine = _least_cosine(model, running)
+            try:
+                cosine = _least_cosine(model, running)
+            except Exception as error:  # as where a trace has kept a size of what was traced
+                raise NotConvertedError(f"OpenVINO does not run it: {_first_line(error)}") from error
             if cosine >= LEAST_COSINE[precision]:
                 return Running(running, Choice("openvino", "cpu", precision, why), lanes, TEXTS_A_BATCH)
         why = f"in {precision} its vectors differ from the model's own, cosine {cosine:.5f}"
@@ -241,5 +244,7 @@ def _least_cosine(model: Any, running: Any) -> float:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """The first that says what is wrong: OpenVINO begins with where in its sources it noticed."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line and not line.startswith("Exception from ")]
     return (lines[0] if lines else type(error).__name__)[:200]

@@ -198,6 +198,10 @@ class Ranking:
     score: Float32
     positive_score: Float32
 
+    def first(self, depth: int) -> Ranking:
+        """Cut to so many ranks."""
+        return replace(self, doc=self.doc[:, :depth], score=self.score[:, :depth])
+
 
 @dataclass(frozen=True)
 class Block:

@@ -4,7 +4,9 @@ RUN/
 ├── manifest.json                     configuration, versions, stage fingerprints, counts, times
 ├── corpus.parquet, queries.parquet, qrels.parquet, given.parquet, refused_rows.jsonl
 ├── candidates/part-00000.parquet     a block of queries each; deep-DEPTH-HASH.parquet: some, searched deeper
+│   └── part-00000.reserve.npz        what lies beyond the depth, for when documents go
 ├── positives/part-00000.parquet      the positives' own scores, same blocks
+├── earlier/                          tables and candidates of another input, until its successor is searched
 ├── guard/                            text classes, sketches, lexical vectors, near queries, judged/
 ├── audit/audit.{json,svg,png}        what `hardneg audit` found last
 ├── trial/trial.json                  what `hardneg trial` found last; values.parquet: of each query;
@@ -123,6 +125,28 @@ class RunDirectory:
     def collection(self) -> Collection:
         tables = {name: read_parquet(self.path / f"{name}.parquet") for name in COLLECTION_TABLES}
         return Collection(**tables, report=ReadReport(source=str(self.manifest().get("source", self.path))))
+
+    def set_aside(self) -> None:
+        """Keep tables and candidates of a finished search in `earlier`, before other tables are read.
+
+        A search that did not finish is worth nothing; what was kept before it stays.
+        """
+        stage, names = self.stage("search"), ("corpus.parquet", "queries.parquet", "candidates")
+        if not stage or not all((self.path / name).exists() for name in names):
+            return
+        self.forget_stage("read")
+        self.forget_stage("search")
+        folder = self.path / f"{TEMPORARY}earlier"
+        self.clear(folder, self.earlier)
+        folder.mkdir()
+        write_json(stage, folder / "stage.json")
+        for name in names:
+            (self.path / name).rename(folder / name)
+        folder.rename(self.earlier)
+
+    @property
+    def earlier(self) -> Path:
+        return self.path / "earlier"
 
     @property
     def candidates(self) -> Path:

@@ -163,7 +163,7 @@ def test_select_again_searches_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     def never(*_: object) -> None:
         raise AssertionError("searched again")
 
-    monkeypatch.setattr("hardneg.plan.retrieve.search_block", never)
+    monkeypatch.setattr("hardneg.plan.retrieve._rankings", never)
     before = selection_bytes(tmp_path / "run")
     other = mined.select(name="other", window="2:20", sampler="top", num_negatives=3)
     assert other.negatives["rank"].to_numpy().min() > 2

@@ -11,8 +11,8 @@ from hardneg.plan.guarding import label_digests
 from hardneg.plan.lazily import why_all
 from hardneg.plan.retrievers import OwnParts, check_path
 from hardneg.retriever_specs import encode_config_of, parse_retrievers
-from hardneg.search.choice import finders
-from hardneg.select import check
+from hardneg.search.choice import deepest, finders
+from hardneg.select import check, deepest_rank
 
 
 def foresee(config: Config, own: OwnParts) -> None:
@@ -24,6 +24,12 @@ def foresee(config: Config, own: OwnParts) -> None:
         check_path(spec)
     if config.search.index != "exact" and any(spec.kind in ("dense", "vectors") for spec in specs):
         finders(config.search.index, config.encode.first_device)
+        bound = deepest(config.search.index)
+        if bound is not None and needed_depth(config) > bound:
+            raise UsageError(
+                f"--index {config.search.index} finds {bound:,} documents a query at most; ask for a smaller "
+                "--depth or --window, or leave --index out"
+            )
     dense = {spec.name for spec in specs if spec.kind == "dense"}
     for text in config.encode.prompt:
         name = text.partition("=")[0].rpartition(":")[0]
@@ -39,6 +45,11 @@ def foresee(config: Config, own: OwnParts) -> None:
         if path is not None and not Path(path).is_file():
             raise InputError(f"is no file; give --{key.replace('_', '-')} an existing one", file=path)
     label_digests(config)
+
+
+def needed_depth(config: Config) -> int:
+    """The depth asked for, or as far as the window reaches."""
+    return max(config.search.depth, deepest_rank(config.select.window))
 
 
 def not_used(config: Config, own: OwnParts) -> list[str]:

@@ -12,7 +12,7 @@ from hardneg.errors import UsageError
 from hardneg.files import write_parquet
 from hardneg.fingerprints import digest
 from hardneg.plan.choose import Aside, Choosing, blocks, choose
-from hardneg.plan.foresee import foresee, not_used
+from hardneg.plan.foresee import foresee, needed_depth, not_used
 from hardneg.plan.guarding import label_digests, list_digests
 from hardneg.plan.judging import guard_summary
 from hardneg.plan.labels import Judgments, judgments
@@ -129,11 +129,6 @@ def with_scorer_used(config: Config, own: OwnParts, progress: Progress) -> Confi
     name = own.scorer.name if own.scorer is not None else "cross_encoder"
     progress.say(f"margins, thresholds and order use the scores of {name}; --score-by NAME changes that")
     return config.model_copy(update={"select": config.select.model_copy(update={"score_by": name})})
-
-
-def needed_depth(config: Config) -> int:
-    """The depth asked for, or as far as the window reaches."""
-    return max(config.search.depth, deepest_rank(config.select.window))
 
 
 # -- selection --------------------------------------------------------------------------------------------

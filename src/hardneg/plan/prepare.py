@@ -68,6 +68,7 @@ def prepare(
         if run.stage("read").get("fingerprint") == found:
             progress.say("read: unchanged")
         else:
+            run.set_aside()
             run.forget_stage("read")
             run.save_collection(collection)
             run.finish_stage("read", fingerprint=found, counts=dict(collection.report.counts))

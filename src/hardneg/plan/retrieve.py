@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,16 @@ from hardneg.config import Config
 from hardneg.errors import StoreError
 from hardneg.files import read_json, read_parquet, write_json, write_parquet
 from hardneg.fingerprints import digest
+from hardneg.plan.earlier import Earlier, identities, reserve_of, save_reserve
 from hardneg.plan.prepare import Prepared, timed
 from hardneg.plan.retrievers import Source
 from hardneg.protocols import Retriever
-from hardneg.records import Block, Int32
+from hardneg.records import Block, Int32, Ranking
 from hardneg.run_directory import RunDirectory
 from hardneg.search.candidates import block_from_rows, candidate_rows, positive_rows
+from hardneg.search.choice import deepest
+from hardneg.search.exact import DenseRetriever
+from hardneg.search.grown import GrownRetriever
 from hardneg.search.union import union
 
 NO_LIMIT = 2**31 - 1
@@ -49,17 +54,71 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
         if done.get("fingerprint") != found:
             run.clear(run.guard / "judged")
         write_json(plan, plan_path)
-    retrievers = [source.open() for source in sources]
     with timed(run, "search"):
+        searching = _Search.of(prepared, sources, depth, config)
         queries = np.arange(prepared.collection.queries.num_rows, dtype=np.int32)
         names = _part_names(prepared)
         parts = {name: queries[n * QUERIES_A_PART : (n + 1) * QUERIES_A_PART] for n, name in enumerate(names)}
 
         def search_part(name: str) -> None:
-            save_block(prepared, search_block(prepared, retrievers, parts[name], depth), name)
+            searching.part(name, parts[name])
 
         prepared.engine.each(search_part, _missing(run, names))
-    run.finish_stage("search", fingerprint=found, depth=depth, retrievers=[r.name for r in retrievers])
+    searching.tell()
+    run.finish_stage(
+        "search", **plan, retrievers=[r.name for r in searching.retrievers], identities=searching.kept
+    )
+    run.clear(run.earlier)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Retrievers at work on all queries, a part at a time.
+
+    kept     retriever → what decides its candidates, of those that leave a reserve beyond the depth
+    reserve  how many documents of each query that is
+    earlier  a finished search of other tables, where there is one
+    """
+
+    prepared: Prepared
+    retrievers: Sequence[Retriever]
+    depth: int
+    kept: Mapping[str, str]
+    reserve: int
+    earlier: Earlier | None
+
+    @classmethod
+    def of(cls, prepared: Prepared, sources: Sequence[Source], depth: int, config: Config) -> _Search:
+        reserve = reserve_of(depth, deepest(config.search.index))
+        earlier = Earlier.of(prepared)
+        retrievers = [source.open() for source in sources]
+        if earlier is not None:
+            retrievers = [
+                earlier.retriever(retriever, reserve)
+                if isinstance(retriever, DenseRetriever) and earlier.knows(source)
+                else retriever
+                for source, retriever in zip(sources, retrievers, strict=True)
+            ]
+        return cls(prepared, retrievers, depth, identities(sources), reserve, earlier)
+
+    def part(self, name: str, queries: Int32) -> None:
+        prepared, depth = self.prepared, self.depth
+        depths = [depth + self.reserve * (retriever.name in self.kept) for retriever in self.retrievers]
+        rankings = _rankings(prepared, self.retrievers, queries, depths)
+        deeper = [ranking for ranking in rankings if ranking.retriever in self.kept]
+        save_reserve(prepared.run, name, deeper, depth)
+        wanted = prepared.positives.padded(queries)
+        save_block(prepared, union(queries, [one.first(depth) for one in rankings], wanted), name)
+
+    def tell(self) -> None:
+        """What an earlier search was worth."""
+        for retriever in self.retrievers:
+            if self.earlier is not None and isinstance(retriever, GrownRetriever):
+                self.prepared.progress.say(
+                    f"search {retriever.name}: {len(self.earlier.new):,} of {self.earlier.documents:,} "
+                    f"documents are new; {retriever.again:,} queries searched whole, the others' earlier "
+                    "candidates kept"
+                )
 
 
 def _part_names(prepared: Prepared) -> list[str]:
@@ -91,9 +150,18 @@ def search_fingerprint(prepared: Prepared, sources: Sequence[Source], config: Co
 
 def search_block(prepared: Prepared, retrievers: Sequence[Retriever], queries: Int32, depth: int) -> Block:
     """The union of what the retrievers find for these queries."""
+    rankings = _rankings(prepared, retrievers, queries, [depth] * len(retrievers))
+    return union(queries, rankings, prepared.positives.padded(queries))
+
+
+def _rankings(
+    prepared: Prepared, retrievers: Sequence[Retriever], queries: Int32, depths: Sequence[int]
+) -> list[Ranking]:
     wanted = prepared.positives.padded(queries)
-    rankings = [r.search(queries, depth, wanted, prepared.progress) for r in retrievers]
-    return union(queries, rankings, wanted)
+    return [
+        retriever.search(queries, depth, wanted, prepared.progress)
+        for retriever, depth in zip(retrievers, depths, strict=True)
+    ]
 
 
 def save_block(prepared: Prepared, block: Block, name: str, mark: str = "") -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hardneg.errors import StoreError, UsageError
@@ -92,6 +93,16 @@ def block_from_rows(
         own = {name: value[mine] for name, value in values.items()}
         grids.append(_by_rank(place[mine], rank[mine], {"doc": doc[mine], **own}, len(query)))
     return _block(query, dict(zip(retrievers, grids, strict=True)), scorers, positives)
+
+
+def by_rank_of(candidates: pa.Table, retriever: str) -> tuple[Int32, Float32]:
+    """What one retriever found, by rank: documents and scores, (queries, deepest rank) both."""
+    query = _queries(candidates, candidates)
+    mine = candidates.filter(pc.equal(candidates["retriever"].cast(pa.string()), retriever))
+    place = _places(_numbers(mine, "query_row"), query)
+    values = {"doc": _numbers(mine, "doc_row"), "score": _numbers(mine, "score")}
+    grid = _by_rank(place, _numbers(mine, "rank"), values, len(query))
+    return grid["doc"], grid["score"]
 
 
 def ids_of(rows: Int32, ids: pa.ChunkedArray) -> pa.DictionaryArray:

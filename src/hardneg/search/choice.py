@@ -29,6 +29,11 @@ def finders(index: Index, device: str | None) -> Sequence[Finder]:
     return (TorchFinder(gpu, "half"), TorchFinder(gpu, "float32"))
 
 
+def deepest(index: Index) -> int | None:
+    """How many documents a query can be searched for; None: any number."""
+    return FaissGpuFinder.deepest if index == "faiss-gpu" else None
+
+
 def _gpu(device: str | None) -> str | None:
     if device is not None:
         return device if device.startswith("cuda") else None

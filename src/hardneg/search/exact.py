@@ -76,14 +76,15 @@ class DenseRetriever:
             )
         self.name = name
         self._queries = queries
-        self._documents = documents
+        self.documents = documents
+        self._block_bytes = block_bytes
         self._rows_a_block = max(1, block_bytes // (4 * max(1, documents.shape[1])))
         self._query_block = query_block or finders[0].queries_at_once
         self._finders = finders
 
     def search(self, query: Int32, depth: int, positives: Int32, progress: Progress) -> Ranking:
         """See `protocols.Retriever`. Memory is bounded by the blocks and the result."""
-        count = self._documents.shape[0]
+        count = self.documents.shape[0]
         width = min(depth, count)
         doc = np.full((len(query), depth), NO_DOC, np.int32)
         score = np.full((len(query), depth), np.nan, np.float32)
@@ -98,8 +99,25 @@ class DenseRetriever:
                     keys = self._top(queries, width, self._finders, advance)
                     doc[part, :width], score[part, :width] = unpack(keys)
                 if positives.shape[1]:
-                    positive_score[part] = score_documents(queries.vectors, self._documents, positives[part])
+                    positive_score[part] = score_documents(queries.vectors, self.documents, positives[part])
         return Ranking(self.name, doc, score, positive_score)
+
+    def scores(self, query: Int32, doc: Int32) -> Float32:
+        """Canonical scores, float32 like doc (queries, any), NaN where NO_DOC."""
+        if not doc.size:
+            return np.zeros(doc.shape, np.float32)
+        return score_documents(self._query_vectors(query).vectors, self.documents, doc)
+
+    def over(self, documents: Vectors) -> DenseRetriever:
+        """The same over other documents."""
+        return DenseRetriever(
+            self.name,
+            self._queries,
+            documents,
+            block_bytes=self._block_bytes,
+            query_block=self._query_block,
+            finders=self._finders,
+        )
 
     def _query_vectors(self, query: Int32) -> _Queries:
         vectors = np.ascontiguousarray(self._queries.take(query))
@@ -112,11 +130,11 @@ class DenseRetriever:
     ) -> Keys:
         """Keys of the `width` best documents of each query, in order, uint64 (queries, width)."""
         finder, *others = finders
-        fetch = min(width + finder.overfetch, self._documents.shape[0])
+        fetch = min(width + finder.overfetch, self.documents.shape[0])
         doc, approximate, largest_norm = self._fetch(finder, queries, fetch, advance)
-        canonical = sort_keys(score_documents(queries.vectors, self._documents, doc), doc)
+        canonical = sort_keys(score_documents(queries.vectors, self.documents, doc), doc)
         top = np.sort(canonical, axis=1)[:, :width]
-        if fetch == self._documents.shape[0]:
+        if fetch == self.documents.shape[0]:
             return top
         _, last = unpack(top[:, -1])
         dimension = queries.vectors.shape[1]
@@ -161,7 +179,7 @@ class DenseRetriever:
     def _blocks(self, queries: _Queries) -> Iterator[tuple[int, Float32, Float32]]:
         """First row, vectors and norms of each block of documents; the next one is read meanwhile."""
         largest_query = float(queries.norms.max(initial=0.0))
-        starts = range(0, self._documents.shape[0], self._rows_a_block)
+        starts = range(0, self.documents.shape[0], self._rows_a_block)
         with ThreadPoolExecutor(1) as ahead:
             begun = (ahead.submit(self._block, start) for start in starts)
             reading = next(begun, None)
@@ -173,7 +191,7 @@ class DenseRetriever:
                 yield start, vectors, norms.astype(np.float32)
 
     def _block(self, start: int) -> tuple[int, Float32, Float64]:
-        vectors = self._documents.block(start, min(start + self._rows_a_block, self._documents.shape[0]))
+        vectors = self.documents.block(start, min(start + self._rows_a_block, self.documents.shape[0]))
         return start, vectors, _norms(vectors)
 
     def _refuse(self, bad: np.ndarray, kind: str, rows: np.ndarray) -> None:

@@ -51,6 +51,7 @@ class FaissGpuFinder:
 
     queries_at_once = 8192
     overfetch = 256
+    deepest = MOST_OF_A_GPU - overfetch
 
     def __init__(self) -> None:
         library = faiss()
@@ -66,7 +67,7 @@ class FaissGpuFinder:
     def begin(self, queries: Float32, fetch: int) -> Running:
         if fetch > MOST_OF_A_GPU:
             raise UsageError(
-                f"--index faiss-gpu finds {MOST_OF_A_GPU - self.overfetch:,} documents a query at most; ask "
+                f"--index faiss-gpu finds {self.deepest:,} documents a query at most; ask "
                 "for a smaller --depth, or leave --index out"
             )
         return _OnGpus(queries, fetch)

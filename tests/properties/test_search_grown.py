@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from hardneg.progress import Silent
 from hardneg.records import NO_DOC, Int32, Ranking
+from hardneg.search import grown as grown_module
 from hardneg.search.exact import DenseRetriever
 from hardneg.search.grown import Found, GrownRetriever, SomeRows
 
@@ -74,10 +75,17 @@ def after(
     st.integers(0, 8),
     st.lists(st.tuples(st.floats(0, 0.6), st.floats(0, 1)), min_size=1, max_size=3),
     st.booleans(),
+    st.sampled_from([1, 2, grown_module.NEW_AT_FIRST]),
 )
 def test_equals_a_search_of_everything(
-    seed: int, depth: int, spare: int, steps: list[tuple[float, float]], twins: bool
+    seed: int, depth: int, spare: int, steps: list[tuple[float, float]], twins: bool, at_first: int
 ) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grown_module, "NEW_AT_FIRST", at_first)
+        _compared(seed, depth, spare, steps, twins)
+
+
+def _compared(seed: int, depth: int, spare: int, steps: list[tuple[float, float]], twins: bool) -> None:
     draws = np.random.default_rng(seed)
     base = draws.standard_normal((6 if twins else 80, 5)).astype(np.float32)
     pool = base[draws.integers(0, len(base), 80)]
@@ -128,3 +136,12 @@ def test_only_new_documents_are_read_and_only_queries_that_ran_out_are_searched_
     wanted = asked(whole(queries, np.delete(pool[then], gone, axis=0)), 20, 30)
     np.testing.assert_array_equal(asked(shrunk, 20, 30).doc[:, :25], wanted.doc[:, :25])
     assert 1 <= shrunk.again < 20
+
+
+def test_a_corpus_that_was_found_whole_needs_no_search_again(vectors: tuple[np.ndarray, np.ndarray]) -> None:
+    queries, pool = vectors
+    found = asked(whole(queries, pool[:30]), 20, 40)
+    grown = after(queries, pool, np.arange(500), (np.arange(30), found), spare=5)
+    wanted = asked(whole(queries, pool[:500]), 20, 40)
+    np.testing.assert_array_equal(asked(grown, 20, 40).doc, wanted.doc)
+    assert grown.again == 0

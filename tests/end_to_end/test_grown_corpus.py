@@ -134,6 +134,12 @@ def test_growing_again_and_again_uses_up_no_candidates(tmp_path: Path) -> None:
         same(tmp_path / "run", tmp_path / f"fresh{step}")
 
 
+def test_a_corpus_smaller_than_the_depth_was_found_whole(tmp_path: Path) -> None:
+    mine(data(DOCUMENTS[:15], QUERIES), tmp_path / "run")
+    _, said = mine(data(DOCUMENTS[:18], QUERIES), tmp_path / "run")
+    assert "3 of 18 documents are new; 0 queries searched whole" in said.search
+
+
 def test_other_settings_of_the_retriever_search_everything(tmp_path: Path) -> None:
     mine(data(DOCUMENTS, QUERIES), tmp_path / "run")
     grown = data(DOCUMENTS + texts(12, 3), QUERIES)

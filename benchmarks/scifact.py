@@ -18,6 +18,7 @@ from pathlib import Path
 from measuring import print_table, run_process, shared_data, write_result
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+_GB = ("peak_bytes", 1e9)
 
 
 def peer(data: str, output: str, batch_size: int) -> None:
@@ -57,7 +58,7 @@ def peer(data: str, output: str, batch_size: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--batch-size", type=int, default=32, help="of sentence-transformers")
+    parser.add_argument("--batch-size", type=int, default=16, help="of sentence-transformers: its best here")
     parser.add_argument("--peer", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peer:
@@ -85,18 +86,24 @@ def main() -> None:
         {"what": "hardneg mine, start to file (s)", "median": _median(ours), "all": _all(ours)},
         {"what": "sentence-transformers, the same (s)", "median": _median(theirs), "all": _all(theirs)},
         {"what": "ratio theirs/ours, pair by pair", "median": statistics.median(ratios), "all": ratios},
+        {"what": "hardneg mine, peak (GB)", "median": _peak(ours), "all": _all(ours, *_GB)},
+        {"what": "sentence-transformers, peak (GB)", "median": _peak(theirs), "all": _all(theirs, *_GB)},
         {"what": "hardneg select, other seed or window (s)", "median": _median(again), "all": _all(again)},
     ]
     print_table([{**row, "all": ", ".join(f"{value:.2f}" for value in row["all"])} for row in rows])
     write_result("scifact", rows, batch_size_of_peer=arguments.batch_size)
 
 
-def _all(runs: list[dict[str, float]]) -> list[float]:
-    return [round(run["seconds"], 2) for run in runs]
+def _all(runs: list[dict[str, float]], what: str = "seconds", unit: float = 1.0) -> list[float]:
+    return [round(run[what] / unit, 2) for run in runs]
 
 
 def _median(runs: list[dict[str, float]]) -> float:
     return statistics.median(_all(runs))
+
+
+def _peak(runs: list[dict[str, float]]) -> float:
+    return statistics.median(_all(runs, *_GB))
 
 
 if __name__ == "__main__":

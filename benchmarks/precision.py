@@ -1,0 +1,51 @@
+"""Do half-precision vectors mine the same negatives? The best of a real collection, in fp32 and in bf16.
+
+    HARDNEG_DATA=... python benchmarks/precision.py [--collection scifact] [--max-length TOKENS] [--backend torch]
+
+A processor without bfloat16 computes it slowly; --max-length makes that bearable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import hardneg
+from measuring import print_table, shared_data, write_result
+
+MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--collection", default="scifact")
+    parser.add_argument("--max-length", type=int, default=None)
+    parser.add_argument("--backend", default="auto")
+    parser.add_argument("--num-negatives", type=int, default=15)
+    arguments = parser.parse_args()
+    chosen = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for precision in ("fp32", "bf16"):
+            mined = hardneg.mine(
+                str(shared_data(arguments.collection)),
+                model=MODEL,
+                run_dir=Path(scratch) / precision,
+                precision=precision,
+                backend=arguments.backend,
+                max_length=arguments.max_length,
+                window="10:210",
+                depth=210,
+                sampler="top",
+                num_negatives=arguments.num_negatives,
+            )
+            rows = mined.negatives.select(["query_id", "doc_id"]).to_pylist()
+            chosen[precision] = {(row["query_id"], row["doc_id"]) for row in rows}
+    same = len(chosen["fp32"] & chosen["bf16"]) / len(chosen["fp32"])
+    rows = [{"collection": arguments.collection, "negatives": len(chosen["fp32"]), "same": same}]
+    print_table(rows)
+    write_result("precision", rows, max_length=arguments.max_length, backend=arguments.backend)
+
+
+if __name__ == "__main__":
+    main()

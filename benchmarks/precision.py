@@ -1,6 +1,6 @@
 """Do half-precision vectors mine the same negatives? The best of a real collection, in fp32 and in bf16.
 
-    HARDNEG_DATA=... python benchmarks/precision.py [--collection NAME] [--max-length TOKENS] [--backend torch]
+    HARDNEG_DATA=... python benchmarks/precision.py [--collection NAME] [--max-length TOKENS]
 
 A processor without bfloat16 computes it slowly; --max-length makes that bearable.
 """

@@ -274,6 +274,24 @@ def test_a_scorer_that_is_gone_or_another_is_named(tmp_path: Path) -> None:
     assert len(other.asked) > 100, "scores of another version count for nothing"
 
 
+def test_another_scorer_leaves_nothing_of_the_first(tmp_path: Path) -> None:
+    """Not for the guard, and not for who names it: its scores were of some pairs only."""
+
+    class Other(Shared):
+        name = "other"
+
+        def score(self, pairs: Sequence[tuple[str, str]]) -> Float32:
+            return -super().score(pairs)
+
+    lazy = mine(tables(), Shared(), run_dir=tmp_path / "run")
+    assert lazy.candidates["shared"].null_count > 0
+    guarded = mine(tables(), Other(), run_dir=tmp_path / "run", guard="prior", name="guarded")
+    alone = mine(tables(), Other(), run_dir=tmp_path / "alone", guard="prior", name="guarded")
+    assert selection_bytes(guarded) == selection_bytes(alone)
+    with pytest.raises(UsageError, match=r"score_by: 'shared' is none of this run \(bm25, other\)"):
+        guarded.select(name="first", score_by="shared")
+
+
 def test_the_summary_and_the_flag(tmp_path: Path) -> None:
     lazy = mine(tables(), Shared(), run_dir=tmp_path / "run")
     found = lazy.summary["rescore"]

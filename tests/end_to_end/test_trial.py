@@ -750,6 +750,21 @@ def test_a_run_that_was_rescored_lazily_gets_all_scores_first(
 
 
 @pytest.mark.usefixtures("three_arms")
+def test_what_is_recommended_for_a_run_that_is_rescored_lazily_can_be_used(tmp_path: Path) -> None:
+    """Also an arm whose rule needs all scores, which `lazy` refuses."""
+    lazily: dict[str, Any] = {"guard": "prior", "rescore": "lazy", "sampler": "random"}
+    mined = mine_scored(tmp_path, Shared(), **lazily)
+    found = mined.trial(student=Lucky(), seeds=1, folds=1)
+    assert found["recommended"]["settings"]["sampler"] == "top"
+    chosen = mined.select(name="trial", from_trial=True)
+    assert "they order the candidates" in chosen.summary["rescore"]["why_all"]
+    # As its rule allows it, a selection of the run stays as it is.
+    found = mined.trial(selections=["default"], student=Lucky(), seeds=1, folds=1)
+    assert found["recommended"]["settings"]["rescore"] == "lazy"
+    assert mined.select(name="again", from_trial=True).negatives.equals(mined.negatives)
+
+
+@pytest.mark.usefixtures("three_arms")
 def test_what_a_teacher_taught_is_kept_for_itself(tmp_path: Path) -> None:
     """Both arms choose the same negatives, by the scorer's scores; only the lesson's scores differ."""
     mined = mine_scored(tmp_path, Shared())

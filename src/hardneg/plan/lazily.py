@@ -34,11 +34,20 @@ def why_all(config: Config, scorer: str) -> str | None:
     reason = _rule_for_all(config, scorer)
     if config.select.rescore == "lazy":
         if reason is not None:
-            raise UsageError(f"--rescore lazy: all scores of {scorer} are needed: {reason}")
+            raise UsageError(
+                f"--rescore lazy: all scores of {scorer} are needed: {reason}; --rescore all computes them"
+            )
         return None
     if reason is None and config.guard.guard != "off":
         return "the guard looks at them (--rescore lazy keeps them from it, --guard off does without it)"
     return reason
+
+
+def lazy_if_allowed(config: Config, scorer: str | None) -> Config:
+    """With `auto` in place of a `lazy` that a rule refuses."""
+    if config.select.rescore != "lazy" or scorer is None or _rule_for_all(config, scorer) is None:
+        return config
+    return config.model_copy(update={"select": config.select.model_copy(update={"rescore": "auto"})})
 
 
 def _rule_for_all(config: Config, scorer: str) -> str | None:

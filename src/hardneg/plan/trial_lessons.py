@@ -15,6 +15,7 @@ from hardneg.config import Config, SelectConfig
 from hardneg.errors import UsageError
 from hardneg.plan.choose import Choosing, blocks
 from hardneg.plan.labels import Judgments, judgments
+from hardneg.plan.lazily import lazy_if_allowed
 from hardneg.plan.mine import document_vectors
 from hardneg.plan.prepare import Prepared
 from hardneg.plan.retrievers import Source
@@ -115,7 +116,10 @@ class Lessons:
 
 
 def config_of(arm: Arm, config: Config) -> Config:
-    """An own selection's settings as they are; a rule by itself otherwise. Nothing is searched deeper."""
+    """An own selection's settings as they are; a rule by itself otherwise. Nothing is searched deeper.
+
+    A rule is tried as it can be used: `lazy` of the run is kept from those that need all scores.
+    """
     if arm.own:
         changed = Config.from_flat({**config.flat(), **arm.settings})
         if changed.select.shortfall != "deepen":
@@ -126,7 +130,9 @@ def config_of(arm: Arm, config: Config) -> Config:
     guard = {key: value for key, value in arm.settings.items() if key not in select}
     base = {**config.flat(), "max_p": None, "max_miss_rate": None, "promote": None, "promote_precision": None}
     changed = Config.from_flat({**base, **guard})
-    return changed.model_copy(update={"select": alone(changed.select, select)})
+    made = changed.model_copy(update={"select": alone(changed.select, select)})
+    # Where a run is lazy, its rules go by its scorer.
+    return lazy_if_allowed(made, config.select.score_by)
 
 
 def _selections(choosing: Choosing) -> Iterator[Selection]:

@@ -15,18 +15,24 @@ from hardneg.export.options import ExportOptions
 
 
 def rows(examples: Examples, options: ExportOptions) -> pa.Table:
-    """A row a negative, and with the option `positives` one before them for each positive, relevance 1.
-
-    Raises InputError for an id that would break the line: a tab or a line end in it, a quote before it.
-    """
+    """A row a negative, and with the option `positives` one before them for each positive, relevance 1."""
     is_positive = examples.is_positive
     entry = np.arange(len(is_positive)) if options.positives else np.flatnonzero(~is_positive)
     query_id = examples.query_id.take(pa.array(examples.group[entry]))
     doc_id = examples.doc_id.take(pa.array(entry))
-    for ids, name in ((query_id, "query_id"), (doc_id, "doc_id")):
-        refuse_ids(ids, r'[\t\r\n]|^"|^$', name, "tabs, line ends and a leading quote cannot stand in qrels")
     relevance = pa.array(is_positive[entry].astype(np.int64))
     return pa.table({"query-id": query_id, "corpus-id": doc_id, "score": relevance})
+
+
+def refuse(table: pa.Table) -> None:
+    """Raises InputError for an id that would break the line: a tab or a line end in it, a quote before it."""
+    for column, name in (("query-id", "query_id"), ("corpus-id", "doc_id")):
+        refuse_ids(
+            table[column].combine_chunks(),
+            r'[\t\r\n]|^"|^$',
+            name,
+            "tabs, line ends and a leading quote cannot stand in lines of qrels; write .parquet",
+        )
 
 
 FORMATS = {
@@ -35,5 +41,6 @@ FORMATS = {
         kinds={"": "lines", ".parquet": "parquet"},
         takes=frozenset({"ids", "positives"}),
         header=True,
+        refuse=refuse,
     )
 }

@@ -28,6 +28,7 @@ class Format:
     rectangular  every group needs the same number of negatives
     separator    between the values of a line of kind `lines`
     header       whether a line of column names stands first there
+    refuse       raises InputError for rows that such lines cannot hold
     """
 
     rows: Callable[[Examples, ExportOptions], pa.Table]
@@ -38,6 +39,7 @@ class Format:
     needs_scores: bool = False
     separator: str = "\t"
     header: bool = False
+    refuse: Callable[[pa.Table], None] = lambda _: None
 
 
 MODULES: Mapping[str, str] = {

@@ -21,7 +21,6 @@ WHITE_SPACE = r"[\s\pZ\x{0B}\x{1C}-\x{1F}\x{85}]|^$"
 
 
 def rows(examples: Examples, options: ExportOptions) -> pa.Table:
-    """Raises InputError for an id with white space in it, or none at all: the line could not be parsed."""
     negative = np.flatnonzero(~examples.is_positive)
     group = examples.group[negative]
     order = np.lexsort((-examples.score[negative], group))
@@ -29,10 +28,6 @@ def rows(examples: Examples, options: ExportOptions) -> pa.Table:
     rank = np.arange(len(group)) - np.searchsorted(group, group, "left") + 1
     query_id = examples.query_id.take(pa.array(group))
     doc_id = examples.doc_id.take(pa.array(negative))
-    for ids, name in ((query_id, "query_id"), (doc_id, "doc_id")):
-        refuse_ids(
-            ids, WHITE_SPACE, name, "white space cannot stand in a TREC run; use --to beir or another id"
-        )
     return pa.table(
         {
             "query_id": query_id,
@@ -45,6 +40,17 @@ def rows(examples: Examples, options: ExportOptions) -> pa.Table:
     )
 
 
+def refuse(table: pa.Table) -> None:
+    """Raises InputError for an id with white space in it, or none at all: the line could not be parsed."""
+    for name in ("query_id", "doc_id"):
+        refuse_ids(
+            table[name].combine_chunks(),
+            WHITE_SPACE,
+            name,
+            "white space cannot stand in a TREC run; use --to beir or another id",
+        )
+
+
 FORMATS = {
     "trec": Format(
         rows=rows,
@@ -52,5 +58,6 @@ FORMATS = {
         takes=frozenset({"scores", "ids"}),
         needs_scores=True,
         separator=" ",
+        refuse=refuse,
     )
 }

@@ -122,6 +122,8 @@ def _pieces(
             yield from json_lines(table)
             continue
         separator = "," if kind == "csv" else found.separator
+        if kind == "lines":
+            found.refuse(table)
         if not begun and (kind == "csv" or found.header):
             yield header(table, separator)
         begun = True

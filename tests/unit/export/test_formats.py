@@ -257,6 +257,9 @@ def test_ids_that_a_line_cannot_hold_are_refused(to: str, bad: str, tmp_path: Pa
         export(odd, to, tmp_path / "out")
     assert caught.value.row_id == bad
     assert not list(tmp_path.iterdir())
+    if to == "beir":  # a table can
+        export(odd, to, tmp_path / "out.parquet")
+        assert pq.read_table(tmp_path / "out.parquet")["corpus-id"].to_pylist() == [bad]
 
 
 # -- reference `each` -----------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ class DenseEncoder:
     def choice(self) -> Choice:
         """The backend, device and precision that the model runs with."""
         if (self._config.backend, self._config.precision) == ("torch", "fp32"):
-            return Choice("torch", self._config.device or "any device", "fp32")
+            return Choice("torch", self._config.device or "", "fp32")
         if "_about" in self.__dict__:
             return self.about.choice
         return kept_choice(self._notes) or self.about.choice

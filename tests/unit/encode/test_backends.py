@@ -232,6 +232,12 @@ def test_auto_tries_bfloat16_only_where_it_is_native(
     assert tried == ["fp32", "bf16"]
 
 
+def test_what_is_said_before_the_model_is_open(tiny: Path, config: EncodeConfig) -> None:
+    settings = {"backend": "torch", "precision": "fp32"}
+    assert str(opened(tiny, config, **settings).choice) == "torch in fp32"
+    assert str(opened(tiny, config, **settings, device="cpu").choice) == "torch on cpu in fp32"
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -254,6 +260,32 @@ def test_a_model_given_in_half_precision_stays_in_it(kinds: Kinds, config: Encod
     encoder = opened(model, config)
     encoder.encode(["cell", "gene"], "document", "")
     assert (encoder.choice.backend, encoder.choice.precision) == ("torch", "bf16")
+
+
+@pytest.mark.parametrize("own", ["bfloat16", "float16"])
+def test_a_model_given_in_half_precision_runs_in_what_is_asked_for(
+    kinds: Kinds, config: EncodeConfig, texts: list[str], own: str
+) -> None:
+    """Its last layer, behind the transformer, is in half precision too."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Dense
+
+    whole = SentenceTransformer(modules=[*kinds("bert"), Dense(16, 8)], device="cpu")
+    expected = whole.encode_document(texts)
+    model = whole.to(getattr(torch, own))
+    for precision, least in (("fp32", 0.999), ("bf16", 0.99)):
+        encoder = opened(model, config, precision=precision)
+        assert cosines(encoder.encode(texts, "document", ""), expected).min() >= least
+        assert encoder.choice.precision == precision
+    assert {str(weight.dtype) for weight in model.parameters()} == {f"torch.{own}"}
+
+
+def test_half_precision_of_its_own_can_be_asked_for(kinds: Kinds, config: EncodeConfig) -> None:
+    import torch
+
+    encoder = opened(kinds("bert").to(torch.float16), config, precision="fp16")
+    assert encoder.encode(["cell"], "document", "").shape == (1, 16)
 
 
 # -- what decides a vector ---------------------------------------------------------------------------------

@@ -27,7 +27,11 @@ _PACKAGES = ("openvino", "torch", "transformers", "sentence-transformers")
 
 @dataclass(frozen=True)
 class Choice:
-    """How a model runs here. `why` says in part of a line what kept it from running faster; "" if nothing."""
+    """How a model runs here.
+
+    device  "" where that is not known before the model is open
+    why     says in part of a line what kept it from running faster; "" if nothing
+    """
 
     backend: BackendName
     device: str
@@ -36,7 +40,8 @@ class Choice:
 
     def __str__(self) -> str:
         name = {"torch": "torch", "openvino": "OpenVINO"}[self.backend]
-        return f"{name} on {self.device} in {self.precision}" + (f" ({self.why})" if self.why else "")
+        place, why = f" on {self.device}" if self.device else "", f" ({self.why})" if self.why else ""
+        return f"{name}{place} in {self.precision}{why}"
 
     def fingerprint(self) -> dict[str, str]:
         """What of it decides a vector: the device does not."""

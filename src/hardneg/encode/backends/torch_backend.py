@@ -16,6 +16,8 @@ from hardneg.errors import UsageError
 def precision_on(model: Any, asked: str) -> Precision:
     """The precision to run in: `auto` is bfloat16 on a GPU that computes in it, else the model's own."""
     device, own = model.device.type, own_precision(model)
+    if asked == own:
+        return own
     if asked == "fp16" and device == "cpu":
         raise UsageError("precision fp16 is for GPUs, and the device is cpu; take bf16 or fp32")
     if asked != "auto":
@@ -57,10 +59,10 @@ def opened(model: Any, precision: Precision, why: str = "") -> Running:
     def forward(**inputs: Any) -> Mapping[str, Any]:
         with torch.autocast(device, dtype if half else None, enabled=half):
             found = inner(**inputs)
-        # Pooling and all that follows adds up in float32.
+        # Pooling and all that follows is in float32.
         return {
             name: value.float() if torch.is_tensor(value) and value.is_floating_point() else value
             for name, value in found.items()
         }
 
-    return Running(with_stand_in(model, forward), choice)
+    return Running(with_stand_in(model, forward).float(), choice)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -274,6 +275,21 @@ def test_a_scorer_that_is_gone_or_another_is_named(tmp_path: Path) -> None:
     assert len(other.asked) > 100, "scores of another version count for nothing"
 
 
+@pytest.mark.parametrize("rules", [{}, {"guard": "prior", "rescore": "lazy"}, {"score_by": None}], ids=str)
+def test_a_later_selection_that_looks_at_no_score_has_none_computed(
+    rules: dict[str, Any], tmp_path: Path
+) -> None:
+    scorer = Shared()
+    lazy = mine(tables(), scorer, run_dir=tmp_path / "run")
+    whole = mine(tables(), Shared(), run_dir=tmp_path / "whole", rescore="all")
+    before = len(scorer.asked)
+    settings = {"score_by": "bm25", "rescore": "auto", **rules}
+    other, same = (one.select(name="other", **settings) for one in (lazy, whole))
+    assert len(scorer.asked) == before
+    assert selection_bytes(other) == selection_bytes(same)
+    assert "rescore" not in other.summary and "rescore" not in same.summary
+
+
 def test_another_scorer_leaves_nothing_of_the_first(tmp_path: Path) -> None:
     """Not for the guard, and not for who names it: its scores were of some pairs only."""
 
@@ -362,6 +378,25 @@ def test_killed_and_run_again_gives_the_same_bytes(tmp_path: Path, groups: int) 
     assert asked("whole") <= asked("killed") <= asked("whole") + 2 * 40
     assert not list((tmp_path / "killed").rglob(".tmp-*"))
     assert not list((tmp_path / "killed" / "rescoring").glob("*/*"))
+
+
+def test_what_a_crash_behind_the_last_part_left_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Cut(BaseException):
+        pass
+
+    def cut(*_: Any, **__: Any) -> None:
+        raise Cut
+
+    with monkeypatch.context() as patched, pytest.raises(Cut):
+        patched.setattr("hardneg.plan.part_scores.shutil", SimpleNamespace(rmtree=cut))
+        mine(tables(), Shared(), run_dir=tmp_path / "run", rescore="all")
+    assert list((tmp_path / "run" / "rescoring").glob("*/*"))
+    scorer = Shared()
+    mine(tables(), scorer, run_dir=tmp_path / "run", rescore="all")
+    assert not scorer.asked
+    assert not list((tmp_path / "run" / "rescoring").glob("*/*"))
 
 
 def test_what_a_killed_walk_kept_serves_another_selection(tmp_path: Path) -> None:

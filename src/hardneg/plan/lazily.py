@@ -43,6 +43,16 @@ def why_all(config: Config, scorer: str) -> str | None:
     return reason
 
 
+def looked_at(config: Config, scorer: str) -> bool:
+    """Whether choosing from a finished run looks at the scorer's scores at all."""
+    select = config.select
+    by_guard = config.guard.guard != "off" and select.rescore != "lazy"
+    kept_whole = (
+        select.rescore == "all" or select.shortfall == "deepen"
+    )  # what is found deeper gets scores too
+    return scorer in (select.score_by, select.order_by) or by_guard or kept_whole
+
+
 def lazy_if_allowed(config: Config, scorer: str | None) -> Config:
     """With `auto` in place of a `lazy` that a rule refuses."""
     if config.select.rescore != "lazy" or scorer is None or _rule_for_all(config, scorer) is None:

@@ -16,7 +16,7 @@ from hardneg.plan.foresee import foresee, needed_depth, not_used
 from hardneg.plan.guarding import label_digests, list_digests
 from hardneg.plan.judging import guard_summary
 from hardneg.plan.labels import Judgments, judgments
-from hardneg.plan.lazily import why_all
+from hardneg.plan.lazily import looked_at, why_all
 from hardneg.plan.prepare import Prepared, prepare, reopen, timed
 from hardneg.plan.rescoring import begin, complete, partly_scored, rescore
 from hardneg.plan.retrieve import base_parts, search, search_fingerprint
@@ -75,7 +75,10 @@ def select_again(
         config = changed_config(run, values)
         prepared = reopen(run, config, progress, own.engine)
         found = cache(partial(sources_again, prepared, config, own))
-        select_into(prepared, config, name, found, Scoring.stored(prepared, config, own))
+        scoring = Scoring.stored(prepared, config, own)
+        if scoring is not None and not looked_at(config, scoring.name):
+            scoring = None
+        select_into(prepared, config, name, found, scoring)
 
 
 def preview(

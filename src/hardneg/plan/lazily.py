@@ -47,9 +47,8 @@ def looked_at(config: Config, scorer: str) -> bool:
     """Whether choosing from a finished run looks at the scorer's scores at all."""
     select = config.select
     by_guard = config.guard.guard != "off" and select.rescore != "lazy"
-    kept_whole = (
-        select.rescore == "all" or select.shortfall == "deepen"
-    )  # what is found deeper gets scores too
+    # What is found deeper gets scores too.
+    kept_whole = select.rescore == "all" or select.shortfall == "deepen"
     return scorer in (select.score_by, select.order_by) or by_guard or kept_whole
 
 

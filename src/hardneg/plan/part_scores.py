@@ -41,7 +41,7 @@ class PartScores:
         run = scoring.prepared.run
         block = read_block(scoring.prepared, name, partly_scored=True)
         known = part_mark(run, name) in (scoring.mark, scoring.mark + PARTLY)
-        # A part holds one scorer's scores: an earlier one's may be of some pairs only, unseen.
+        # One scorer's scores a part: an earlier one's may be of some pairs only, and would look like all.
         self._block = block.by_retrievers()
         self._places = [pair_keys(block.query, places) for places in (block.doc, block.positive)]
         self.keys: Int64 = np.unique(np.concatenate([places[places >= 0] for places in self._places]))

@@ -131,7 +131,7 @@ def table(**columns: Any) -> pa.Table:
 
 def test_the_summary_by_hand() -> None:
     negatives = table(
-        query_id=["a", "a", "b", "b"] * 50,
+        query_id=pa.array(["a", "a", "b", "b"] * 50).dictionary_encode(),  # as a selection has its ids
         p_false_negative=[0.5, 0.25, 0.75, None] * 50,
         source=["mined", "mined", "backfill", "mined"] * 50,
     )

@@ -117,7 +117,7 @@ def test_what_libraries_print_is_not_among_the_answers(
         f"import os, sys; {printed}; input_left = sys.stdin.read()\n"
         "raise RuntimeError(f'no such library, and nothing to read: {input_left!r}')\n"
     )
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    monkeypatch.syspath_prepend(str(tmp_path))  # only new processes import it: here it is already
     with pytest.raises(ModelError, match="no such library, and nothing to read: ''"):
         _ = on(tiny, config, **TWO).dimension
     told = capfd.readouterr()

@@ -155,38 +155,25 @@ def test_processes_that_could_not_open_the_model_are_started_anew(
     tiny: Path, config: EncodeConfig, tmp_path: Path
 ) -> None:
     folder = tmp_path / "model"
+    processes = Processes(str(folder), config.model_copy(update=TWO), ["cpu", "cpu"])
+    with pytest.raises(ModelError, match="no such folder"):
+        _ = processes.about
     shutil.copytree(tiny, folder)
-    encoder = on(folder, config, **TWO)
-    encoder.fingerprint("document")
-    weights = (folder / "model.safetensors").read_bytes()
-    (folder / "model.safetensors").write_bytes(weights[:-8])
-    with pytest.raises(ModelError, match="cannot be loaded"):
-        encoder.encode(["cell"], "document", "")
-    (folder / "model.safetensors").write_bytes(weights)
-    assert encoder.encode(["cell", "gene"], "document", "").shape == (2, 16)
+    assert processes.about.dimension == 16  # and not what the second of them had still to say
 
 
-def test_files_beside_a_script_are_no_libraries(
-    tiny: Path, config: EncodeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A process imports what this one would: the folder it is started in is no place of modules."""
+def test_a_process_imports_what_this_one_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also what came with sys.path and not with the environment, and nothing that lies in its folder."""
+    monkeypatch.setenv("PYTHONPATH", "")
+    monkeypatch.syspath_prepend(str(Path(hardneg.__file__).parent.parent))
     (tmp_path / "queue.py").write_text("raise RuntimeError('not the one that was meant')")
     monkeypatch.chdir(tmp_path)
-    assert on(tiny, config, **TWO).dimension == 16
-
-
-def test_a_process_finds_the_modules_that_this_one_finds(
-    tiny: Path, config: EncodeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also those that came with sys.path, and not with the environment."""
-    package = Path(hardneg.__file__).parent.parent
-    monkeypatch.setenv("PYTHONPATH", "")
-    monkeypatch.syspath_prepend(str(package))
-    (tmp_path / "queue.py").write_text("raise RuntimeError('the one that was meant')")
-    assert on(tiny, config, **TWO).dimension == 16
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    with pytest.raises(ModelError, match="_encoder"):  # it runs, and has no model yet
+        Child("cpu").ask("encode", calls=[], kind="query", texts_a_batch=1)
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ModelError, match="ended"):
-        _ = on(tiny, config, **TWO).dimension
+    with pytest.raises(ModelError, match=r"ended \(exit code 1\)"):
+        Child("cpu").ask("encode", calls=[], kind="query", texts_a_batch=1)
 
 
 def test_threads_that_ask_first_open_the_model_once(

@@ -54,8 +54,9 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
         if done.get("fingerprint") != found:
             run.clear(run.guard / "judged")
         write_json(plan, plan_path)
+    retrievers = [source.open() for source in sources]
     with timed(run, "search"):
-        searching = _Search.of(prepared, sources, depth, config)
+        searching = _Search.of(prepared, sources, retrievers, depth, config)
         queries = np.arange(prepared.collection.queries.num_rows, dtype=np.int32)
         names = _part_names(prepared)
         parts = {name: queries[n * QUERIES_A_PART : (n + 1) * QUERIES_A_PART] for n, name in enumerate(names)}
@@ -88,10 +89,17 @@ class _Search:
     earlier: Earlier | None
 
     @classmethod
-    def of(cls, prepared: Prepared, sources: Sequence[Source], depth: int, config: Config) -> _Search:
+    def of(
+        cls,
+        prepared: Prepared,
+        sources: Sequence[Source],
+        retrievers: Sequence[Retriever],
+        depth: int,
+        config: Config,
+    ) -> _Search:
+        """`retrievers` are the sources', opened."""
         reserve = reserve_of(depth, deepest(config.search.index))
         earlier = Earlier.of(prepared)
-        retrievers = [source.open() for source in sources]
         if earlier is not None:
             retrievers = [
                 earlier.retriever(retriever, reserve)

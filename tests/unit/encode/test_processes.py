@@ -47,6 +47,7 @@ def test_two_devices_store_what_one_stores(
     assert "_runner" not in two.__dict__  # nothing was opened here
 
 
+@pytest.mark.slow
 def test_devices_work_at_the_same_time(
     tiny: Path, config: EncodeConfig, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +152,7 @@ def test_an_answer_that_nobody_waited_for_is_nobody_elses(
             assert "ended" in str(error)
 
 
+@pytest.mark.slow
 def test_processes_that_could_not_open_the_model_are_started_anew(
     tiny: Path, config: EncodeConfig, tmp_path: Path
 ) -> None:
@@ -176,6 +178,7 @@ def test_a_process_imports_what_this_one_would(tmp_path: Path, monkeypatch: pyte
         Child("cpu").ask("encode", calls=[], kind="query", texts_a_batch=1)
 
 
+@pytest.mark.slow
 def test_threads_that_ask_first_open_the_model_once(
     tiny: Path, config: EncodeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +205,7 @@ def test_errors_of_a_process_are_told_as_they_are(tmp_path: Path, config: Encode
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_weights_that_changed_meanwhile_are_noticed(
     make_model: Callable[..., Path], config: EncodeConfig
 ) -> None:

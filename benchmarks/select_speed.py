@@ -9,7 +9,6 @@ Parquet to Parquet; and, for scale, the same rule in a plain Python loop over so
 from __future__ import annotations
 
 import argparse
-import hashlib
 import random
 import statistics
 import sys
@@ -28,6 +27,7 @@ from hardneg.records import Block, Int32, Ranking
 from hardneg.search.union import union
 from hardneg.select import Corpus, Selector
 from measuring import print_table, run_process, write_result
+from synthetic_run import random_candidates, tables
 
 QUERIES_A_BLOCK = 4096
 QUERIES_LOOPED = 2000
@@ -45,36 +45,9 @@ class Synthetic:
 
     def search(self, query: Int32, depth: int, positives: Int32, progress: Any) -> Ranking:
         draw = np.random.default_rng(int(query[0]) if len(query) else 0)
-        # Distinct within a row: steps of at least 1 around the ring of documents.
-        steps = draw.integers(1, self._documents // depth, (len(query), depth), dtype=np.int32)
-        start = draw.integers(0, self._documents, (len(query), 1), dtype=np.int32)
-        doc = (start + np.cumsum(steps, axis=1, dtype=np.int32)) % self._documents
-        score = -np.sort(-draw.uniform(0.2, 0.9, doc.shape).astype(np.float32), axis=1)
+        doc, score = random_candidates(draw, self._documents, len(query), depth)
         own = draw.uniform(0.6, 0.95, positives.shape).astype(np.float32)
-        return Ranking(self.name, doc.astype(np.int32), score, np.where(positives < 0, np.nan, own))
-
-
-def tables(queries: int, documents: int) -> dict[str, pa.Table]:
-    query_ids, doc_ids = (
-        [f"q{row:08d}" for row in range(queries)],
-        [f"d{row:08d}" for row in range(documents)],
-    )
-    return {
-        "corpus": pa.table({"doc_id": doc_ids, "text": [of_its_own(name) for name in doc_ids]}),
-        "queries": pa.table({"query_id": query_ids, "text": [of_its_own(name) for name in query_ids]}),
-        "qrels": pa.table(
-            {
-                "query_id": query_ids,
-                "doc_id": [doc_ids[row % documents] for row in range(queries)],
-                "relevance": np.ones(queries, np.float32),
-            }
-        ),
-    }
-
-
-def of_its_own(name: str) -> str:
-    """A text that is like no other's."""
-    return hashlib.sha256(name.encode()).hexdigest()
+        return Ranking(self.name, doc, score, np.where(positives < 0, np.nan, own))
 
 
 def blocks(retriever: Synthetic, queries: int, documents: int, depth: int) -> Iterator[Block]:

@@ -24,7 +24,7 @@ from hardneg.plan.prepare import Prepared, prepare
 from hardneg.plan.retrieve import base_parts, read_block, search
 from hardneg.plan.retrievers import OwnParts, sources
 from hardneg.progress import Silent
-from hardneg.records import Int32, Ranking
+from hardneg.records import Float32, Int32, Ranking
 from hardneg.run_directory import RunDirectory
 
 IDS_AT_ONCE = 100_000
@@ -47,11 +47,7 @@ class Synthetic:
 
     def search(self, query: Int32, depth: int, positives: Int32, progress: Any) -> Ranking:
         draw = np.random.default_rng(int(query[0]) if len(query) else 0)
-        # Distinct within a row: steps of at least 1 around the ring of documents.
-        steps = draw.integers(1, self._documents // depth, (len(query), depth), dtype=np.int32)
-        start = draw.integers(0, self._documents, (len(query), 1), dtype=np.int32)
-        doc = ((start + np.cumsum(steps, axis=1, dtype=np.int32)) % self._documents).astype(np.int32)
-        score = -np.sort(-draw.uniform(0.2, 0.9, doc.shape).astype(np.float32), axis=1)
+        doc, score = random_candidates(draw, self._documents, len(query), depth)
         best = draw.integers(0, min(BEST, depth), len(query))
         ill_found = draw.random(len(query)) < ILL_FOUND
         there = doc == positives[:, :1]
@@ -61,6 +57,17 @@ class Synthetic:
         doc[row, place] = positives[:, 0]
         own = np.where(positives < 0, np.float32(np.nan), score[row, place][:, None])
         return Ranking(self.name, doc, score, own.astype(np.float32))
+
+
+def random_candidates(
+    draw: np.random.Generator, documents: int, queries: int, depth: int
+) -> tuple[Int32, Float32]:
+    """Documents, distinct within a row, and falling scores, (queries, depth) both."""
+    # Steps of at least 1 around the ring of documents.
+    steps = draw.integers(1, documents // depth, (queries, depth), dtype=np.int32)
+    start = draw.integers(0, documents, (queries, 1), dtype=np.int32)
+    doc = ((start + np.cumsum(steps, axis=1, dtype=np.int32)) % documents).astype(np.int32)
+    return doc, -np.sort(-draw.uniform(0.2, 0.9, doc.shape).astype(np.float32), axis=1)
 
 
 def make_run(folder: Path, queries: int, documents: int, depth: int) -> None:

@@ -24,7 +24,6 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from hardneg.config import nearest
 from hardneg.errors import InputError, StoreError, UsageError
 from hardneg.files import TEMPORARY, read_json, read_parquet, write_json, write_parquet
 from hardneg.records import Collection, ReadReport
+from hardneg.versions import installed
 
 LAYOUT = 1
 """Raised when the files' meaning changes; a run of another layout is refused, not misread."""
@@ -255,10 +255,4 @@ class RunDirectory:
 
 @cache
 def installed_versions() -> dict[str, str]:
-    versions = {}
-    for name in _VERSIONED:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return versions
+    return {name: version for name, version in installed(_VERSIONED).items() if version}

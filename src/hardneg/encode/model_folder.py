@@ -14,6 +14,7 @@ from typing import Any
 from hardneg.config import DEFAULT_MODEL
 from hardneg.errors import InputError, ModelError
 from hardneg.protocols import Kind, Similarity
+from hardneg.versions import installed
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of the official all-MiniLM-L6-v2 model.safetensors."""
@@ -177,12 +178,4 @@ def _from_hub(name: str) -> Path:
 
 def major_versions(*packages: str) -> dict[str, str]:
     """The first number of each package's version, "" where it is not installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for package in packages:
-        try:
-            found[package] = version(package).split(".")[0]
-        except PackageNotFoundError:
-            found[package] = ""
-    return found
+    return {package: version.split(".")[0] for package, version in installed(packages).items()}

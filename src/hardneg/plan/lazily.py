@@ -38,18 +38,17 @@ def why_all(config: Config, scorer: str) -> str | None:
                 f"--rescore lazy: all scores of {scorer} are needed: {reason}; --rescore all computes them"
             )
         return None
-    if reason is None and config.guard.guard != "off":
+    if reason is None and _seen_by_guard(config):
         return "the guard looks at them (--rescore lazy keeps them from it, --guard off does without it)"
     return reason
 
 
-def looked_at(config: Config, scorer: str) -> bool:
+def uses_scores(config: Config, scorer: str) -> bool:
     """Whether choosing from a finished run looks at the scorer's scores at all."""
     select = config.select
-    by_guard = config.guard.guard != "off" and select.rescore != "lazy"
     # What is found deeper gets scores too.
     kept_whole = select.rescore == "all" or select.shortfall == "deepen"
-    return scorer in (select.score_by, select.order_by) or by_guard or kept_whole
+    return scorer in (select.score_by, select.order_by) or _seen_by_guard(config) or kept_whole
 
 
 def lazy_if_allowed(config: Config, scorer: str | None) -> Config:
@@ -57,6 +56,10 @@ def lazy_if_allowed(config: Config, scorer: str | None) -> Config:
     if config.select.rescore != "lazy" or scorer is None or _rule_for_all(config, scorer) is None:
         return config
     return config.model_copy(update={"select": config.select.model_copy(update={"rescore": "auto"})})
+
+
+def _seen_by_guard(config: Config) -> bool:
+    return config.guard.guard != "off" and config.select.rescore != "lazy"
 
 
 def _rule_for_all(config: Config, scorer: str) -> str | None:

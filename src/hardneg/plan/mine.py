@@ -16,10 +16,10 @@ from hardneg.plan.foresee import foresee, needed_depth, not_used
 from hardneg.plan.guarding import label_digests, list_digests
 from hardneg.plan.judging import guard_summary
 from hardneg.plan.labels import Judgments, judgments
-from hardneg.plan.lazily import looked_at, why_all
+from hardneg.plan.lazily import uses_scores, why_all
 from hardneg.plan.prepare import Prepared, prepare, reopen, timed
-from hardneg.plan.rescoring import begin, complete, partly_scored, rescore
-from hardneg.plan.retrieve import base_parts, search, search_fingerprint
+from hardneg.plan.rescoring import begin, complete, rescore
+from hardneg.plan.retrieve import base_parts, partly_scored, search, search_fingerprint
 from hardneg.plan.retrievers import GIVEN_AS_OBJECTS, NOTHING_OWN, OwnParts, Source, is_object, sources
 from hardneg.plan.scoring import Scoring, open_scorer
 from hardneg.plan.selections import SelectionWriter, replacing_selection
@@ -76,7 +76,7 @@ def select_again(
         prepared = reopen(run, config, progress, own.engine)
         found = cache(partial(sources_again, prepared, config, own))
         scoring = Scoring.stored(prepared, config, own)
-        if scoring is not None and not looked_at(config, scoring.name):
+        if scoring is not None and not uses_scores(config, scoring.name):
             scoring = None
         select_into(prepared, config, name, found, scoring)
 

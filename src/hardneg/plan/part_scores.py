@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hardneg.files import replacing
 from hardneg.plan.retrieve import SCORER_KEY, read_block, save_block
 from hardneg.plan.scoring import Scoring
-from hardneg.records import NO_DOC, Float32, Int32, Int64
+from hardneg.records import Float32, Int32, Int64
 from hardneg.rescore import score_pairs
 from hardneg.run_directory import RunDirectory
 
@@ -39,7 +39,7 @@ class PartScores:
     def __init__(self, scoring: Scoring, name: str, plan: str) -> None:
         self._scoring, self._name = scoring, name
         run = scoring.prepared.run
-        block = read_block(scoring.prepared, name, partly_scored=True)
+        block = read_block(scoring.prepared, name, partial_scores=True)
         known = part_mark(run, name) in (scoring.mark, scoring.mark + PARTLY)
         # One scorer's scores a part: an earlier one's may be of some pairs only, and would look like all.
         self._block = block.by_retrievers()
@@ -133,8 +133,8 @@ class PartScores:
 
 def pair_keys(query: Int32, doc: Int32) -> Int64:
     """query row << 32 | document row, int64 like doc (queries, any); -1 where there is no document."""
-    keys: Int64 = query.astype(np.int64)[:, None] << 32 | doc
-    return np.where(doc == NO_DOC, np.int64(-1), keys)
+    keys: Int64 = query.astype(np.int64)[:, None] << 32 | doc  # all bits of NO_DOC are set
+    return keys
 
 
 def part_mark(run: RunDirectory, name: str) -> str:

@@ -8,7 +8,7 @@ from hardneg.config import Config
 from hardneg.errors import UsageError
 from hardneg.plan.part_scores import PartScores, part_mark
 from hardneg.plan.prepare import Prepared, timed
-from hardneg.plan.retrieve import base_parts
+from hardneg.plan.retrieve import base_parts, partly_scored
 from hardneg.plan.retrievers import OwnParts
 from hardneg.plan.scoring import Scoring
 from hardneg.run_directory import RunDirectory
@@ -61,11 +61,6 @@ def complete(prepared: Prepared, config: Config, own: OwnParts) -> None:
         return
     prepared.progress.say(f"all pairs are looked at here; scoring those that {scoring.name} has not seen")
     rescore(scoring, base_parts(prepared.run))
-
-
-def partly_scored(run: RunDirectory) -> bool:
-    """Whether some of the run's pairs have a scorer's scores, and others have none."""
-    return not run.stage("rescore").get("whole", True)
 
 
 def stored_scorer(run: RunDirectory) -> tuple[str, str] | None:

@@ -112,10 +112,10 @@ class _Search:
     def part(self, name: str, queries: Int32) -> None:
         prepared, depth = self.prepared, self.depth
         depths = [depth + self.reserve * (retriever.name in self.kept) for retriever in self.retrievers]
-        rankings = _rankings(prepared, self.retrievers, queries, depths)
+        wanted = prepared.positives.padded(queries)
+        rankings = _rankings(prepared, self.retrievers, queries, wanted, depths)
         deeper = [ranking for ranking in rankings if ranking.retriever in self.kept]
         save_reserve(prepared.run, name, deeper, depth)
-        wanted = prepared.positives.padded(queries)
         save_block(prepared, union(queries, [one.first(depth) for one in rankings], wanted), name)
 
     def tell(self) -> None:
@@ -158,16 +158,19 @@ def search_fingerprint(prepared: Prepared, sources: Sequence[Source], config: Co
 
 def search_block(prepared: Prepared, retrievers: Sequence[Retriever], queries: Int32, depth: int) -> Block:
     """The union of what the retrievers find for these queries."""
-    rankings = _rankings(prepared, retrievers, queries, [depth] * len(retrievers))
-    return union(queries, rankings, prepared.positives.padded(queries))
+    wanted = prepared.positives.padded(queries)
+    return union(queries, _rankings(prepared, retrievers, queries, wanted, [depth] * len(retrievers)), wanted)
 
 
 def _rankings(
-    prepared: Prepared, retrievers: Sequence[Retriever], queries: Int32, depths: Sequence[int]
+    prepared: Prepared,
+    retrievers: Sequence[Retriever],
+    queries: Int32,
+    positives: Int32,
+    depths: Sequence[int],
 ) -> list[Ranking]:
-    wanted = prepared.positives.padded(queries)
     return [
-        retriever.search(queries, depth, wanted, prepared.progress)
+        retriever.search(queries, depth, positives, prepared.progress)
         for retriever, depth in zip(retrievers, depths, strict=True)
     ]
 
@@ -185,10 +188,12 @@ def save_block(prepared: Prepared, block: Block, name: str, mark: str = "") -> N
     write_parquet(rows, run.candidates / f"{name}.parquet")
 
 
-def read_block(prepared: Prepared, name: str, depth: int = NO_LIMIT, *, partly_scored: bool = False) -> Block:
+def read_block(
+    prepared: Prepared, name: str, depth: int = NO_LIMIT, *, partial_scores: bool = False
+) -> Block:
     """A stored part, cut at this depth, of the queries that are looked at.
 
-    While a scorer has not seen all pairs of the run, none of its scores are there, unless `partly_scored`.
+    While a scorer has not seen all pairs of the run, none of its scores are there, unless `partial_scores`.
     """
     run = prepared.run
     candidates, positives = run.candidates / f"{name}.parquet", run.positives / f"{name}.parquet"
@@ -198,11 +203,16 @@ def read_block(prepared: Prepared, name: str, depth: int = NO_LIMIT, *, partly_s
         retrievers=run.stage("search")["retrievers"],
         depth=depth,
     )
-    if not (partly_scored or run.stage("rescore").get("whole", True)):
+    if not partial_scores and partly_scored(run):
         block = block.by_retrievers()
     if prepared.within is None:
         return block
     return block.rows(np.flatnonzero(np.isin(block.query, prepared.within)))
+
+
+def partly_scored(run: RunDirectory) -> bool:
+    """Whether some of the run's pairs have a scorer's scores, and others have none."""
+    return not run.stage("rescore").get("whole", True)
 
 
 def base_parts(run: RunDirectory) -> list[str]:

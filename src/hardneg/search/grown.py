@@ -97,7 +97,7 @@ class GrownRetriever:
         doc, score = unpack(keys)
         positive_score = self._whole.scores(query, positives)
         if len(again):
-            anew = self._whole.search(query[again], depth, positives[again], progress)
+            anew = self._whole.search(query[again], depth, _no_positives(len(again)), progress)
             doc[again], score[again] = anew.doc, anew.score
             self.again += len(again)
         return Ranking(self.name, doc, score, positive_score)
@@ -108,8 +108,7 @@ class GrownRetriever:
         keys, fetch = keys.copy(), min(NEW_AT_FIRST, most)
         open_: Int64 = np.arange(len(query))
         while fetch and len(open_):
-            nobody = np.zeros((len(open_), 0), np.int32)
-            best = self._new.search(query[open_], fetch, nobody, progress)
+            best = self._new.search(query[open_], fetch, _no_positives(len(open_)), progress)
             above = best.score > floor[open_, None]
             new = np.where(above, sort_keys(best.score, self._rows[best.doc]), NOTHING)
             joined = np.sort(smallest(np.concatenate([keys[open_], new], axis=1), depth), axis=1)
@@ -121,3 +120,8 @@ class GrownRetriever:
             keys[open_[~more]] = joined[~more]
             open_, fetch = open_[more], min(MORE * fetch, most)
         return keys
+
+
+def _no_positives(queries: int) -> Int32:
+    """Asked for where their scores are known: none."""
+    return np.zeros((queries, 0), np.int32)

@@ -18,6 +18,7 @@ from hardneg.encode.precision import FULL_NAMES, Precision, processor_flags
 from hardneg.errors import StoreError
 from hardneg.files import read_json, write_json
 from hardneg.fingerprints import digest
+from hardneg.versions import installed
 
 BackendName = Literal["torch", "openvino"]
 _DEVICE_FILES = ("nvidia*", "kfd", "dri/render*", "accel*")
@@ -101,18 +102,10 @@ def keep_choice(notes: Notes, choice: Choice) -> None:
 
 def _machine() -> dict[str, Any]:
     """What tells which devices and instructions there are, as far as it shows without torch."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = ""
     return {
         "name": [platform.node(), platform.machine(), platform.processor()],
         "flags": sorted(processor_flags() or ()),
         "devices": sorted(str(path) for pattern in _DEVICE_FILES for path in Path("/dev").glob(pattern)),
         "visible": [os.environ.get(name) for name in _VISIBLE],
-        "versions": versions,
+        "versions": installed(_PACKAGES),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import string
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,22 @@ WORDS = (
 ).split()
 
 ModelMaker = Callable[..., Path]
+Tally = Callable[..., None]
+
+
+@pytest.fixture(scope="session")
+def tally() -> Tally:
+    """tally("kills", tried=12, failed=0): what a proof tried and how much of it went wrong.
+
+    Added to the file that HARDNEG_TALLY names, a line each; benchmarks/reliability.py adds them up.
+    """
+
+    def add(what: str, *, tried: int, failed: int) -> None:
+        if path := os.environ.get("HARDNEG_TALLY"):
+            with Path(path).open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps({"what": what, "tried": tried, "failed": failed}) + "\n")
+
+    return add
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from hardneg.errors import StoreError
 from hardneg.files import read_json, read_parquet, replacing
 from hardneg.fingerprints import digest
+from hardneg.plan.kept_scores import keep, pair_keys, scores_of_part
 from hardneg.plan.prepare import Prepared
 from hardneg.plan.retrievers import Source
 from hardneg.read import rows_of
@@ -78,6 +79,7 @@ class Earlier:
 
     stage         what the manifest held of it
     query_before  int32 (queries,): each query's row then, -1 where there was none like it
+    query_now     int32 (queries then,): each query's row now, -1 where there is none like it
     doc_now       int32 (documents then,): each document's row now, NO_DOC where there is none like it
     documents     how many there are now
     """
@@ -85,6 +87,7 @@ class Earlier:
     folder: Path
     stage: Mapping[str, Any]
     query_before: Int32
+    query_now: Int32
     doc_now: Int32
     documents: int
 
@@ -99,7 +102,7 @@ class Earlier:
         query_before = np.full(collection.queries.num_rows, -1, np.int32)
         query_before[query_now[query_now >= 0]] = np.flatnonzero(query_now >= 0)
         stage = read_json(folder / "stage.json")
-        return cls(folder, stage, query_before, doc_now, collection.corpus.num_rows)
+        return cls(folder, stage, query_before, query_now, doc_now, collection.corpus.num_rows)
 
     @cached_property
     def new(self) -> Int32:
@@ -122,6 +125,16 @@ class Earlier:
             return self._found(self.query_before[query], read)
 
         return GrownRetriever(whole, new, self.new, found, spare)
+
+    def keep_scores(self, prepared: Prepared, queries_a_part: int) -> None:
+        """What a scorer gave then to pairs that there are now, for the parts of now."""
+        candidates = self.folder / "candidates"
+        for path in sorted(candidates.glob("*.parquet")):
+            mark, keys, scores = scores_of_part(candidates, path.stem)
+            query, doc = self.query_now[keys >> 32], self.doc_now[keys & 0xFFFFFFFF]
+            there = (query >= 0) & (doc != NO_DOC)
+            now = pair_keys(query[there], doc[there, None])[:, 0]
+            keep(prepared, mark, path.stem, now, scores[there], queries_a_part)
 
     def _found(self, before: Int32, read: Any) -> Found:
         """Of queries by their rows then, int32 (queries,), -1 for those that were not there."""

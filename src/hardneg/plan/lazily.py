@@ -20,7 +20,8 @@ import numpy as np
 
 from hardneg.config import Config
 from hardneg.errors import UsageError
-from hardneg.plan.part_scores import PartScores, pair_keys
+from hardneg.plan.kept_scores import pair_keys
+from hardneg.plan.part_scores import PartScores
 from hardneg.plan.scoring import Scoring
 from hardneg.records import Block, Bool, Int64
 from hardneg.select import GuardedBlock, Selector

@@ -11,23 +11,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from hardneg.files import replacing
-from hardneg.plan.retrieve import SCORER_KEY, read_block, save_block
+from hardneg.plan.kept_scores import PARTLY, kept_folder, load_scores, pair_keys, part_mark, save_scores
+from hardneg.plan.retrieve import read_block, save_block
 from hardneg.plan.scoring import Scoring
-from hardneg.records import Float32, Int32, Int64
+from hardneg.records import Float32, Int64
 from hardneg.rescore import score_pairs
-from hardneg.run_directory import RunDirectory
 
 PAIRS_KEPT_AT_ONCE = 4096
-PARTLY = " partly"
-"""After a part's mark: some of its pairs are not scored."""
 
 
 class PartScores:
@@ -40,7 +33,7 @@ class PartScores:
         self._scoring, self._name = scoring, name
         run = scoring.prepared.run
         block = read_block(scoring.prepared, name, partial_scores=True)
-        known = part_mark(run, name) in (scoring.mark, scoring.mark + PARTLY)
+        known = part_mark(run.candidates, name) in (scoring.mark, scoring.mark + PARTLY)
         # One scorer's scores a part: an earlier one's may be of some pairs only, and would look like all.
         self._block = block.by_retrievers()
         self._places = [pair_keys(block.query, places) for places in (block.doc, block.positive)]
@@ -49,7 +42,7 @@ class PartScores:
         for places, scores in zip(self._places, (block.scores, block.positive_scores), strict=True):
             if known and scoring.name in scores:
                 self._put(places.ravel(), scores[scoring.name].ravel())
-        self._folder = run.path / "rescoring" / f"{scoring.mark}-{name}" / plan
+        self._folder = kept_folder(scoring.prepared, scoring.mark, name) / plan
         self._groups, self._changed = 0, not known
         self._take_over()
 
@@ -109,40 +102,22 @@ class PartScores:
         path = self._folder / f"{self._groups:05d}.npz"
         self._groups += 1
         if path.exists():
-            keys, scores = _loaded(path)
+            keys, scores = load_scores(path)
             if np.array_equal(keys, group):
                 return scores
         scoring = self._scoring
         query, document = (group >> 32).astype(np.int32), (group & 0xFFFFFFFF).astype(np.int32)
         scores = score_pairs(query, document, scoring.opened(), scoring.queries, scoring.documents)
-        with replacing(path) as temporary, temporary.open("wb") as handle:
-            np.savez(handle, keys=group, scores=scores)
+        save_scores(path, group, scores)
         return scores
 
     def _take_over(self) -> None:
         """What other plans scored and did not live to save goes into the part, and their folders go."""
         others = [path for path in self._folder.parent.glob("*") if path != self._folder]
         for path in sorted(path for folder in others for path in folder.glob("*.npz")):
-            keys, scores = _loaded(path)
+            keys, scores = load_scores(path)
             mine = np.isin(keys, self.keys)
             self._put(keys[mine], scores[mine])
             self._changed = True
         if others:
             self.save()
-
-
-def pair_keys(query: Int32, doc: Int32) -> Int64:
-    """query row << 32 | document row, int64 like doc (queries, any); -1 where there is no document."""
-    keys: Int64 = query.astype(np.int64)[:, None] << 32 | doc  # all bits of NO_DOC are set
-    return keys
-
-
-def part_mark(run: RunDirectory, name: str) -> str:
-    """Whose scores a part holds: a scorer's mark, with PARTLY where some are missing; "": nobody's."""
-    mark: bytes = (pq.read_schema(run.candidates / f"{name}.parquet").metadata or {}).get(SCORER_KEY, b"")
-    return mark.decode()
-
-
-def _loaded(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    with np.load(path, allow_pickle=False) as stored:
-        return stored["keys"], stored["scores"]

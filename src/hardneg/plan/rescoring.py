@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from hardneg.config import Config
 from hardneg.errors import UsageError
-from hardneg.plan.part_scores import PartScores, part_mark
+from hardneg.plan.kept_scores import part_mark
+from hardneg.plan.part_scores import PartScores
 from hardneg.plan.prepare import Prepared, timed
 from hardneg.plan.retrieve import base_parts, partly_scored
 from hardneg.plan.retrievers import OwnParts
@@ -80,4 +81,4 @@ def _whole(run: RunDirectory, mark: str) -> bool:
 
 def _lacking(run: RunDirectory, mark: str, parts: Sequence[str]) -> list[str]:
     """Those of the parts that have not all of this scorer's scores."""
-    return [name for name in parts if part_mark(run, name) != mark]
+    return [name for name in parts if part_mark(run.candidates, name) != mark]

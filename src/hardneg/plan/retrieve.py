@@ -15,6 +15,7 @@ from hardneg.errors import StoreError
 from hardneg.files import read_json, read_parquet, write_json, write_parquet
 from hardneg.fingerprints import digest
 from hardneg.plan.earlier import Earlier, identities, reserve_of, save_reserve
+from hardneg.plan.kept_scores import SCORER_KEY, keep_for_deeper, keep_part_scores
 from hardneg.plan.prepare import Prepared, timed
 from hardneg.plan.retrievers import Source
 from hardneg.protocols import Retriever
@@ -27,7 +28,6 @@ from hardneg.search.grown import GrownRetriever
 from hardneg.search.union import union
 
 NO_LIMIT = 2**31 - 1
-SCORER_KEY = b"hardneg.scorer"
 QUERIES_A_PART = 4096
 """Queries searched at once: enough that reading the vectors costs little beside comparing them."""
 
@@ -36,7 +36,7 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
     """The stage: write what is missing of the candidates at this depth.
 
     Candidates of other tables, retrievers or positives are removed; deeper ones of the same are kept
-    (selection cuts them).
+    (selection cuts them). Scores of pairs of the same tables are kept.
     """
     run = prepared.run
     found = search_fingerprint(prepared, sources, config)
@@ -49,6 +49,8 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
     plan = {"fingerprint": found, "depth": depth, "queries_a_part": QUERIES_A_PART}
     plan_path = run.candidates / "plan.json"
     if not plan_path.exists() or read_json(plan_path) != plan:
+        if done.get("read") == prepared.fingerprint:
+            keep_part_scores(prepared, QUERIES_A_PART)
         run.forget_stage("search")
         run.clear(run.candidates, run.positives)
         if done.get("fingerprint") != found:
@@ -66,8 +68,9 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
 
         prepared.engine.each(search_part, _missing(run, names))
     searching.tell()
+    names_of = [retriever.name for retriever in searching.retrievers]
     run.finish_stage(
-        "search", **plan, retrievers=[r.name for r in searching.retrievers], identities=searching.kept
+        "search", **plan, read=prepared.fingerprint, retrievers=names_of, identities=searching.kept
     )
     run.clear(run.earlier)
 
@@ -101,6 +104,7 @@ class _Search:
         reserve = reserve_of(depth, deepest(config.search.index))
         earlier = Earlier.of(prepared)
         if earlier is not None:
+            earlier.keep_scores(prepared, QUERIES_A_PART)
             retrievers = [
                 earlier.retriever(retriever, reserve)
                 if isinstance(retriever, DenseRetriever) and earlier.knows(source)
@@ -243,6 +247,7 @@ def deepen(prepared: Prepared, retrievers: Sequence[Retriever], queries: Int32, 
     """Search these queries to a greater depth and keep the result as a part of its own; return its name."""
     name = f"deep-{depth:09d}-{digest(queries.tolist())[:16]}"
     if not (prepared.run.candidates / f"{name}.parquet").exists():
+        keep_for_deeper(prepared, name, queries)
         save_block(prepared, search_block(prepared, retrievers, queries, depth), name)
     return name
 

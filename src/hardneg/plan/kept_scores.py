@@ -1,0 +1,111 @@
+"""rescore: scores that outlive the part they were given to, until a part holds their pairs again.
+
+They lie under RUN/rescoring, a folder for each scorer, tables and part, in it a folder for each who keeps
+some (`plan`). A pair is its rows in the tables, so other tables have other folders.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from hardneg.files import read_parquet, replacing
+from hardneg.fingerprints import digest
+from hardneg.plan.prepare import Prepared
+from hardneg.records import CANDIDATES, Float32, Int32, Int64
+
+SCORER_KEY = b"hardneg.scorer"
+"""Metadata of a part's candidates: the mark of the scorer whose scores it holds."""
+PARTLY = " partly"
+"""After a part's mark: some of its pairs are not scored."""
+_FROM_PARTS = "parts"
+"""The plan of what is kept when candidates are searched anew."""
+
+
+def kept_folder(prepared: Prepared, mark: str, part: str) -> Path:
+    """Where scores are kept of the pairs of a part, by the scorer with this mark."""
+    return prepared.run.path / "rescoring" / f"{digest([mark, prepared.fingerprint])}-{part}"
+
+
+def pair_keys(query: Int32, doc: Int32) -> Int64:
+    """query row << 32 | document row, int64 like doc (queries, any); -1 where there is no document."""
+    keys: Int64 = query.astype(np.int64)[:, None] << 32 | doc  # all bits of NO_DOC are set
+    return keys
+
+
+def part_mark(candidates: Path, name: str) -> str:
+    """Whose scores a part holds: a scorer's mark, with PARTLY where some are missing; "": nobody's."""
+    mark: bytes = (pq.read_schema(candidates / f"{name}.parquet").metadata or {}).get(SCORER_KEY, b"")
+    return mark.decode()
+
+
+def save_scores(path: Path, keys: Int64, scores: Float32) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as handle:
+        np.savez(handle, keys=keys, scores=scores)
+
+
+def load_scores(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Keys and scores, as they were saved."""
+    with np.load(path, allow_pickle=False) as stored:
+        return stored["keys"], stored["scores"]
+
+
+# -- of parts that are searched anew ------------------------------------------------------------------------
+
+
+def keep_part_scores(prepared: Prepared, queries_a_part: int) -> None:
+    """Of all parts of a run whose candidates are about to go, for the parts with the same queries."""
+    run = prepared.run
+    for name in run.parts():
+        mark, keys, scores = scores_of_part(run.candidates, name, run.positives)
+        keep(prepared, mark, name, keys, scores, queries_a_part)
+
+
+def keep_for_deeper(prepared: Prepared, deeper: str, queries: Int32) -> None:
+    """For a part of these queries, searched deeper than those that hold them."""
+    run = prepared.run
+    for name in run.parts():
+        if name != deeper and part_mark(run.candidates, name):
+            mark, keys, scores = scores_of_part(run.candidates, name, run.positives)
+            mine = np.isin(keys >> 32, queries)
+            if mine.any():
+                path = kept_folder(prepared, mark, deeper) / _FROM_PARTS / f"{name}.npz"
+                save_scores(path, keys[mine], scores[mine])
+
+
+def keep(
+    prepared: Prepared, mark: str, source: str, keys: Int64, scores: Float32, queries_a_part: int
+) -> None:
+    """Scores of pairs, for the parts that these queries will have.
+
+    source  names whose scores these are: given again they take their own place
+    """
+    part_of = (keys >> 32) // queries_a_part
+    for part in np.unique(part_of).tolist():
+        mine = part_of == part
+        path = kept_folder(prepared, mark, f"part-{part:05d}") / _FROM_PARTS / f"{source}.npz"
+        save_scores(path, keys[mine], scores[mine])
+
+
+def scores_of_part(candidates: Path, name: str, positives: Path | None = None) -> tuple[str, Int64, Float32]:
+    """The mark of its scorer, and the pairs that it scored, (pairs,) both; none where nobody did."""
+    mark = part_mark(candidates, name).removesuffix(PARTLY)
+    columns = pq.read_schema(candidates / f"{name}.parquet").names
+    scorer = [column for column in columns if column not in CANDIDATES.names]
+    if not mark or not scorer:
+        return "", np.zeros(0, np.int64), np.zeros(0, np.float32)
+    folders = [candidates] + ([positives] if positives is not None else [])
+    found = [_scored_pairs(folder / f"{name}.parquet", scorer[0]) for folder in folders]
+    return mark, np.concatenate([keys for keys, _ in found]), np.concatenate([scores for _, scores in found])
+
+
+def _scored_pairs(path: Path, scorer: str) -> tuple[Int64, Float32]:
+    table = read_parquet(path, ["query_row", "doc_row", scorer])
+    query, doc = (table[column].to_numpy() for column in ("query_row", "doc_row"))
+    scores = table[scorer].to_numpy().astype(np.float32)
+    there = np.isfinite(scores)
+    return pair_keys(query, doc[:, None])[there, 0], scores[there]

@@ -85,15 +85,33 @@ class Processes:
         return replace(first, choice=replace(first.choice, device=devices))
 
     def encode(self, calls: list[Call], kind: Kind, texts_a_batch: int) -> list[Encoded]:
-        """Vectors and truncation of each call, by the next process that is free; many threads may ask."""
+        """Vectors and truncation of each call, by the next process that is free; many threads may ask.
+
+        One that has ended since it was asked last, as it does when this is interrupted, is started anew.
+        """
         free = self._opened[0]
         child = free.get()
         try:
+            if child.ended:
+                child = self._in_place_of(child)
             asked = [(list(texts), prompt) for texts, prompt in calls]
             arrays = child.ask("encode", calls=asked, kind=kind, texts_a_batch=texts_a_batch).arrays
         finally:
             free.put(child)
         return list(zip(arrays[::2], arrays[1::2], strict=True))
+
+    def _in_place_of(self, ended: Child) -> Child:
+        child = Child(ended.device)
+        about = About.of(child.ask("open", **self._opening(child)).values)
+        if about not in self._opened[1]:
+            child.end()
+            raise ModelError(f"model {self._name!r} changed while it was used; run again")
+        self.children[self.children.index(ended)] = child
+        return child
+
+    def _opening(self, child: Child) -> dict[str, Any]:
+        config = self._config.model_dump(mode="json")
+        return {"name": self._name, "config": {**config, "device": child.device}}
 
     @cached_property
     def children(self) -> list[Child]:
@@ -102,10 +120,9 @@ class Processes:
     @cached_property
     def _opened(self) -> tuple[queue.SimpleQueue[Child], list[About]]:
         """Those that are free, and how the model runs in each."""
-        config = self._config.model_dump(mode="json")
         try:
             for child in self.children:  # all of them load at the same time
-                child.send("open", name=self._name, config={**config, "device": child.device})
+                child.send("open", **self._opening(child))
             abouts = [About.of(child.answer().values) for child in self.children]
         except BaseException:
             for child in self.__dict__.pop("children"):
@@ -142,6 +159,10 @@ class Child:
         except BaseException:  # an interruption: the answer may come later, or half of it is read
             self.end()
             raise
+
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
 
     def end(self) -> None:
         _end(self._process)

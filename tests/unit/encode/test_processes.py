@@ -27,15 +27,27 @@ from hardneg.errors import ModelError
 TWO: dict[str, str] = {"device": "cpu,cpu", "backend": "torch", "precision": "fp32"}
 
 
+def on_one(two: DenseEncoder) -> DenseEncoder:
+    """The same model in this process."""
+    return on(Path(two.name), two._config, device="cpu")
+
+
 def on(folder: Path, config: EncodeConfig, **settings: str) -> DenseEncoder:
     return DenseEncoder(str(folder), config.model_copy(update=settings))
 
 
+@pytest.fixture(scope="module")
+def two(make_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> DenseEncoder:
+    """On two devices, for tests that leave its processes alive: starting them takes seconds."""
+    cache = tmp_path_factory.mktemp("cache")
+    return on(make_model(), EncodeConfig(cache_dir=str(cache)), **TWO)
+
+
 def test_two_devices_store_what_one_stores(
-    tiny: Path, config: EncodeConfig, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    two: DenseEncoder, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan_module, "TEXTS_A_SHARD", 16)
-    one, two = on(tiny, config, **{**TWO, "device": "cpu"}), on(tiny, config, **TWO)
+    one = on_one(two)
     assert two.at_once == 2
     stored = [
         encode_texts(encoder, texts, "document", store=VectorStore(tmp_path / name))
@@ -85,18 +97,24 @@ def test_a_process_that_is_killed_is_said_and_the_next_run_goes_on(
     encoder = on(tiny, config, **TWO)
     assert encoder.dimension == 16
     assert encoder._processes is not None
-    for child in encoder._processes.children:
-        os.kill(child.pid, signal.SIGKILL)
+    pids = [child.pid for child in encoder._processes.children]
     store = VectorStore(tmp_path / "store")
-    with pytest.raises(ModelError, match=r"the process that encodes on cpu ended \(exit code -9\)"):
-        encode_texts(encoder, texts, "document", store=store)
-    assert encode_texts(on(tiny, config, **TWO), texts, "document", store=store).encoded == 198
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(encode_texts, encoder, texts, "document", store=store)
+        time.sleep(0.2)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(ModelError, match=r"the process that encodes on cpu ended \(exit code -9\)"):
+            working.result()
+    assert encode_texts(encoder, texts, "document", store=store).encoded == 198
 
 
-def test_any_text_reaches_a_process_as_it_is(tiny: Path, config: EncodeConfig) -> None:
+def test_any_text_reaches_a_process_as_it_is(two: DenseEncoder) -> None:
     texts = ["cell\ngene", "cell\r\n", "nul \0 gene", "\U0001f9ec gene", '"}]\\u0041', "", "\u2028"]
     calls = [(texts, "query : "), ([], ""), (tuple(texts), "nul\0\n")]
-    one, two = on(tiny, config, **{**TWO, "device": "cpu"}), on(tiny, config, **TWO)
+    one = on_one(two)
     found, expected = (list(encoder.encode_calls(calls, "query")) for encoder in (two, one))
     for (vectors, truncated), (own, own_truncated) in zip(found, expected, strict=True):
         np.testing.assert_allclose(vectors, own, atol=1e-6)
@@ -127,14 +145,13 @@ def test_what_libraries_print_is_not_among_the_answers(
 
 
 def test_an_answer_that_nobody_waited_for_is_nobody_elses(
-    tiny: Path, config: EncodeConfig, monkeypatch: pytest.MonkeyPatch
+    two: DenseEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when Ctrl-C in a notebook reaches only this process."""
     from hardneg.encode import processes
 
-    encoder = on(tiny, config, **TWO)
     first, second = ["cell gene"], ["drug virus"]
-    own, other = (encoder.encode(texts, "document", "") for texts in (first, second))
+    own, other = (two.encode(texts, "document", "") for texts in (first, second))
     real = processes.read_message
 
     def interrupted(pipe: Any) -> Any:
@@ -144,12 +161,9 @@ def test_an_answer_that_nobody_waited_for_is_nobody_elses(
     for _ in range(2):  # each of the two
         monkeypatch.setattr(processes, "read_message", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            encoder.encode(first, "document", "")
+            two.encode(first, "document", "")
     for texts, vectors in ((second, other), (first, own)):
-        try:
-            np.testing.assert_allclose(encoder.encode(texts, "document", ""), vectors, atol=1e-6)
-        except ModelError as error:
-            assert "ended" in str(error)
+        np.testing.assert_allclose(two.encode(texts, "document", ""), vectors, atol=1e-6)
 
 
 @pytest.mark.slow

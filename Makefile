@@ -23,7 +23,7 @@ demo: $(VENV)/.base  ## mine hard negatives from the docstrings of Python's stan
 	$(BIN)/hardneg demo
 
 test: $(VENV)/.dev  ## all tests that a checkout needs
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not slow'
 
 test-slow: $(VENV)/.dev  ## the proofs that take minutes
 	$(BIN)/python -m pytest -m slow

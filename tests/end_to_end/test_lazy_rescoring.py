@@ -333,7 +333,7 @@ part_scores.PAIRS_KEPT_AT_ONCE, retrieve.QUERIES_A_PART = 40, 30
 asked = open(sys.argv[3], "a", buffering=1)
 class Slow(Shared):
     def score(self, pairs):
-        time.sleep(0.05)
+        time.sleep(0.01)
         asked.write(f"{len(pairs)}\\n")
         return super().score(pairs)
 settings = {**RANDOM, "order_by": None, "depth": 60, "margin": 1.0, "relative_margin": None}
@@ -343,7 +343,10 @@ hardneg.mine(tables(documents=200, queries=80), cross_encoder=Slow(), run_dir=sy
 """
 
 
-@pytest.mark.parametrize("groups", [1, 6, 20])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("groups", [pytest.param(1, marks=SLOW), 6, pytest.param(20, marks=SLOW)])
 def test_killed_and_run_again_gives_the_same_bytes(tmp_path: Path, groups: int) -> None:
     """Scores in the parts included; and of what was kept nothing is scored again."""
     here = str(Path(__file__).parent)

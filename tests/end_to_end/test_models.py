@@ -292,6 +292,7 @@ def test_vectors_of_ones_own(data: Collection, tmp_path: Path) -> None:
     assert diverse.negatives.num_rows == 120
 
 
+@pytest.mark.slow
 def test_killed_while_encoding_loses_one_shard_at_most(
     make_model: ModelMaker, rows: list[dict[str, str]], tmp_path: Path
 ) -> None:

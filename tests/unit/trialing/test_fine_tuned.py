@@ -205,7 +205,12 @@ def test_the_librarys_contrastive_losses(
     assert first(toy.query, POOL, 40).tolist() == second(toy.query, POOL, 40).tolist()
 
 
-@pytest.mark.parametrize("loss", ["mnrl", "cached-mnrl", "gist"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "loss", ["mnrl", pytest.param("cached-mnrl", marks=SLOW), pytest.param("gist", marks=SLOW)]
+)
 def test_the_negatives_matter(loss: LossName, model: Any, words: Studied, toy: Lesson) -> None:
     def after(lesson: Lesson) -> list[list[int]]:
         return student_of(model, loss).train(words, lesson, LONG)(toy.query, POOL, 40).tolist()  # type: ignore[no-any-return]

@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+# Tests that run side by side, one on each core, would wait for each other's threads.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A busy machine is slow, not wrong: no test fails by the clock.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

@@ -120,7 +120,7 @@ RULES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("rules", RULES, ids=str)
+@pytest.mark.parametrize("rules", RULES, ids=[str(place) for place in range(len(RULES))])
 def test_few_scores_choose_what_all_choose(rules: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from hardneg.plan import part_scores, retrieve
 

@@ -33,6 +33,7 @@ from hardneg.export.options import ExportOptions
 from hardneg.progress import Silent, Terminal
 from hardneg.protocols import Progress
 from hardneg.recipes import recipe_help, recipe_settings
+from hardneg.refusals import plainly
 from hardneg.run_directory import RunDirectory
 from hardneg.trialing.options import TrialOptions
 
@@ -358,7 +359,8 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
-        app()
+        with plainly():
+            app()
     except HardnegError as error:
         _fail(f"error: {error}", error.exit_code)
     except Interrupted:

@@ -78,8 +78,9 @@ def encode_texts(
     progress = progress or Silent()
     job = _Job.of(encoder, as_column(texts), kind, prompts, store.space(encoder.fingerprint(kind)))
     before = job.space.lookup(job.distinct)
-    for stem in job.space.lost:
+    for stem in list(job.space.lost):
         progress.say(f"{job.space.folder}: shard {stem} is gone or cut short; its texts are encoded anew")
+        job.space.discard(stem)
     missing = before.missing
     if missing.any():
         _encode_missing(job, before, progress, engine or ThisProcess())

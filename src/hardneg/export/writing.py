@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hardneg.errors import InputError, UsageError
+from hardneg.errors import UsageError
 from hardneg.export.columns import decoded
 from hardneg.export.examples import Examples, blocks
 from hardneg.export.formats import Format, find_format
@@ -44,16 +44,11 @@ def export(
     tables = tally.counted(
         found.rows(block, options) for block in tally.seen(blocks(selection, layout, options))
     )
-    try:
-        with replacing(output) as temporary:
-            if kind == "parquet":
-                _write_parquet(tables, temporary)
-            else:
-                _write_lines(_pieces(tables, kind, found, options, tally), temporary, _COMPRESSION.get(kind))
-    except OSError as error:
-        raise InputError(
-            f"cannot be written ({error.strerror or error}); choose another", file=output
-        ) from error
+    with replacing(output, "choose another file (--output)") as temporary:
+        if kind == "parquet":
+            _write_parquet(tables, temporary)
+        else:
+            _write_lines(_pieces(tables, kind, found, options, tally), temporary, _COMPRESSION.get(kind))
     return _report(to, output, layout, tally)
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hardneg.files import replacing
+from hardneg.errors import DamagedError
+from hardneg.files import read_arrays, read_metadata, write_arrays
 from hardneg.plan.retrieve import SCORER_KEY, read_block, save_block
 from hardneg.plan.scoring import Scoring
 from hardneg.records import Float32, Int32, Int64
@@ -108,15 +108,13 @@ class PartScores:
         """From disk where the group was scored before, else by the scorer."""
         path = self._folder / f"{self._groups:05d}.npz"
         self._groups += 1
-        if path.exists():
-            keys, scores = _loaded(path)
-            if np.array_equal(keys, group):
-                return scores
+        keys, scores = _loaded(path)
+        if np.array_equal(keys, group):
+            return scores
         scoring = self._scoring
         query, document = (group >> 32).astype(np.int32), (group & 0xFFFFFFFF).astype(np.int32)
         scores = score_pairs(query, document, scoring.opened(), scoring.queries, scoring.documents)
-        with replacing(path) as temporary, temporary.open("wb") as handle:
-            np.savez(handle, keys=group, scores=scores)
+        write_arrays(path, keys=group, scores=scores)
         return scores
 
     def _take_over(self) -> None:
@@ -139,10 +137,14 @@ def pair_keys(query: Int32, doc: Int32) -> Int64:
 
 def part_mark(run: RunDirectory, name: str) -> str:
     """Whose scores a part holds: a scorer's mark, with PARTLY where some are missing; "": nobody's."""
-    mark: bytes = (pq.read_schema(run.candidates / f"{name}.parquet").metadata or {}).get(SCORER_KEY, b"")
+    mark: bytes = (read_metadata(run.candidates / f"{name}.parquet").metadata or {}).get(SCORER_KEY, b"")
     return mark.decode()
 
 
 def _loaded(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    with np.load(path, allow_pickle=False) as stored:
+    """Keys and scores of a group; none where it is not there, or damaged: then it is scored anew."""
+    try:
+        stored = read_arrays(path)
         return stored["keys"], stored["scores"]
+    except (DamagedError, KeyError):
+        return np.zeros(0, np.int64), np.zeros(0, np.float32)

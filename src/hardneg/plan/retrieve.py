@@ -8,18 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hardneg.config import Config
-from hardneg.errors import StoreError
-from hardneg.files import read_json, read_parquet, write_json, write_parquet
+from hardneg.files import read_json, read_metadata, read_parquet, write_json, write_parquet
 from hardneg.fingerprints import digest
 from hardneg.plan.earlier import Earlier, identities, reserve_of, save_reserve
 from hardneg.plan.prepare import Prepared, timed
 from hardneg.plan.retrievers import Source
 from hardneg.protocols import Retriever
 from hardneg.records import Block, Int32, Ranking
-from hardneg.run_directory import RunDirectory
+from hardneg.run_directory import RunDirectory, part_name
 from hardneg.search.candidates import block_from_rows, candidate_rows, positive_rows
 from hardneg.search.choice import deepest
 from hardneg.search.exact import DenseRetriever
@@ -67,7 +65,11 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
         prepared.engine.each(search_part, _missing(run, names))
     searching.tell()
     run.finish_stage(
-        "search", **plan, retrievers=[r.name for r in searching.retrievers], identities=searching.kept
+        "search",
+        **plan,
+        parts=len(names),
+        retrievers=[r.name for r in searching.retrievers],
+        identities=searching.kept,
     )
     run.clear(run.earlier)
 
@@ -132,7 +134,7 @@ class _Search:
 def _part_names(prepared: Prepared) -> list[str]:
     """One for each QUERIES_A_PART queries."""
     count = -(-prepared.collection.queries.num_rows // QUERIES_A_PART)
-    return [f"part-{number:05d}" for number in range(count)]
+    return [part_name(number) for number in range(count)]
 
 
 def _missing(run: RunDirectory, names: Sequence[str]) -> list[str]:
@@ -249,8 +251,5 @@ def deepen(prepared: Prepared, retrievers: Sequence[Retriever], queries: Int32, 
 
 def _number_columns(path: Path) -> list[str]:
     """All columns but the ids: `select` needs no string."""
-    try:
-        names = pq.read_schema(path).names
-    except (OSError, pa.ArrowInvalid) as error:
-        raise StoreError(f"{path}: cannot be read as Parquet ({error}); remove it and run again") from error
+    names = read_metadata(path).schema.to_arrow_schema().names
     return [name for name in names if name not in ("query_id", "doc_id")]

@@ -110,7 +110,7 @@ class Earlier:
 
     def retriever(self, whole: DenseRetriever, spare: int) -> GrownRetriever:
         """The retriever in the place of `whole`, which searches everything."""
-        new = whole.over(SomeRows(whole.documents, self.new))
+        new = whole.over(SomeRows(whole.documents, self.new), self.new)
         read = lru_cache(2)(lambda part: self._read(part, whole.name))
 
         def found(query: Int32) -> Found:

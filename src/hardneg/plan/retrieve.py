@@ -19,6 +19,7 @@ from hardneg.protocols import Retriever
 from hardneg.records import Block, Int32, Ranking
 from hardneg.run_directory import RunDirectory, part_name
 from hardneg.search.candidates import block_from_rows, candidate_rows, positive_rows
+from hardneg.search.checked import checked
 from hardneg.search.choice import deepest
 from hardneg.search.exact import DenseRetriever
 from hardneg.search.grown import GrownRetriever
@@ -171,8 +172,20 @@ def _rankings(
     positives: Int32,
     depths: Sequence[int],
 ) -> list[Ranking]:
+    documents, ids = prepared.collection.corpus.num_rows, prepared.collection.queries["query_id"]
+
+    def query_id(row: int) -> str:
+        return str(ids[int(queries[row])])
+
     return [
-        retriever.search(queries, depth, positives, prepared.progress)
+        checked(
+            retriever.search(queries, depth, positives, prepared.progress),
+            retriever.name,
+            positives,
+            depth,
+            documents,
+            query_id,
+        )
         for retriever, depth in zip(retrievers, depths, strict=True)
     ]
 

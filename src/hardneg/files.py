@@ -125,8 +125,10 @@ def write_parquet(
     """filtered_by: columns that somebody will look for values in; None: any. Only theirs get statistics.
 
     Each row group repeats the dictionaries whole, so a row_group_size makes large ones worth their while.
-    Before the file takes its name it is read back: its bytes, its schema and its number of rows.
+    Before the file takes its name it is read back: its bytes, its schema and its number of rows. Raises
+    HardnegError for NaN and infinity.
     """
+    refuse_not_finite(table, str(path))
     # Floats hardly ever repeat: a dictionary of them would be begun and thrown away.
     repeating = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
     with replacing(path) as temporary:
@@ -151,16 +153,21 @@ def check_written(path: Path, names: Sequence[str], rows: int) -> None:
 
 
 def refuse_not_finite(table: pa.Table, what: str) -> None:
-    """Raises HardnegError for NaN or infinity in a column of numbers: null says that there is none."""
+    """Raises HardnegError for NaN or infinity in a column of numbers: null says that there is none.
+
+    Numbers in lists are looked at too.
+    """
     for name in table.column_names:
         column = table[name]
+        while pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+            column = pc.list_flatten(column)
         if pa.types.is_floating(column.type):
             finite = pc.is_finite(column)
             if pc.all(finite).as_py() is False:
                 row = pc.index(finite, False).as_py()
                 raise HardnegError(
-                    f"{what}, column {name!r}, row {row}: {column[row].as_py()} is no number to keep; "
-                    "please report this"
+                    f"{what}, column {name!r}, value {row}: {column[row].as_py()} is no number to keep; give "
+                    "null for none"
                 )
 
 

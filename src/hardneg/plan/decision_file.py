@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hardneg.errors import HardnegError
-from hardneg.files import LARGEST_DICTIONARY, ROWS_A_BATCH, check_written, parquet_writer
+from hardneg.files import LARGEST_DICTIONARY, ROWS_A_BATCH, check_written, parquet_writer, refuse_not_finite
 from hardneg.records import DECISIONS
 from hardneg.select import Selection, decision_table
 
@@ -80,6 +80,7 @@ class DecisionFile:
         table = table.set_column(0, DECISIONS.field(0), table["query_id"].unify_dictionaries())
         if self._writer is None:
             self._writer = self._closing.enter_context(self._open(len(table)))
+        refuse_not_finite(table, str(self._path))
         self._rows += len(table)
         self._writer.write_table(table, row_group_size=max(len(table), 1))
 

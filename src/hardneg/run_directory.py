@@ -23,6 +23,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ from hardneg.versions import installed
 LAYOUT = 1
 """Raised when the files' meaning changes; a run of another layout is refused, not misread."""
 
+EMPTY_MANIFEST: dict[str, Any] = {"layout": LAYOUT, "stages": {}, "selections": {}}
 COLLECTION_TABLES = ("corpus", "queries", "qrels", "given")
 SELECTION_TABLES = ("decisions", "positives", "negatives", "outcomes")
 _LOCKS = (".lock", ".holder")
@@ -89,7 +91,7 @@ class RunDirectory:
 
     def manifest(self) -> dict[str, Any]:
         if not self.manifest_path.exists():
-            return {"layout": LAYOUT, "stages": {}, "selections": {}}
+            return deepcopy(EMPTY_MANIFEST)
         try:
             return read_sealed_json(self.manifest_path)
         except DamagedError as error:  # removed, the folder would be taken for something else than a run
@@ -241,8 +243,11 @@ class RunDirectory:
     # -- one at a time ------------------------------------------------------------------------------
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the run; an OS lock, so one left by a killed process blocks nobody."""
+    def locked(self, *, sweep: bool = True) -> Iterator[None]:
+        """Hold the run; an OS lock, so one left by a killed process blocks nobody.
+
+        sweep  remove what killed runs left under temporary names
+        """
         from filelock import FileLock, Timeout
 
         try:
@@ -257,7 +262,8 @@ class RunDirectory:
                 self._claim()
                 with plainly(holder):
                     holder.write_text(json.dumps({"pid": os.getpid()}), "utf-8")
-                self._sweep()
+                if sweep:
+                    self._sweep()
                 yield
         except Timeout as error:
             who = holder.read_text("utf-8") if holder.exists() else "unknown"

@@ -148,6 +148,16 @@ class Space:
             self._open.move_to_end(stem)
         return found
 
+    def check_rows(self, stem: str) -> None:
+        """Raises DamagedError where the keys do not name each row of the shard once, by its checksum."""
+        vectors, path = self.shard(stem), self.folder / f"{stem}{KEYS_SUFFIX}"
+        keys = self._keys.get(stem) or _read_keys(self.folder, stem)
+        if not np.array_equal(np.sort(keys.row), np.arange(len(vectors))):
+            raise DamagedError(path, "does not name each row of its shard once", _how_to_mend(stem))
+        damaged = _damaged_rows(vectors, path)
+        if damaged:
+            raise DamagedError(path, f"{damaged} rows have other checksums than it says", _how_to_mend(stem))
+
     def _opened(self, stem: str) -> NDArray[Any]:
         path = self.folder / f"{stem}.npy"
         about = self._keys.get(stem) or _read_keys(self.folder, stem)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from hardneg.config import Config
-from hardneg.files import read_json, read_metadata, read_parquet, write_json, write_parquet
+from hardneg.files import read_metadata, read_parquet, read_sealed_json, write_parquet, write_sealed_json
 from hardneg.fingerprints import digest
 from hardneg.plan.earlier import Earlier, identities, reserve_of, save_reserve
 from hardneg.plan.prepare import Prepared, timed
@@ -47,12 +47,12 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
         depth = done["depth"]
     plan = {"fingerprint": found, "depth": depth, "queries_a_part": QUERIES_A_PART}
     plan_path = run.candidates / "plan.json"
-    if not plan_path.exists() or read_json(plan_path) != plan:
+    if not plan_path.exists() or read_sealed_json(plan_path) != plan:
         run.forget_stage("search")
         run.clear(run.candidates, run.positives)
         if done.get("fingerprint") != found:
             run.clear(run.guard / "judged")
-        write_json(plan, plan_path)
+        write_sealed_json(plan, plan_path)
     retrievers = [source.open() for source in sources]
     with timed(run, "search"):
         searching = _Search.of(prepared, sources, retrievers, depth, config)

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 import hardneg
 from hardneg.config import Config
-from hardneg.files import replacing
+from hardneg.files import write_arrays
 from hardneg.guard.fitted import prior_model, shipped_weights
 from hardneg.plan.guarding import rules, text_classes
 from hardneg.plan.judging import judged_folder
@@ -87,13 +87,11 @@ def _draw_log_odds(prepared: Prepared, config: Config, depth: int) -> None:
     """What the guard would have kept, each part's in a file."""
     folder = judged_folder(prepared, config, depth)
     _, whole = shipped_weights()
-    with replacing(folder / "model.npz") as temporary, temporary.open("wb") as handle:
-        prior_model(whole).save(handle)
+    prior_model(whole).save(folder / "model.npz")
     for number, name in enumerate(base_parts(prepared.run)):
         shape = read_block(prepared, name, depth).doc.shape
         drawn = np.random.default_rng(number).normal(*LOG_ODDS, shape).astype(np.float32)
-        with replacing(folder / f"{name}-{depth}.npy") as temporary, temporary.open("wb") as handle:
-            np.save(handle, drawn, allow_pickle=False)
+        write_arrays(folder / f"{name}-{depth}.npz", log_odds=drawn)
 
 
 def tables(queries: int, documents: int) -> dict[str, pa.Table]:

@@ -18,12 +18,14 @@ from hardneg.progress import Silent
 from hardneg.protocols import Engine, Progress, Student
 from hardneg.recipes import recipe_settings
 from hardneg.records import Collection
+from hardneg.refusals import plainly
 from hardneg.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from hardneg.export import ExportReport
 
 
+@plainly()
 def load(source: Any, *, corpus: Any = None, **settings: Any) -> Collection:
     """Read a source into tables.
 
@@ -43,6 +45,7 @@ def load(source: Any, *, corpus: Any = None, **settings: Any) -> Collection:
     return read(source, config=build(ReadConfig, settings), corpus=corpus)
 
 
+@plainly()
 def mine(
     source: Any,
     *,
@@ -98,6 +101,7 @@ def _take_objects(values: dict[str, Any]) -> OwnParts:
     return OwnParts(models, retrievers, own_scorer)
 
 
+@plainly()
 def open_run(
     run_dir: str | os.PathLike[str], *, selection: str = "default", progress: Progress | None = None
 ) -> Mined:
@@ -105,6 +109,7 @@ def open_run(
     return Mined(RunDirectory.existing(Path(run_dir)), selection, progress or Silent())
 
 
+@plainly()
 def audit(
     source: Any,
     *,
@@ -138,6 +143,7 @@ def audit(
     return mined.audit(**options)
 
 
+@plainly()
 def trial(
     run_dir: str | os.PathLike[str],
     *,
@@ -213,6 +219,7 @@ class Mined:
         return self._table("decisions")
 
     @property
+    @plainly()
     def candidates(self) -> pa.Table:
         """Every candidate with its retriever, raw rank and scores."""
         from hardneg.plan.retrieve import candidate_table
@@ -220,9 +227,11 @@ class Mined:
         return candidate_table(self._run)
 
     @property
+    @plainly()
     def collection(self) -> Collection:
         return self._run.collection()
 
+    @plainly()
     def select(
         self, *, name: str = "default", recipe: str | None = None, from_trial: bool = False, **settings: Any
     ) -> Mined:
@@ -241,12 +250,14 @@ class Mined:
         select_again(self._run, values, name=name, progress=self._progress, own=self._own)
         return Mined(self._run, name, self._progress, self._keep, self._own)
 
+    @plainly()
     def preview(self, **settings: Any) -> list[dict[str, Any]]:
         """What each of a grid of rules would give: yield, hardness, shortfall. Writes nothing."""
         from hardneg.plan.mine import preview
 
         return preview(self._run, settings, progress=self._progress, own=self._own)
 
+    @plainly()
     def suspects(
         self, n: int = 200, *, output: str | os.PathLike[str] | None = None, seed: int = 0
     ) -> pa.Table:
@@ -265,6 +276,7 @@ class Mined:
             write_suspects(table, Path(output))
         return table
 
+    @plainly()
     def audit(self, **settings: Any) -> dict[str, Any]:
         """How many positives each rule would take for negatives; see `hardneg.audit`."""
         from hardneg.auditing import AuditOptions
@@ -280,6 +292,7 @@ class Mined:
             own=self._own,
         )
 
+    @plainly()
     def trial(
         self,
         *,
@@ -309,12 +322,14 @@ class Mined:
             student=student,
         )
 
+    @plainly()
     def inspect(self, query_id: str) -> dict[str, Any]:
         """Every candidate of a query with its ranks, scores, decision and reason."""
         from hardneg.plan.inspect import inspect_query
 
         return inspect_query(self._run, self.selection, query_id)
 
+    @plainly()
     def to(self, to: str, output: str | os.PathLike[str] | None = None, **options: Any) -> ExportReport | Any:
         """Write the selection in a trainer's format; without `output`, return a `datasets.Dataset`.
 
@@ -334,5 +349,6 @@ class Mined:
             return to_dataset(tables, to, options=chosen)
         return export(tables, to, Path(output), options=chosen)
 
+    @plainly()
     def _table(self, table: str, columns: list[str] | None = None) -> pa.Table:
         return self._run.selection_table(self.selection, table, columns)

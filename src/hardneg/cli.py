@@ -33,6 +33,7 @@ from hardneg.export.options import ExportOptions
 from hardneg.progress import Silent, Terminal
 from hardneg.protocols import Progress
 from hardneg.recipes import recipe_help, recipe_settings
+from hardneg.refusals import plainly
 from hardneg.run_directory import RunDirectory
 from hardneg.trialing.options import TrialOptions
 
@@ -314,6 +315,39 @@ def inspect(
 
 
 @app.command()
+def doctor(
+    path: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="A run directory; with --cache a cache folder.")
+    ] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Check the cache: the folder named, or the one that is used.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Remove or mend what the next run can make again.")
+    ] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Read all of a run or of the cache, and say what is damaged, gone, left over or contradictory."""
+    from hardneg.encode import store_root
+    from hardneg.plan import checkup
+    from hardneg.report.checkup import render_checkup
+
+    if path is None and not cache:
+        raise UsageError("name a run directory, or give --cache")
+    if cache:
+        found = checkup.check_cache(path or store_root())
+        if repair:
+            checkup.repair(found)
+    else:
+        found = (checkup.repair_run if repair else checkup.check_run)(path or Path())
+    _show(found.as_dict(), render_checkup(found.as_dict(), repair), quiet=quiet, as_json=as_json)
+    if found.left:
+        raise typer.Exit(1)
+
+
+@app.command()
 def recipes(as_json: Json = False, debug: Debug = False) -> None:
     """List the recipes, each with its rules and its source."""
     from hardneg.recipes import RECIPES, render_recipes
@@ -351,14 +385,16 @@ def _root(
 
 
 def main() -> None:
-    """Exit codes: 0 done, 1 a failed run, 2 bad input or usage, 130 interrupted."""
+    """Exit codes: 0 done, 1 a failed run (or a fault that `doctor` leaves), 2 bad input or usage, 130
+    interrupted."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     # The models' libraries print bars and notes of their own; ours say what there is to say.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
-        app()
+        with plainly():
+            app()
     except HardnegError as error:
         _fail(f"error: {error}", error.exit_code)
     except Interrupted:

@@ -5,6 +5,9 @@ HardnegError                  exit code 1: a run that failed
 │   └── MissingExtraError     an optional part is not installed; names the extra to install
 ├── InputError                exit code 2: bad input, with file, line, id and column where known
 ├── StoreError                the vector store or the run directory is damaged or held by another process
+│   └── DamagedError          a stored file is not as it was written; `path` names it
+├── StorageError              a disk is full, or a file or folder may not be written or read
+├── OutOfMemoryError          this machine's memory does not suffice
 └── ModelError                a model could not be loaded, or returned what no model may return
 
 Every message is one line: what was wrong, where, and what to do about it.
@@ -15,11 +18,14 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "DamagedError",
     "HardnegError",
     "HardnegWarning",
     "InputError",
     "MissingExtraError",
     "ModelError",
+    "OutOfMemoryError",
+    "StorageError",
     "StoreError",
     "UsageError",
 ]
@@ -82,6 +88,23 @@ class InputError(HardnegError):
 
 class StoreError(HardnegError):
     """The vector store or a run directory is damaged, or held by another process."""
+
+
+class DamagedError(StoreError):
+    """A file that hardneg wrote is cut short, unreadable or not as it was written: `path`."""
+
+    def __init__(self, path: str | Path, what: str, remedy: str = "") -> None:
+        self.path = Path(path)
+        remedy = remedy or "remove it and run again (`hardneg doctor --repair` does the first)"
+        super().__init__(f"{path}: {what}; {remedy}")
+
+
+class StorageError(HardnegError):
+    """A disk is full, or a file or folder may not be written or read."""
+
+
+class OutOfMemoryError(HardnegError):
+    """This machine's memory does not suffice."""
 
 
 class ModelError(HardnegError):

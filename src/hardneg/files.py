@@ -1,4 +1,7 @@
-"""Files that are either whole or not there: written under a temporary name, flushed, then renamed."""
+"""Files that are either whole or not there: written under a temporary name, read back, flushed, then renamed.
+
+What cannot be written raises StorageError, what is not as it was written DamagedError.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,24 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+import struct
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+from zipfile import BadZipFile
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from hardneg.errors import StoreError
+from hardneg.errors import DamagedError, HardnegError
+from hardneg.fingerprints import digest
+from hardneg.refusals import ELSEWHERE, is_damage, plainly, refusal
+from hardneg.seals import Summed, check_seal, seal_array, seal_parquet
 
 TEMPORARY = ".tmp-"
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -25,18 +37,29 @@ ROWS_A_BATCH = 1 << 14
 LARGEST_DICTIONARY = 1 << 30  # bytes: Parquet's own counts are of 31 bits
 
 
+CHECKSUM = "checksum"
+"""Key of a JSON object that knows its own digest."""
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; rename it to `path` when the block ends well, else remove it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def replacing(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[Path]:
+    """Give a temporary name beside `path`; rename it to `path` when the block ends well, else remove it.
+
+    elsewhere  what an error says about choosing another place
+    """
     temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{path.name}")
-    try:
-        yield temporary
-        with temporary.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with plainly(path, elsewhere):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            with temporary.open("rb+") as handle:
+                os.fsync(handle.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+# -- JSON -------------------------------------------------------------------------------------------------
 
 
 def write_json(value: Any, path: Path) -> None:
@@ -48,10 +71,49 @@ def write_json(value: Any, path: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
+    """Raises DamagedError where it is no JSON, StorageError where it cannot be read."""
+    with plainly(path):
+        data = path.read_bytes()
     try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read as JSON ({error}); remove it and run again") from error
+        return json.loads(data)
+    except ValueError as error:
+        raise DamagedError(path, f"cannot be read as JSON ({error})") from error
+
+
+def write_sealed_json(value: Mapping[str, Any], path: Path) -> None:
+    """The same of an object, with its digest under CHECKSUM."""
+    write_json({**value, CHECKSUM: digest(value)}, path)
+
+
+def read_sealed_json(path: Path) -> dict[str, Any]:
+    """What `write_sealed_json` wrote. An object without CHECKSUM is taken as it is.
+
+    Raises DamagedError where the digest is another's, or where it is no object.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise DamagedError(path, "is no JSON object")
+    kept = value.pop(CHECKSUM, None)
+    if kept is not None and kept != digest(value):
+        raise DamagedError(path, "does not match its checksum")
+    return value
+
+
+# -- tables -----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def parquet_writer(path: Path, schema: pa.Schema, **options: Any) -> Iterator[pq.ParquetWriter]:
+    """Writes the file at `path` itself; when the block ends well it is sealed and has been read back.
+
+    options  of pyarrow.parquet.ParquetWriter
+    """
+    with path.open("wb") as handle:
+        sink = Summed(handle)
+        with pq.ParquetWriter(sink, schema, write_page_checksum=True, **options) as writer:
+            yield writer
+    seal_parquet(path, sink.crc32)
+    check_seal(path)
 
 
 def write_parquet(
@@ -63,30 +125,169 @@ def write_parquet(
     """filtered_by: columns that somebody will look for values in; None: any. Only theirs get statistics.
 
     Each row group repeats the dictionaries whole, so a row_group_size makes large ones worth their while.
+    Before the file takes its name it is read back: its bytes, its schema and its number of rows. Raises
+    HardnegError for NaN and infinity.
     """
+    refuse_not_finite(table, str(path))
     # Floats hardly ever repeat: a dictionary of them would be begun and thrown away.
     repeating = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
     with replacing(path) as temporary:
-        pq.write_table(
-            table,
+        with parquet_writer(
             temporary,
+            table.schema,
             compression="zstd",
-            row_group_size=row_group_size,
             use_dictionary=repeating,
             dictionary_pagesize_limit=None if row_group_size is None else LARGEST_DICTIONARY,
             write_statistics=True if filtered_by is None else list(filtered_by),
             write_batch_size=ROWS_A_BATCH,
-        )
+        ) as writer:
+            writer.write_table(table, row_group_size=row_group_size)
+        check_written(temporary, table.schema.names, table.num_rows)
+
+
+def check_written(path: Path, names: Sequence[str], rows: int) -> None:
+    """Raises DamagedError where a Parquet file that was just written has other columns or rows."""
+    found = read_metadata(path)
+    if found.schema.to_arrow_schema().names != list(names) or found.num_rows != rows:
+        raise DamagedError(path, f"holds {found.num_rows} rows, not the {rows} that were written")
+
+
+def refuse_not_finite(table: pa.Table, what: str) -> None:
+    """Raises HardnegError for NaN or infinity in a column of numbers: null says that there is none.
+
+    Numbers in lists are looked at too.
+    """
+    for name in table.column_names:
+        column = table[name]
+        while pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+            column = pc.list_flatten(column)
+        if pa.types.is_floating(column.type):
+            finite = pc.is_finite(column)
+            if pc.all(finite).as_py() is False:
+                row = pc.index(finite, False).as_py()
+                raise HardnegError(
+                    f"{what}, column {name!r}, value {row}: {column[row].as_py()} is no number to keep; give "
+                    "null for none"
+                )
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Raises DamagedError where the file is not as it was written: all of it is compared with its seal."""
     # Not by read_table, which first loads pyarrow's datasets and pandas: half a second in each process.
-    try:
-        with pq.ParquetFile(path, memory_map=True) as file:
-            table = file.read(columns)
+    with parquet_file(path) as file:
+        table = file.read(columns)
         return table if columns is None else table.select(columns)
+
+
+def read_parquet_where(path: Path, column: str, value: Any) -> pa.Table:
+    """The rows with this value. Raises what `read_parquet` raises, in every case."""
+    try:
+        check_seal(path)
+        return pq.read_table(path, filters=pc.field(column) == value, page_checksum_verification=True)
     except (OSError, pa.ArrowInvalid, KeyError) as error:
-        raise StoreError(f"{path}: cannot be read as Parquet ({error}); remove it and run again") from error
+        raise _unreadable(path, error, " as Parquet") from error
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the Parquet file is there and as it was written: one pass over it."""
+    try:
+        check_seal(path)
+        read_metadata(path)
+    except (OSError, DamagedError):
+        return False
+    return True
+
+
+@contextmanager
+def parquet_file(path: Path) -> Iterator[pq.ParquetFile]:
+    """The open file, compared with its seal before. Raises what `read_parquet` raises, in the block too."""
+    try:
+        check_seal(path)
+        with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
+            yield file
+    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        raise _unreadable(path, error, " as Parquet") from error
+
+
+def read_metadata(path: Path) -> pq.FileMetaData:
+    """Schema and number of rows, without the rows. Raises DamagedError."""
+    try:
+        return pq.read_metadata(path, memory_map=True)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise _unreadable(path, error, " as Parquet") from error
+
+
+def _unreadable(path: Path, error: Exception, how: str = "") -> HardnegError:
+    """What is wrong with the file, or what the system refuses."""
+    if isinstance(error, FileNotFoundError):
+        return DamagedError(path, "is gone", "run again: what made it makes it again")
+    if isinstance(error, OSError) and not is_damage(error):
+        return refusal(error)
+    return DamagedError(path, f"cannot be read{how} ({_first_line(error)})")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+# -- arrays -----------------------------------------------------------------------------------------------
+
+
+def write_arrays(path: Path, **arrays: Any) -> None:
+    """Arrays by name, as .npz: zip keeps a checksum of each."""
+    with replacing(path) as temporary, temporary.open("wb") as handle:
+        np.savez(handle, **arrays)
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """What `write_arrays` wrote. Raises DamagedError where it is not as it was written."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except _NO_ARCHIVE as error:
+        raise _unreadable(path, error) from error
+
+
+# What zipfile and numpy raise for damaged files, wherever the damage is.
+_NO_ARCHIVE = (
+    OSError,
+    KeyError,
+    ValueError,
+    EOFError,
+    BadZipFile,
+    zlib.error,
+    struct.error,
+    NotImplementedError,
+    RuntimeError,
+    AttributeError,
+)
+
+
+@contextmanager
+def mapped_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> Iterator[NDArray[Any]]:
+    """A .npy file at `path` to be filled in place, sealed when the block ends well.
+
+    Its room is taken first: a disk that fills up under a mapping would end the process without a word.
+    """
+    create: Any = np.lib.format.open_memmap
+    out = create(path, "w+", np.dtype(dtype), shape)
+    if hasattr(os, "posix_fallocate") and path.stat().st_size:
+        with path.open("rb+") as handle:
+            os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
+    yield out
+    out.flush()
+    seal_array(path)
+
+
+def open_mapped(path: Path) -> NDArray[Any]:
+    """What `mapped_array` made, mapped. Raises DamagedError where it is not as it was written."""
+    try:
+        if not check_seal(path):
+            raise DamagedError(path, "cannot be read (it has no checksum: cut short, or of an older version)")
+        found: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return found
+    except (OSError, ValueError, EOFError) as error:
+        raise _unreadable(path, error) from error
 
 
 def open_unpacked(path: Path) -> IO[bytes]:

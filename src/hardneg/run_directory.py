@@ -23,6 +23,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,23 @@ from typing import Any
 import pyarrow as pa
 
 from hardneg.config import nearest
-from hardneg.errors import InputError, StoreError, UsageError
-from hardneg.files import TEMPORARY, read_json, read_parquet, write_json, write_parquet
+from hardneg.errors import DamagedError, InputError, StoreError, UsageError
+from hardneg.files import (
+    TEMPORARY,
+    is_whole,
+    read_parquet,
+    read_sealed_json,
+    write_parquet,
+    write_sealed_json,
+)
 from hardneg.records import Collection, ReadReport
+from hardneg.refusals import plainly
 from hardneg.versions import installed
 
 LAYOUT = 1
 """Raised when the files' meaning changes; a run of another layout is refused, not misread."""
 
+EMPTY_MANIFEST: dict[str, Any] = {"layout": LAYOUT, "stages": {}, "selections": {}}
 COLLECTION_TABLES = ("corpus", "queries", "qrels", "given")
 SELECTION_TABLES = ("decisions", "positives", "negatives", "outcomes")
 _LOCKS = (".lock", ".holder")
@@ -81,9 +91,12 @@ class RunDirectory:
 
     def manifest(self) -> dict[str, Any]:
         if not self.manifest_path.exists():
-            return {"layout": LAYOUT, "stages": {}, "selections": {}}
-        manifest: dict[str, Any] = read_json(self.manifest_path)
-        return manifest
+            return deepcopy(EMPTY_MANIFEST)
+        try:
+            return read_sealed_json(self.manifest_path)
+        except DamagedError as error:  # removed, the folder would be taken for something else than a run
+            what = str(error).removeprefix(f"{self.manifest_path}: ").split("; ")[0]
+            raise DamagedError(self.manifest_path, what, remedy_of(self.path)) from error
 
     def check_layout(self) -> None:
         found = self.manifest().get("layout")
@@ -101,7 +114,7 @@ class RunDirectory:
             else:
                 manifest[key] = value
         manifest["versions"] = installed_versions()
-        write_json(manifest, self.manifest_path)
+        write_sealed_json(manifest, self.manifest_path)
 
     def stage(self, name: str) -> dict[str, Any]:
         """What the manifest holds of a finished stage; empty where it is not finished."""
@@ -114,7 +127,7 @@ class RunDirectory:
     def forget_stage(self, name: str) -> None:
         manifest = self.manifest()
         if manifest["stages"].pop(name, None) is not None:
-            write_json(manifest, self.manifest_path)
+            write_sealed_json(manifest, self.manifest_path)
 
     # -- tables -------------------------------------------------------------------------------------
 
@@ -139,7 +152,7 @@ class RunDirectory:
         folder = self.path / f"{TEMPORARY}earlier"
         self.clear(folder, self.earlier)
         folder.mkdir()
-        write_json(stage, folder / "stage.json")
+        write_sealed_json(stage, folder / "stage.json")
         for name in names:
             (self.path / name).rename(folder / name)
         folder.rename(self.earlier)
@@ -169,8 +182,20 @@ class RunDirectory:
         return self.path / "trial"
 
     def parts(self) -> list[str]:
-        """Names of the candidate parts that are whole, in the order of their names."""
-        return sorted(path.stem for path in self.candidates.glob("*.parquet"))
+        """Names of the candidate parts that are there, in the order of their names.
+
+        Raises DamagedError where a finished search has left more.
+        """
+        found = sorted(path.stem for path in self.candidates.glob("*.parquet"))
+        for number in range(self.stage("search").get("parts", 0)):
+            if part_name(number) not in found:
+                gone = self.candidates / f"{part_name(number)}.parquet"
+                raise DamagedError(gone, "is gone", remedy_of(self.path))
+        return found
+
+    def tables_are_whole(self) -> bool:
+        """Whether all tables of the input are as they were written: one pass over their files."""
+        return all(is_whole(self.path / f"{name}.parquet") for name in COLLECTION_TABLES)
 
     def clear(self, *folders: Path) -> None:
         for folder in folders:
@@ -183,10 +208,18 @@ class RunDirectory:
             raise UsageError(f"selection name {name!r}: use letters, digits, '.', '_' and '-' only")
         return self.path / "selections" / name
 
+    def selection_is_whole(self, name: str) -> bool:
+        """Whether all its tables are as they were written: one pass over their files."""
+        return all(is_whole(self.selection(name) / f"{table}.parquet") for table in SELECTION_TABLES)
+
     def selection_table(self, name: str, table: str, columns: list[str] | None = None) -> pa.Table:
         folder = self.selection(name)
         if not folder.is_dir():
             known = self.selections()
+            if name in known:
+                raise DamagedError(
+                    folder, "is gone", f"choose again with `hardneg select {self.path} --name {name}`"
+                )
             raise InputError(
                 f"has no selection {name!r}{nearest(name, known)} (there: {', '.join(known) or 'none'})",
                 file=self.path,
@@ -210,8 +243,11 @@ class RunDirectory:
     # -- one at a time ------------------------------------------------------------------------------
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the run; an OS lock, so one left by a killed process blocks nobody."""
+    def locked(self, *, sweep: bool = True) -> Iterator[None]:
+        """Hold the run; an OS lock, so one left by a killed process blocks nobody.
+
+        sweep  remove what killed runs left under temporary names
+        """
         from filelock import FileLock, Timeout
 
         try:
@@ -224,8 +260,10 @@ class RunDirectory:
         try:
             with FileLock(self.path / ".lock", timeout=0):
                 self._claim()
-                holder.write_text(json.dumps({"pid": os.getpid()}), "utf-8")
-                self._sweep()
+                with plainly(holder):
+                    holder.write_text(json.dumps({"pid": os.getpid()}), "utf-8")
+                if sweep:
+                    self._sweep()
                 yield
         except Timeout as error:
             who = holder.read_text("utf-8") if holder.exists() else "unknown"
@@ -251,6 +289,16 @@ class RunDirectory:
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink(missing_ok=True)
+
+
+def part_name(number: int) -> str:
+    """Of the part that holds the queries with this number."""
+    return f"part-{number:05d}"
+
+
+def remedy_of(run: Path) -> str:
+    """How people mend a damaged run, where the file alone does not say enough."""
+    return f"`hardneg doctor {run} --repair`, then the same `hardneg mine` again, makes it again"
 
 
 @cache

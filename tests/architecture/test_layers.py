@@ -26,7 +26,7 @@ STAGES = [
 ]
 SHARED = {
     "config", "cores", "distinct", "engine", "errors", "files", "fingerprints", "model_files", "progress",
-    "protocols", "records", "spreadsheet", "texts", "versions", "words",
+    "protocols", "records", "refusals", "seals", "spreadsheet", "texts", "versions", "words",
 }  # fmt: skip
 HEAVY = {
     "torch",

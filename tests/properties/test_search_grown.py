@@ -64,7 +64,7 @@ def after(
         return Found(now.doc[query], now.score[query], now.floor[query])
 
     return GrownRetriever(
-        everything, everything.over(SomeRows(everything.documents, new)), new, earlier, spare
+        everything, everything.over(SomeRows(everything.documents, new), new), new, earlier, spare
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,21 +65,26 @@ def encode_texts(
     prompts: Any = None,
     progress: Progress | None = None,
     engine: Engine | None = None,
+    name_of: Callable[[Kind, int], str] | None = None,
 ) -> EncodedTexts:
     """Vectors of a column of texts, from the store where it has them.
 
     texts    pa.ChunkedArray of strings, or a sequence of str; no nulls
     prompts  one for each text, null for the encoder's own; None: the encoder's own for all
     engine   runs the shards; None: this process
+    name_of  kind and row → how an error calls the text; None: by these
 
     Equal (prompt, text) pairs are encoded once. Raises ModelError where the encoder returns NaN, infinity or
     a wrong shape, StoreError where the store is damaged or cannot be written.
     """
     progress = progress or Silent()
     job = _Job.of(encoder, as_column(texts), kind, prompts, store.space(encoder.fingerprint(kind)))
+    if name_of is not None:
+        job = replace(job, name_of=name_of)
     before = job.space.lookup(job.distinct)
-    for stem in job.space.lost:
+    for stem in list(job.space.lost):
         progress.say(f"{job.space.folder}: shard {stem} is gone or cut short; its texts are encoded anew")
+        job.space.discard(stem)
     missing = before.missing
     if missing.any():
         _encode_missing(job, before, progress, engine or ThisProcess())
@@ -114,6 +119,7 @@ class _Job:
     distinct: Hashes
     first: Int64
     own: Int64
+    name_of: Callable[[Kind, int], str] = lambda kind, row: f"{kind} row {row}"
 
     @classmethod
     def of(cls, encoder: Encoder, column: pa.ChunkedArray, kind: Kind, prompts: Any, space: Space) -> _Job:
@@ -195,7 +201,7 @@ def _encode_shard(
     out: NDArray[Any] | None = None
     truncated = np.full(len(part), -1, np.int8)
     for places, (vectors, flags) in zip(calls, encoded, strict=True):
-        _check(job.encoder.name, vectors, len(places), None if out is None else out.shape[1])
+        _check(job, vectors, rows[places], None if out is None else out.shape[1])
         if out is None:
             out = np.empty((len(part), vectors.shape[1]), np.float32)
         out[places], truncated[places] = vectors, flags
@@ -228,14 +234,19 @@ def _encoded(job: _Job, calls: list[tuple[list[str], str]]) -> Iterator[tuple[An
         yield np.asarray(job.encoder.encode(texts, job.kind, prompt)), np.int8(-1)
 
 
-def _check(name: str, vectors: NDArray[Any], texts: int, dimension: int | None) -> None:
-    """Raises ModelError for what no encoder may return."""
-    if vectors.ndim != 2 or len(vectors) != texts:
-        raise ModelError(f"{name}: returned shape {vectors.shape} for {texts} texts")
+def _check(job: _Job, vectors: NDArray[Any], rows: Int64, dimension: int | None) -> None:
+    """Raises ModelError for what no encoder may return for the texts of these rows."""
+    name = job.encoder.name
+    if vectors.ndim != 2 or len(vectors) != len(rows) or not vectors.shape[1]:
+        raise ModelError(f"{name}: returned shape {vectors.shape} for {len(rows)} texts")
+    if vectors.dtype.kind not in "fiu":
+        raise ModelError(f"{name}: returned {vectors.dtype}; floats are needed")
     if dimension is not None and vectors.shape[1] != dimension:
         raise ModelError(f"{name}: returned vectors of {dimension} and {vectors.shape[1]} numbers")
-    if not np.isfinite(vectors).all():
-        raise ModelError(f"{name}: returned NaN or infinity; its weights are damaged")
+    bad = ~np.isfinite(vectors).all(axis=1)
+    if bad.any():
+        text = job.name_of(job.kind, int(rows[int(np.argmax(bad))]))
+        raise ModelError(f"{name}: returned NaN or infinity for {text}; its weights are damaged")
 
 
 def _of_rows(locations: Locations, own: Int64) -> Locations:

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 
 from hardneg.encode.hashes import Hashes
-from hardneg.encode.store import unwritable
 from hardneg.errors import StoreError
 from hardneg.files import read_parquet, write_parquet
 from hardneg.records import Bool, Int32, Int64
@@ -88,10 +87,7 @@ def kept_plan(
     plan = ShardPlan.of(missing, lengths, warm_up())
     table = pa.table({"position": plan.position, "shard": plan.shard})
     batch = {} if plan.texts_a_batch is None else {_BATCH: str(plan.texts_a_batch)}
-    try:
-        write_parquet(table.replace_schema_metadata(batch), path)
-    except OSError as error:
-        raise unwritable(path.parent, error) from error
+    write_parquet(table.replace_schema_metadata(batch), path)
     return plan
 
 

@@ -24,14 +24,22 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hardneg.encode.hashes import HASH, Hashes
-from hardneg.errors import StoreError
-from hardneg.files import TEMPORARY, read_json, read_parquet, replacing, write_json, write_parquet
+from hardneg.errors import DamagedError, StoreError
+from hardneg.files import (
+    TEMPORARY,
+    read_json,
+    read_metadata,
+    read_parquet,
+    replacing,
+    write_json,
+    write_parquet,
+)
 from hardneg.fingerprints import digest
 from hardneg.records import Bool, Float32, Int32, Int64
+from hardneg.refusals import is_damage, plainly, refusal
 
 LAYOUT = 1
 """Part of every fingerprint: raised when the meaning of the files changes."""
@@ -40,10 +48,11 @@ KEYS = pa.schema(
     [("hash", pa.binary(16)), ("row", pa.int32()), ("checksum", pa.uint32()), ("truncated", pa.bool_())]
 )
 _ABOUT = b"hardneg.shard"
-_KEYS_SUFFIX = ".keys.parquet"
+KEYS_SUFFIX = ".keys.parquet"
 _OPEN_SHARDS = 128
 """Shards mapped at once at most: each mapping holds a file handle, and systems allow about a thousand."""
 _ABANDONED_S = 86_400
+FINGERPRINT = "fingerprint.json"
 
 
 def store_root(cache_dir: str | None = None) -> Path:
@@ -85,14 +94,12 @@ class VectorStore:
         self.dtype = dtype
 
     def space(self, fingerprint: Mapping[str, Any]) -> Space:
-        """The folder of one encoder; made if it is not there. Raises StoreError where it cannot be."""
+        """The folder of one encoder; made if it is not there. Raises StorageError where it cannot be."""
         full = {**fingerprint, "store_dtype": self.dtype, "layout": LAYOUT}
         folder = self.root / digest(full)
-        try:
-            if not (folder / "fingerprint.json").exists():
-                write_json(full, folder / "fingerprint.json")
-        except OSError as error:
-            raise unwritable(folder, error) from error
+        with plainly(folder):
+            if not names_its_folder(folder / FINGERPRINT):
+                write_json(full, folder / FINGERPRINT)
         return Space(folder)
 
 
@@ -101,11 +108,14 @@ class Space:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
-        if not (self.folder / "fingerprint.json").is_file():
+        about = self.folder / FINGERPRINT
+        if not about.is_file():
             raise StoreError(
                 f"{self.folder}: is no part of a vector store any more; run `hardneg mine` again"
             )
-        self.dtype = np.dtype(str(read_json(self.folder / "fingerprint.json")["store_dtype"]))
+        if not names_its_folder(about):
+            raise DamagedError(about, "is not what its folder is named by", "run `hardneg mine` again")
+        self.dtype = np.dtype(str(read_json(about)["store_dtype"]))
         self.lost: list[str] = []
         """Shards that are gone or cut short; their texts count as not stored."""
         self._keys: dict[str, _ShardKeys] = {}
@@ -138,27 +148,40 @@ class Space:
             self._open.move_to_end(stem)
         return found
 
+    def check_rows(self, stem: str) -> None:
+        """Raises DamagedError where the keys do not name each row of the shard once, by its checksum."""
+        vectors, path = self.shard(stem), self.folder / f"{stem}{KEYS_SUFFIX}"
+        keys = self._keys.get(stem) or _read_keys(self.folder, stem)
+        if not np.array_equal(np.sort(keys.row), np.arange(len(vectors))):
+            raise DamagedError(path, "does not name each row of its shard once", _how_to_mend(stem))
+        damaged = _damaged_rows(vectors, path)
+        if damaged:
+            raise DamagedError(path, f"{damaged} rows have other checksums than it says", _how_to_mend(stem))
+
     def _opened(self, stem: str) -> NDArray[Any]:
         path = self.folder / f"{stem}.npy"
         about = self._keys.get(stem) or _read_keys(self.folder, stem)
         try:
             vectors: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path}: cannot be read ({error}); {_how_to_mend(stem)}") from error
+        except (OSError, ValueError, EOFError) as error:
+            if isinstance(error, OSError) and not is_damage(error):
+                raise refusal(error) from error
+            raise DamagedError(path, f"cannot be read ({error})", _how_to_mend(stem)) from error
         if vectors.shape != (about.rows, about.dimension) or vectors.dtype != self.dtype:
-            raise StoreError(f"{path}: has another shape than its keys say; {_how_to_mend(stem)}")
+            raise DamagedError(path, "has another shape than its keys say", _how_to_mend(stem))
         if stem not in self._verified:
             if checksum(vectors) != about.crc32:
-                damaged = _damaged_rows(vectors, self.folder / f"{stem}{_KEYS_SUFFIX}")
-                raise StoreError(
-                    f"{path}: {damaged} of {about.rows} vectors do not match their checksum; "
-                    f"{_how_to_mend(stem)}"
+                damaged = _damaged_rows(vectors, self.folder / f"{stem}{KEYS_SUFFIX}")
+                raise DamagedError(
+                    path,
+                    f"{damaged} of {about.rows} vectors do not match their checksum",
+                    _how_to_mend(stem),
                 )
             self._verified.add(stem)
         return vectors
 
     def _refreshed(self) -> _Index:
-        stems = sorted(p.name.removesuffix(_KEYS_SUFFIX) for p in self.folder.glob(f"[!.]*{_KEYS_SUFFIX}"))
+        stems = sorted(p.name.removesuffix(KEYS_SUFFIX) for p in self.folder.glob(f"[!.]*{KEYS_SUFFIX}"))
         if self._index is None or stems != self._seen:
             self._seen = stems
             known, self._keys, self.lost = self._keys, {}, []
@@ -174,7 +197,10 @@ class Space:
     # -- writing ------------------------------------------------------------------------------------
 
     def append(self, hashes: Hashes, vectors: Float32, truncated: NDArray[np.int8]) -> str:
-        """Add a shard; its stem is returned. Raises StoreError where it cannot be written."""
+        """Add a shard; its stem is returned. Raises StorageError where it cannot be written.
+
+        It is read back before it takes its name.
+        """
         with np.errstate(over="ignore"):  # told below, with what to do
             stored = np.ascontiguousarray(vectors, self.dtype)
         if not np.isfinite(stored).all():
@@ -184,16 +210,24 @@ class Space:
             )
         self._sweep()
         stem = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
-        try:
-            with replacing(self.folder / f"{stem}.npy") as temporary:
-                with temporary.open("wb") as handle:
-                    np.save(handle, stored, allow_pickle=False)
-                size = temporary.stat().st_size
-            table = _keys_table(hashes, stored, truncated, size)
-            write_parquet(table, self.folder / f"{stem}{_KEYS_SUFFIX}")
-        except OSError as error:
-            raise unwritable(self.folder, error) from error
+        path = self.folder / f"{stem}.npy"
+        with replacing(path) as temporary:
+            with temporary.open("wb") as handle:
+                np.save(handle, stored, allow_pickle=False)
+            size = temporary.stat().st_size
+            if checksum(np.load(temporary, mmap_mode="r", allow_pickle=False)) != checksum(stored):
+                raise DamagedError(path, "read back, is not what was written", "look after the disk")
+        table = _keys_table(hashes, stored, truncated, size)
+        write_parquet(table, self.folder / f"{stem}{KEYS_SUFFIX}")
         return stem
+
+    def discard(self, stem: str) -> None:
+        """Remove a damaged shard: its texts count as not stored."""
+        with plainly(self.folder):
+            for suffix in (KEYS_SUFFIX, ".npy"):
+                (self.folder / f"{stem}{suffix}").unlink(missing_ok=True)
+        self._index = None
+        self._open.pop(stem, None)
 
     def _sweep(self) -> None:
         """Once a process: remove temporary files that were left here a day ago or longer."""
@@ -312,10 +346,10 @@ def _keys_table(hashes: Hashes, stored: NDArray[Any], truncated: NDArray[np.int8
 
 
 def _read_keys(folder: Path, stem: str) -> _ShardKeys:
-    path = folder / f"{stem}{_KEYS_SUFFIX}"
+    path = folder / f"{stem}{KEYS_SUFFIX}"
     table = read_parquet(path, ["hash", "row", "truncated"]).combine_chunks()
     try:
-        about = json.loads(pq.read_schema(path).metadata[_ABOUT])
+        about = json.loads(read_metadata(path).metadata[_ABOUT])
         hashes = table["hash"].combine_chunks()
         raw = np.frombuffer(hashes.buffers()[1], HASH) if len(hashes) else np.zeros(0, HASH)
         truncated = np.asarray(table["truncated"].cast(pa.int8()).fill_null(-1).to_numpy(), np.int8)
@@ -326,7 +360,7 @@ def _read_keys(folder: Path, stem: str) -> _ShardKeys:
             **{key: int(about[key]) for key in ("rows", "dimension", "size", "crc32")},
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{path}: is no key table of this version; remove it and run again") from error
+        raise DamagedError(path, "is no key table of this version") from error
 
 
 def _joined(parts: list[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -341,12 +375,12 @@ def _size(path: Path) -> int:
 
 
 def _how_to_mend(stem: str) -> str:
-    return f"remove it and {stem}{_KEYS_SUFFIX}, then run again: only its texts are encoded anew"
+    return f"remove it and {stem}{KEYS_SUFFIX}, then run again: only its texts are encoded anew"
 
 
-def unwritable(folder: Path, error: OSError) -> StoreError:
-    """The error for a folder that cannot be written: full, read-only, or not allowed."""
-    return StoreError(
-        f"{folder}: cannot be written ({error.strerror or error}); "
-        "make room there, or name another folder with --cache-dir"
-    )
+def names_its_folder(path: Path) -> bool:
+    """Whether a space's `fingerprint.json` is whole: the folder's name is its digest."""
+    try:
+        return path.exists() and digest(read_json(path)) == path.parent.name
+    except (DamagedError, ValueError):
+        return False

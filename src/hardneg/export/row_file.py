@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hardneg.errors import InputError, UsageError
+from hardneg.errors import UsageError
 from hardneg.export.neutralise import neutralised
 from hardneg.export.rendering import csv_lines, decimals, header, json_lines
 from hardneg.files import replacing, write_parquet
@@ -28,20 +28,15 @@ def write_rows(table: pa.Table, path: Path, ids: tuple[str, ...]) -> None:
 
     ids  columns whose values must come back: in CSV they are marked so that `unmarked_id` gives them back
 
-    In CSV what is null is empty. Raises UsageError as `check_suffix`, InputError where it cannot be written.
+    In CSV what is null is empty. Raises UsageError as `check_suffix`, StorageError as `replacing`.
     """
     check_suffix(path)
-    try:
-        if path.suffix == ".parquet":
-            write_parquet(table, path)
-            return
-        with replacing(path) as temporary, temporary.open("wb") as handle:
-            for piece in json_lines(table) if path.suffix == ".jsonl" else _csv(table, ids):
-                handle.write(piece)
-    except OSError as error:
-        raise InputError(
-            f"cannot be written ({error.strerror or error}); choose another", file=path
-        ) from error
+    if path.suffix == ".parquet":
+        write_parquet(table, path)
+        return
+    with replacing(path, "choose another file") as temporary, temporary.open("wb") as handle:
+        for piece in json_lines(table) if path.suffix == ".jsonl" else _csv(table, ids):
+            handle.write(piece)
 
 
 def _csv(table: pa.Table, ids: tuple[str, ...]) -> Iterator[bytes | pa.Buffer]:

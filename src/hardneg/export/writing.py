@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hardneg.errors import InputError, UsageError
+from hardneg.errors import UsageError
 from hardneg.export.columns import decoded
 from hardneg.export.examples import Examples, blocks
 from hardneg.export.formats import Format, find_format
 from hardneg.export.layout import Layout
 from hardneg.export.neutralise import neutralised
 from hardneg.export.options import ExportOptions, ExportReport, SelectedTables
+from hardneg.export.read_back import Passed, check_lines, check_parquet
 from hardneg.export.rendering import csv_lines, header, json_lines, separated_lines
 from hardneg.export.requirements import required_layout
-from hardneg.files import replacing
+from hardneg.files import refuse_not_finite, replacing
+from hardneg.seals import Summed
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,11 +33,12 @@ _COMPRESSION = {"jsonl.gz": "gzip", "jsonl.zst": "zstd"}
 def export(
     selection: SelectedTables, to: str, output: Path | str, *, options: ExportOptions = DEFAULT_OPTIONS
 ) -> ExportReport:
-    """Write the selection as the trainer reads it; the file is whole or not there.
+    """Write the selection as the trainer reads it; the file is whole, and read back, or not there.
 
     Rows stand by query id (bytes), positives and negatives in the selection's order, so equal selections
     give equal bytes. Raises UsageError for a format, suffix or option that cannot be, InputError for tables
-    that do not fit together or cannot be held by the format.
+    that do not fit together or cannot be held by the format, StorageError where the file cannot be written,
+    DamagedError where it is not read back as it was written.
     """
     found = find_format(to, options)
     output = Path(output)
@@ -44,16 +48,15 @@ def export(
     tables = tally.counted(
         found.rows(block, options) for block in tally.seen(blocks(selection, layout, options))
     )
-    try:
-        with replacing(output) as temporary:
-            if kind == "parquet":
-                _write_parquet(tables, temporary)
-            else:
-                _write_lines(_pieces(tables, kind, found, options, tally), temporary, _COMPRESSION.get(kind))
-    except OSError as error:
-        raise InputError(
-            f"cannot be written ({error.strerror or error}); choose another", file=output
-        ) from error
+    with replacing(output, "choose another file (--output)") as temporary:
+        if kind == "parquet":
+            crc32 = _write_parquet(tables, temporary)
+            check_parquet(temporary, output, crc32, tally.names, tally.rows)
+        else:
+            passed = Passed()
+            pieces = passed.counted(_pieces(tables, kind, found, options, tally))
+            _write_lines(pieces, temporary, _COMPRESSION.get(kind))
+            check_lines(temporary, output, passed, tally.names if kind.startswith("jsonl") else None)
     return _report(to, output, layout, tally)
 
 
@@ -72,6 +75,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self.rows = self.neutralised = 0
+        self.names: list[str] = []  # of the columns
         self.empty_texts: set[str] = set()  # ids, for a document may stand in many blocks
 
     def seen(self, examples: Iterable[Examples]) -> Iterator[Examples]:
@@ -83,6 +87,8 @@ class _Tally:
     def counted(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         for table in tables:
             self.rows += table.num_rows
+            self.names = table.column_names
+            refuse_not_finite(table, "the training file")
             yield table
 
 
@@ -143,17 +149,20 @@ def _write_lines(pieces: Iterable[bytes | pa.Buffer], path: Path, compression: s
             stream.write(piece)
 
 
-def _write_parquet(tables: Iterable[pa.Table], path: Path) -> None:
+def _write_parquet(tables: Iterable[pa.Table], path: Path) -> int:
+    """The checksum of what was written."""
     import pyarrow.parquet as pq
 
     writer = None
-    try:
+    with path.open("wb") as handle, ExitStack() as closing:
+        sink = Summed(handle)
         for table in map(decoded, tables):
-            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd", store_schema=False)
+            if writer is None:
+                options = {"compression": "zstd", "store_schema": False, "write_page_checksum": True}
+                writer = closing.enter_context(pq.ParquetWriter(sink, table.schema, **options))
             writer.write_table(table)
-    finally:
-        if writer is not None:
-            writer.close()
+        closing.close()
+        return sink.crc32
 
 
 def _refuse_lists(table: pa.Table) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hardneg.errors import StoreError
-from hardneg.files import replacing
+from hardneg.errors import DamagedError
+from hardneg.files import mapped_array, open_mapped, replacing
 from hardneg.guard.minhash import BUCKETS, DEVIATIONS, UInt16, densified, plausible, sketches
 from hardneg.guard.portions import NormalisedTexts
 from hardneg.guard.shingles import UInt64
@@ -25,7 +25,6 @@ GLANCED = 16
 five must be equal: a copy at the threshold itself has fewer 3 times in a million, and next to no other text
 has so many."""
 _MARKED_AT_ONCE = 1 << 16
-_REMEDY = "remove it and run again"
 _FILES = ("sketches-first.npy", "sketches.npy")
 
 
@@ -49,28 +48,22 @@ class Sketches:
     def write(corpus: pa.Table, folder: Path, join_title: bool, progress: Progress) -> None:
         """Into files of this folder, some thousand texts in memory at a time."""
         first_path, whole_path = (folder / name for name in _FILES)
-        with replacing(first_path) as first_file, replacing(whole_path) as whole_file:
-            first, whole = (
-                np.lib.format.open_memmap(path, "w+", np.uint16, (corpus.num_rows, width))
-                for path, width in ((first_file, GLANCED), (whole_file, BUCKETS))
-            )
+        with (
+            replacing(first_path) as first_file,
+            replacing(whole_path) as whole_file,
+            mapped_array(first_file, np.uint16, (corpus.num_rows, GLANCED)) as first,
+            mapped_array(whole_file, np.uint16, (corpus.num_rows, BUCKETS)) as whole,
+        ):
             _fill(first, whole, corpus, join_title, progress)
-            first.flush()
-            whole.flush()
 
     @classmethod
     def open(cls, folder: Path, documents: int) -> Sketches:
-        """What `write` wrote, mapped. Raises StoreError where it is damaged."""
+        """What `write` wrote, mapped. Raises DamagedError where it is not as it was written."""
         arrays = []
         for name, width in zip(_FILES, (GLANCED, BUCKETS), strict=True):
-            try:
-                array = np.load(folder / name, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError) as error:
-                raise StoreError(
-                    f"{folder / name}: cannot be read ({error}); remove it and run again"
-                ) from error
+            array = open_mapped(folder / name)
             if array.shape != (documents, width) or array.dtype != np.uint16:
-                raise StoreError(f"{folder / name}: is of another corpus; {_REMEDY}")
+                raise DamagedError(folder / name, "is of another corpus")
             arrays.append(array)
         return cls(*arrays)
 

@@ -7,12 +7,14 @@ share the corpus's ids as they are; where those are many for the rows of a group
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hardneg.files import LARGEST_DICTIONARY, ROWS_A_BATCH
+from hardneg.errors import HardnegError
+from hardneg.files import LARGEST_DICTIONARY, ROWS_A_BATCH, check_written, parquet_writer, refuse_not_finite
 from hardneg.records import DECISIONS
 from hardneg.select import Selection, decision_table
 
@@ -34,6 +36,8 @@ class DecisionFile:
         whole = doc_ids.nbytes < LARGEST_DICTIONARY
         self._doc_ids = doc_ids.cast(pa.string()).combine_chunks() if whole else doc_ids
         self._held: list[pa.Table] = []
+        self._rows = 0
+        self._closing = ExitStack()
         self._writer: pq.ParquetWriter | None = None
         self._thread = ThreadPoolExecutor(1)
         self._behind: Future[None] | None = None
@@ -48,15 +52,18 @@ class DecisionFile:
             self._pass_on()
 
     def finish(self) -> None:
+        """Raises DamagedError where the file, read back, is not what was written."""
         if self._held or self._writer is None:
             self._pass_on()
         self._wait()
-        self.close()
+        self._closing.close()
+        check_written(self._path, DECISIONS.names, self._rows)
 
     def close(self) -> None:
         self._thread.shutdown()
-        if self._writer is not None:
-            self._writer.close()
+        # An error on the way is told by whom it met; a file that is thrown away need not be whole.
+        with suppress(OSError, HardnegError, pa.ArrowInvalid):
+            self._closing.close()
 
     def _pass_on(self) -> None:
         self._wait()
@@ -72,13 +79,15 @@ class DecisionFile:
         table = pa.concat_tables(held) if held else DECISIONS.empty_table()
         table = table.set_column(0, DECISIONS.field(0), table["query_id"].unify_dictionaries())
         if self._writer is None:
-            self._writer = self._open(len(table))
+            self._writer = self._closing.enter_context(self._open(len(table)))
+        refuse_not_finite(table, str(self._path))
+        self._rows += len(table)
         self._writer.write_table(table, row_group_size=max(len(table), 1))
 
-    def _open(self, rows: int) -> pq.ParquetWriter:
+    def _open(self, rows: int) -> AbstractContextManager[pq.ParquetWriter]:
         """rows: of a group, about"""
         few = isinstance(self._doc_ids, pa.Array) and len(self._doc_ids) * ROWS_AN_ID <= rows
-        return pq.ParquetWriter(
+        return parquet_writer(
             self._path,
             DECISIONS,
             compression="snappy",

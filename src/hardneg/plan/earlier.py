@@ -12,22 +12,19 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from hardneg.errors import StoreError
-from hardneg.files import read_json, read_parquet, replacing
+from hardneg.files import parquet_file, read_arrays, read_parquet, read_sealed_json, write_arrays
 from hardneg.fingerprints import digest
 from hardneg.plan.kept_scores import keep, pair_keys, scores_of_part
 from hardneg.plan.prepare import Prepared
 from hardneg.plan.retrievers import Source
 from hardneg.read import rows_of
 from hardneg.records import NO_DOC, Bool, Float32, Int32, Ranking
-from hardneg.run_directory import RunDirectory
+from hardneg.run_directory import RunDirectory, part_name
 from hardneg.search.candidates import by_rank_of
 from hardneg.search.exact import DenseRetriever
 from hardneg.search.grown import Found, GrownRetriever, SomeRows
@@ -61,9 +58,7 @@ def save_reserve(run: RunDirectory, part: str, rankings: Sequence[Ranking], dept
     for ranking in rankings:
         arrays[f"{ranking.retriever} doc"] = ranking.doc[:, depth:]
         arrays[f"{ranking.retriever} score"] = ranking.score[:, depth:]
-    path = _reserve_path(run.candidates, part)
-    with replacing(path) as temporary, temporary.open("wb") as handle:
-        np.savez(handle, **arrays)
+    write_arrays(_reserve_path(run.candidates, part), **arrays)
 
 
 def _reserve_path(candidates: Path, part: str) -> Path:
@@ -101,7 +96,7 @@ class Earlier:
         query_now = _same_rows(folder / "queries.parquet", collection.queries, "query_id", ["text", "prompt"])
         query_before = np.full(collection.queries.num_rows, -1, np.int32)
         query_before[query_now[query_now >= 0]] = np.flatnonzero(query_now >= 0)
-        stage = read_json(folder / "stage.json")
+        stage = read_sealed_json(folder / "stage.json")
         return cls(folder, stage, query_before, query_now, doc_now, collection.corpus.num_rows)
 
     @cached_property
@@ -118,7 +113,7 @@ class Earlier:
 
     def retriever(self, whole: DenseRetriever, spare: int) -> GrownRetriever:
         """The retriever in the place of `whole`, which searches everything."""
-        new = whole.over(SomeRows(whole.documents, self.new))
+        new = whole.over(SomeRows(whole.documents, self.new), self.new)
         read = lru_cache(2)(lambda part: self._read(part, whole.name))
 
         def found(query: Int32) -> Found:
@@ -158,17 +153,11 @@ class Earlier:
 
     def _read(self, part: int, retriever: str) -> tuple[Int32, Float32]:
         """All that was found for the queries of a part: rows then and scores, (queries, any) both."""
-        candidates, name = self.folder / "candidates", f"part-{part:05d}"
+        candidates, name = self.folder / "candidates", part_name(part)
         columns = ["retriever", "rank", "score", "query_row", "doc_row"]
         doc, score = by_rank_of(read_parquet(candidates / f"{name}.parquet", columns), retriever)
-        path = _reserve_path(candidates, name)
-        try:
-            with np.load(path, allow_pickle=False) as reserve:
-                more = reserve[f"{retriever} doc"], reserve[f"{retriever} score"]
-        except (OSError, KeyError, ValueError, BadZipFile) as error:
-            raise StoreError(
-                f"{path}: cannot be read ({error}); remove {self.folder} and run again, to search everything"
-            ) from error
+        reserve = read_arrays(_reserve_path(candidates, name))
+        more = reserve[f"{retriever} doc"], reserve[f"{retriever} score"]
         return np.concatenate([doc, more[0]], axis=1), np.concatenate([score, more[1]], axis=1)
 
 
@@ -177,7 +166,7 @@ def _same_rows(before: Path, table: pa.Table, id_column: str, columns: Sequence[
 
     Texts are compared a block at a time.
     """
-    with pq.ParquetFile(before, memory_map=True) as file:
+    with parquet_file(before) as file:
         now = rows_of(file.read([id_column])[id_column], table[id_column])
         names = [name for name in columns if name in file.schema_arrow.names]
         gained = [name for name in columns if name in table.column_names and name not in names]

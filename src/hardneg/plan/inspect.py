@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from hardneg.config import nearest
 from hardneg.errors import InputError
+from hardneg.files import read_parquet_where
 from hardneg.plan.retrieve import parts_in_order
 from hardneg.records import CANDIDATES, POSITIVES
 from hardneg.run_directory import RunDirectory
@@ -27,7 +27,6 @@ def inspect_query(run: RunDirectory, selection: str, query_id: str) -> dict[str,
     if not found.num_rows:
         known = collection.queries["query_id"].to_pylist()
         raise InputError(f"has no query {query_id!r}{nearest(query_id, known[:100_000])}", file=run.path)
-    of_query = pc.field("query_id") == query_id
     folder = run.selection(selection)
     run.selection_table(selection, "outcomes", ["query_id"])  # says which selections there are, if not this
     if run.manifest()["selections"][selection].get("search") != run.stage("search").get("fingerprint"):
@@ -36,8 +35,8 @@ def inspect_query(run: RunDirectory, selection: str, query_id: str) -> dict[str,
             f"`hardneg select {run.path} --name {selection}`",
             file=run.path,
         )
-    outcome = pq.read_table(folder / "outcomes.parquet", filters=of_query).to_pylist()
-    decisions = pq.read_table(folder / "decisions.parquet", filters=of_query).to_pylist()
+    outcome = _filtered(folder / "outcomes.parquet", query_id).to_pylist()
+    decisions = _filtered(folder / "decisions.parquet", query_id).to_pylist()
     candidates = _by_document(_rows(run, run.candidates, query_id))
     positives = _rows(run, run.positives, query_id)
     positives += _judged(folder / "positives.parquet", query_id, candidates)
@@ -93,7 +92,7 @@ def _rows(run: RunDirectory, folder: Any, query_id: str) -> list[dict[str, Any]]
 
 
 def _filtered(path: Any, query_id: str) -> pa.Table:
-    return pq.read_table(path, filters=pc.field("query_id") == query_id)
+    return read_parquet_where(path, "query_id", query_id)
 
 
 def _by_document(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

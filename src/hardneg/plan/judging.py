@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from hardneg.config import Config, GuardConfig
 from hardneg.errors import UsageError
-from hardneg.files import replacing
+from hardneg.files import read_arrays, write_arrays
 from hardneg.fingerprints import digest
 from hardneg.guard import TextClasses, apply_rules
 from hardneg.guard.fitted import (
@@ -85,15 +85,14 @@ class Judged:
 
     def block(self, block: Block, name: str) -> Block:
         """The block with `p_false_negative`; `name` is the part's, under which log-odds are kept."""
-        path = _folder(self.prepared, self.mark) / f"{name}.npy"
+        path = _folder(self.prepared, self.mark) / f"{name}.npz"
         if path.exists():
-            log_odds: Float32 = np.load(path, allow_pickle=False)
+            log_odds: Float32 = read_arrays(path)["log_odds"]
         else:
             judge = Judge(self.sight(), self.model, self.fold)
             found = judge.log_odds(block, askable(block, self.rules))
             log_odds = of_one_text(found, block.doc, self.classes).astype(np.float32)
-            with replacing(path) as temporary, temporary.open("wb") as handle:
-                np.save(handle, log_odds, allow_pickle=False)
+            write_arrays(path, log_odds=log_odds)
         chance = np.empty(log_odds.shape, np.float32)
         for start in range(0, len(chance), QUERIES_IN_CACHE):
             part = slice(start, start + QUERIES_IN_CACHE)
@@ -238,8 +237,7 @@ def judged(
     else:
         with timed(run, "guard fit"):
             model = _learned(prepared, config, sight(), rules, fold, whole, depth)
-        with replacing(path) as temporary, temporary.open("wb") as handle:
-            model.save(handle)
+        model.save(path)
         _say(model, config.guard, prepared.progress)
     return Judged(prepared, model, fold, sight, rules, classes.document, mark, depth)
 
@@ -365,10 +363,9 @@ def _correction(judge: Judged, judgments: Judgments) -> Correction:
     path = _folder(judge.prepared, judge.mark) / "judged-pairs.npz"
     if not path.exists():
         pair, log_odds = _as_candidates(judge, judgments)
-        with replacing(path) as temporary, temporary.open("wb") as handle:
-            np.savez(handle, pair=pair, log_odds=log_odds)
-    with np.load(path, allow_pickle=False) as stored:
-        pair, log_odds = stored["pair"], stored["log_odds"]
+        write_arrays(path, pair=pair, log_odds=log_odds)
+    stored = read_arrays(path)
+    pair, log_odds = stored["pair"], stored["log_odds"]
     chance = judge.model.probability(log_odds)
     return calibrate(chance, judgments.relevant[pair], judgments.weight[pair])
 
@@ -448,13 +445,12 @@ def _near(prepared: Prepared, space: Space, first: Int32) -> tuple[Int32, Float3
     mark = digest({"search": run.stage("search")["fingerprint"], "space": space.name, "of": "texts"})
     path = run.guard / "near-queries.npz"
     if run.stage("near queries").get("fingerprint") == mark and path.exists():
-        with np.load(path, allow_pickle=False) as stored:
-            return stored["near"], stored["weight"]
+        stored = read_arrays(path)
+        return stored["near"], stored["weight"]
     with timed(run, "near queries"):
         near, similarity = _nearest(space, first, prepared)
         weight = near_weights(similarity)
-        with replacing(path) as temporary, temporary.open("wb") as handle:
-            np.savez(handle, near=near, weight=weight)
+        write_arrays(path, near=near, weight=weight)
     run.finish_stage("near queries", fingerprint=mark)
     return near, weight
 

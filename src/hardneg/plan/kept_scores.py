@@ -6,14 +6,15 @@ some (`plan`). A pair is its rows in the tables, so other tables have other fold
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hardneg.files import read_parquet, replacing
+from hardneg.errors import DamagedError
+from hardneg.files import read_arrays, read_metadata, read_parquet, write_arrays
 from hardneg.fingerprints import digest
 from hardneg.plan.prepare import Prepared
 from hardneg.records import CANDIDATES, Float32, Int32, Int64
@@ -39,19 +40,21 @@ def pair_keys(query: Int32, doc: Int32) -> Int64:
 
 def part_mark(candidates: Path, name: str) -> str:
     """Whose scores a part holds: a scorer's mark, with PARTLY where some are missing; "": nobody's."""
-    mark: bytes = (pq.read_schema(candidates / f"{name}.parquet").metadata or {}).get(SCORER_KEY, b"")
+    mark: bytes = (read_metadata(candidates / f"{name}.parquet").metadata or {}).get(SCORER_KEY, b"")
     return mark.decode()
 
 
 def save_scores(path: Path, keys: Int64, scores: Float32) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as handle:
-        np.savez(handle, keys=keys, scores=scores)
+    write_arrays(path, keys=keys, scores=scores)
 
 
 def load_scores(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Keys and scores, as they were saved."""
-    with np.load(path, allow_pickle=False) as stored:
+    """Keys and scores, as they were saved; none where they are not there, or damaged: they are made anew."""
+    try:
+        stored = read_arrays(path)
         return stored["keys"], stored["scores"]
+    except (DamagedError, KeyError):
+        return np.zeros(0, np.int64), np.zeros(0, np.float32)
 
 
 # -- of parts that are searched anew ------------------------------------------------------------------------
@@ -61,8 +64,9 @@ def keep_part_scores(prepared: Prepared, queries_a_part: int) -> None:
     """Of all parts of a run whose candidates are about to go, for the parts with the same queries."""
     run = prepared.run
     for name in run.parts():
-        mark, keys, scores = scores_of_part(run.candidates, name, run.positives)
-        keep(prepared, mark, name, keys, scores, queries_a_part)
+        with suppress(DamagedError):  # it is scored anew
+            mark, keys, scores = scores_of_part(run.candidates, name, run.positives)
+            keep(prepared, mark, name, keys, scores, queries_a_part)
 
 
 def keep_for_deeper(prepared: Prepared, deeper: str, queries: Int32) -> None:
@@ -94,7 +98,7 @@ def keep(
 def scores_of_part(candidates: Path, name: str, positives: Path | None = None) -> tuple[str, Int64, Float32]:
     """The mark of its scorer, and the pairs that it scored, (pairs,) both; none where nobody did."""
     mark = part_mark(candidates, name).removesuffix(PARTLY)
-    columns = pq.read_schema(candidates / f"{name}.parquet").names
+    columns = read_metadata(candidates / f"{name}.parquet").schema.to_arrow_schema().names
     scorer = [column for column in columns if column not in CANDIDATES.names]
     if not mark or not scorer:
         return "", np.zeros(0, np.int64), np.zeros(0, np.float32)

@@ -17,6 +17,7 @@ from hardneg.plan.guarding import label_digests, list_digests
 from hardneg.plan.judging import guard_summary
 from hardneg.plan.labels import Judgments, judgments
 from hardneg.plan.lazily import uses_scores, why_all
+from hardneg.plan.mending import until_whole
 from hardneg.plan.prepare import Prepared, prepare, reopen, timed
 from hardneg.plan.rescoring import begin, complete, rescore
 from hardneg.plan.retrieve import base_parts, partly_scored, search, search_fingerprint
@@ -46,16 +47,22 @@ def mine(
     for line in not_used(config, own):
         progress.say(line)
     with run.locked():
-        prepared = prepare(source, config, run, progress, own.engine)
-        found = sources(prepared, config, own)
-        depth = needed_depth(config)
-        search(prepared, found, depth, config)
-        scorer = open_scorer(config, own)
-        scoring = None if scorer is None else Scoring.by(prepared, config, scorer)
-        if scoring is not None:
-            begin(scoring)
-        run.update(config=config.flat())
-        select_into(prepared, config, name, lambda: found, scoring)
+        until_whole(run, progress, lambda: _stages(source, config, run, name, progress, own))
+
+
+def _stages(
+    source: Any, config: Config, run: RunDirectory, name: str, progress: Progress, own: OwnParts
+) -> None:
+    prepared = prepare(source, config, run, progress, own.engine)
+    found = sources(prepared, config, own)
+    depth = needed_depth(config)
+    search(prepared, found, depth, config)
+    scorer = open_scorer(config, own)
+    scoring = None if scorer is None else Scoring.by(prepared, config, scorer)
+    if scoring is not None:
+        begin(scoring)
+    run.update(config=config.flat())
+    select_into(prepared, config, name, lambda: found, scoring)
 
 
 def select_again(
@@ -158,7 +165,7 @@ def select_into(
             begin(scoring)
     mark = _selection_fingerprint(run, config, depth)
     stored = run.manifest()["selections"].get(name, {})
-    if stored.get("fingerprint") == mark and run.selection(name).is_dir():
+    if stored.get("fingerprint") == mark and run.selection_is_whole(name):
         progress.say(f"select {name}: unchanged")
         return
     why = None if scoring is None else why_all(config, scoring.name)

@@ -101,10 +101,9 @@ class PartScores:
         """From disk where the group was scored before, else by the scorer."""
         path = self._folder / f"{self._groups:05d}.npz"
         self._groups += 1
-        if path.exists():
-            keys, scores = load_scores(path)
-            if np.array_equal(keys, group):
-                return scores
+        keys, scores = load_scores(path)
+        if np.array_equal(keys, group):
+            return scores
         scoring = self._scoring
         query, document = (group >> 32).astype(np.int32), (group & 0xFFFFFFFF).astype(np.int32)
         scores = score_pairs(query, document, scoring.opened(), scoring.queries, scoring.documents)

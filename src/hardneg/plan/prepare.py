@@ -66,7 +66,11 @@ def prepare(
         found = fingerprint(collection)
         show(collection, progress)
         if run.stage("read").get("fingerprint") == found:
-            progress.say("read: unchanged")
+            if run.tables_are_whole():
+                progress.say("read: unchanged")
+            else:
+                progress.say("read: a table was damaged or gone; written again")
+                run.save_collection(collection)
         else:
             run.set_aside()
             run.forget_stage("read")

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hardneg.config import Config
-from hardneg.errors import StoreError
-from hardneg.files import read_json, read_parquet, write_json, write_parquet
+from hardneg.files import read_metadata, read_parquet, read_sealed_json, write_parquet, write_sealed_json
 from hardneg.fingerprints import digest
 from hardneg.plan.earlier import Earlier, identities, reserve_of, save_reserve
 from hardneg.plan.kept_scores import SCORER_KEY, keep_for_deeper, keep_part_scores
@@ -20,8 +18,9 @@ from hardneg.plan.prepare import Prepared, timed
 from hardneg.plan.retrievers import Source
 from hardneg.protocols import Retriever
 from hardneg.records import Block, Int32, Ranking
-from hardneg.run_directory import RunDirectory
+from hardneg.run_directory import RunDirectory, part_name
 from hardneg.search.candidates import block_from_rows, candidate_rows, positive_rows
+from hardneg.search.checked import checked
 from hardneg.search.choice import deepest
 from hardneg.search.exact import DenseRetriever
 from hardneg.search.grown import GrownRetriever
@@ -48,14 +47,14 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
         depth = done["depth"]
     plan = {"fingerprint": found, "depth": depth, "queries_a_part": QUERIES_A_PART}
     plan_path = run.candidates / "plan.json"
-    if not plan_path.exists() or read_json(plan_path) != plan:
+    if not plan_path.exists() or read_sealed_json(plan_path) != plan:
         if done.get("read") == prepared.fingerprint:
             keep_part_scores(prepared, QUERIES_A_PART)
         run.forget_stage("search")
         run.clear(run.candidates, run.positives)
         if done.get("fingerprint") != found:
             run.clear(run.guard / "judged")
-        write_json(plan, plan_path)
+        write_sealed_json(plan, plan_path)
     retrievers = [source.open() for source in sources]
     with timed(run, "search"):
         searching = _Search.of(prepared, sources, retrievers, depth, config)
@@ -68,9 +67,13 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
 
         prepared.engine.each(search_part, _missing(run, names))
     searching.tell()
-    names_of = [retriever.name for retriever in searching.retrievers]
     run.finish_stage(
-        "search", **plan, read=prepared.fingerprint, retrievers=names_of, identities=searching.kept
+        "search",
+        **plan,
+        read=prepared.fingerprint,
+        parts=len(names),
+        retrievers=[retriever.name for retriever in searching.retrievers],
+        identities=searching.kept,
     )
     run.clear(run.earlier)
 
@@ -136,7 +139,7 @@ class _Search:
 def _part_names(prepared: Prepared) -> list[str]:
     """One for each QUERIES_A_PART queries."""
     count = -(-prepared.collection.queries.num_rows // QUERIES_A_PART)
-    return [f"part-{number:05d}" for number in range(count)]
+    return [part_name(number) for number in range(count)]
 
 
 def _missing(run: RunDirectory, names: Sequence[str]) -> list[str]:
@@ -173,8 +176,20 @@ def _rankings(
     positives: Int32,
     depths: Sequence[int],
 ) -> list[Ranking]:
+    documents, ids = prepared.collection.corpus.num_rows, prepared.collection.queries["query_id"]
+
+    def query_id(row: int) -> str:
+        return str(ids[int(queries[row])])
+
     return [
-        retriever.search(queries, depth, positives, prepared.progress)
+        checked(
+            retriever.search(queries, depth, positives, prepared.progress),
+            retriever.name,
+            positives,
+            depth,
+            documents,
+            query_id,
+        )
         for retriever, depth in zip(retrievers, depths, strict=True)
     ]
 
@@ -254,8 +269,5 @@ def deepen(prepared: Prepared, retrievers: Sequence[Retriever], queries: Int32, 
 
 def _number_columns(path: Path) -> list[str]:
     """All columns but the ids: `select` needs no string."""
-    try:
-        names = pq.read_schema(path).names
-    except (OSError, pa.ArrowInvalid) as error:
-        raise StoreError(f"{path}: cannot be read as Parquet ({error}); remove it and run again") from error
+    names = read_metadata(path).schema.to_arrow_schema().names
     return [name for name in names if name not in ("query_id", "doc_id")]

@@ -117,7 +117,7 @@ def _source(
     return Source(
         spec.name,
         {"name": spec.name, "vectors": own_vectors_fingerprint(path, config.vectors_similarity)},
-        partial(_open_vectors, spec.name, vectors, whole.search.index, config.first_device),
+        partial(_open_vectors, prepared, spec.name, vectors, whole.search.index, config.first_device),
         vectors,
     )
 
@@ -149,9 +149,22 @@ def _open_run(prepared: Prepared, name: str, path: Path, unknown_documents: OnBa
 
 
 def _open_vectors(
-    name: str, vectors: Callable[[Kind], Vectors], index: Index, device: str | None
+    prepared: Prepared, name: str, vectors: Callable[[Kind], Vectors], index: Index, device: str | None
 ) -> Retriever:
-    return DenseRetriever(name, vectors("query"), vectors("document"), finders=finders(index, device))
+    return DenseRetriever(
+        name,
+        vectors("query"),
+        vectors("document"),
+        finders=finders(index, device),
+        name_of=partial(_name_of, prepared),
+    )
+
+
+def _name_of(prepared: Prepared, kind: Kind, row: int) -> str:
+    """A text by the user's id, for errors."""
+    collection = prepared.collection
+    ids = collection.queries["query_id"] if kind == "query" else collection.corpus["doc_id"]
+    return f"{kind} {str(ids[row])!r}"
 
 
 def _own_vectors(prepared: Prepared, folder: Path, config: EncodeConfig, kind: Kind) -> Vectors:
@@ -181,7 +194,7 @@ def _dense(
     return Source(
         spec.name,
         identity,
-        partial(_open_vectors, spec.name, encoded, index, config.first_device),
+        partial(_open_vectors, prepared, spec.name, encoded, index, config.first_device),
         encoded,
     )
 
@@ -224,6 +237,7 @@ def _encoded(
             prompts=prompts,
             progress=prepared.progress,
             engine=prepared.engine,
+            name_of=partial(_name_of, prepared),
         )
     describe = getattr(encoder, "describe_prompt", encoder.prompt)
     truncated = "unknown how many" if done.truncated is None else f"{done.truncated:,}"

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from hardneg.files import TEMPORARY, write_parquet
 from hardneg.plan.decision_file import DecisionFile
+from hardneg.refusals import plainly
 from hardneg.run_directory import RunDirectory
 from hardneg.select import Selection, joined, negative_table, outcome_table, positive_table
 
@@ -93,11 +94,12 @@ def replacing_selection(run: RunDirectory, name: str) -> Iterator[Path]:
     """A folder under a temporary name that takes the selection's place when the block ends well."""
     target = run.selection(name)
     temporary = target.with_name(f"{TEMPORARY}{name}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.replace(target)
-    finally:
+    with plainly(target):
         shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            shutil.rmtree(target, ignore_errors=True)
+            temporary.replace(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)

@@ -8,14 +8,13 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from hardneg.errors import ModelError
-from hardneg.files import replacing
+from hardneg.errors import DamagedError, ModelError
+from hardneg.files import read_arrays, write_arrays
 from hardneg.fingerprints import digest
 from hardneg.plan.trial_data import Data
 from hardneg.protocols import Ranker, Student
@@ -81,8 +80,7 @@ class Job:
                 raise ModelError(f"seed {seed}: {error}") from error
             advance(1)
         values = {name: np.stack([one[name] for one in each]) for name in MEASURES}
-        with replacing(path) as temporary, temporary.open("wb") as handle:
-            np.savez(handle, allow_pickle=False, tuned=tuned, **values)
+        write_arrays(path, tuned=tuned, **values)
         return _learned(values, tuned, self.settings)
 
     @property
@@ -140,9 +138,9 @@ def _arrays(lesson: Lesson) -> Iterator[Any]:
 def _load(path: Path, settings: Sequence[Budget]) -> Learned | None:
     """None where there is no such file, or a damaged one: then it is trained anew."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return _learned({name: stored[name] for name in MEASURES}, stored["tuned"], settings)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        stored = read_arrays(path)
+        return _learned({name: stored[name] for name in MEASURES}, stored["tuned"], settings)
+    except (DamagedError, KeyError):
         return None
 
 

@@ -42,8 +42,8 @@ def canonicalise(parsed: Parsed, source: str, config: ReadConfig, bad: BadRows) 
     tables = {
         "qrels": labels.table(queries["query_id"], corpus["doc_id"], with_relevance=True),
         "given": given_labels.table(queries["query_id"], corpus["doc_id"], with_relevance=False),
-        "queries": _final(queries.filter(pa.array(keep)), FINAL_QUERIES, ("prompt", "lang")),
-        "corpus": _final(corpus, CORPUS, ("group", "lang")),
+        "queries": _final(queries.filter(pa.array(keep)), FINAL_QUERIES, ("prompt", "lang"), notes),
+        "corpus": _final(corpus, CORPUS, ("group", "lang"), notes),
     }
     first_row = parsed.first_row or _first_judgment(judgments, queries, corpus)
     _count(tables, labels, config, counts, notes)
@@ -108,12 +108,27 @@ def _rename(table: pa.Table, renamed: Mapping[str, str]) -> pa.Table:
     return table.set_column(table.column_names.index("doc_id"), "doc_id", pa.chunked_array([ids]))
 
 
-def _final(table: pa.Table, schema: pa.Schema, optional: tuple[str, ...]) -> pa.Table:
-    """Columns of the records' schema first, optional ones only where they hold something, then the others."""
+def _final(table: pa.Table, schema: pa.Schema, optional: tuple[str, ...], notes: list[str]) -> pa.Table:
+    """Columns of the records' schema first, optional ones only where they hold something, then the others.
+
+    What is no finite number in those becomes null, and is told.
+    """
     names = [name for name in optional if table[name].null_count < table.num_rows]
     known = {*schema.names, *optional, FILE, LINE}
     names += sorted(name for name in table.column_names if name not in known)
-    return table.select([*schema.names, *names])
+    return _finite(table.select([*schema.names, *names]), notes)
+
+
+def _finite(table: pa.Table, notes: list[str]) -> pa.Table:
+    for place, field in enumerate(table.schema):
+        if pa.types.is_floating(field.type):
+            finite = pc.is_finite(table[place])
+            bad = pc.sum(pc.invert(finite)).as_py()
+            if bad:
+                notes.append(f"column {field.name!r}: {bad:,} values are NaN or infinite, and became null")
+                nothing = pa.scalar(None, field.type)
+                table = table.set_column(place, field, pc.if_else(finite, table[place], nothing))
+    return table
 
 
 # -- which queries, and what there is ---------------------------------------------------------------

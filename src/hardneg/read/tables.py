@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -101,11 +102,23 @@ class TableBuilder:
         return unified(chunks)
 
 
-_ENCODER = json.JSONEncoder(default=str, sort_keys=True)
+_ENCODER = json.JSONEncoder(default=str, sort_keys=True, allow_nan=False)
 
 
 def json_text(value: Any) -> str | None:
-    return None if value is None else _ENCODER.encode(value)
+    """JSON; NaN and infinity, which it has not, are null."""
+    try:
+        return None if value is None else _ENCODER.encode(value)
+    except ValueError:
+        return _ENCODER.encode(_finite(value))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _as_kept(value: Any) -> str | None:

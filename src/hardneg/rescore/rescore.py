@@ -68,7 +68,11 @@ def lengths(texts: pa.Array | pa.ChunkedArray) -> Int64:
 
 def _checked(scorer: Scorer, pairs: list[tuple[str, str]]) -> Float32:
     """What the scorer gives, if it is one finite number a pair."""
-    scores = np.asarray(scorer.score(pairs), np.float32)
+    try:
+        with np.errstate(over="ignore"):  # what does not fit is infinite, and refused
+            scores = np.asarray(scorer.score(pairs), np.float32)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"scorer {scorer.name!r} gave what are no numbers ({error})") from error
     if scores.shape != (len(pairs),):
         raise ModelError(f"scorer {scorer.name!r} gave shape {scores.shape} for {len(pairs)} pairs")
     if not np.isfinite(scores).all():

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hardneg.errors import ModelError, UsageError
-from hardneg.protocols import Progress, Vectors
+from hardneg.protocols import Kind, Progress, Vectors
 from hardneg.records import NO_DOC, Float32, Int32, Ranking
 from hardneg.search.canonical import Float64, canonical_pair_scores, score_documents
 from hardneg.search.faiss_finder import FaissFinder
@@ -48,12 +48,17 @@ class _Queries:
         return _Queries(self.vectors[rows], self.norms[rows])
 
 
+def _by_row(kind: Kind, row: int) -> str:
+    return f"{kind} row {row}"
+
+
 class DenseRetriever:
     """Retriever over vectors: the score is the canonical dot product; ties go by document row.
 
     block_bytes  float32 bytes of documents compared at once; the next block is read meanwhile
     query_block  queries compared with a block of documents at once; default: the finder's
     finders      who finds candidates, each what the one before left open
+    name_of      "query" or "document" and a row → how an error calls it
 
     None of them changes the result. Raises ModelError for a vector that is not finite, UsageError where the
     dimensions of queries and documents differ.
@@ -68,6 +73,7 @@ class DenseRetriever:
         block_bytes: int = BLOCK_BYTES,
         query_block: int | None = None,
         finders: Sequence[Finder] = (FaissFinder(),),
+        name_of: Callable[[Kind, int], str] = _by_row,
     ) -> None:
         if queries.shape[1] != documents.shape[1]:
             raise UsageError(
@@ -81,6 +87,7 @@ class DenseRetriever:
         self._rows_a_block = max(1, block_bytes // (4 * max(1, documents.shape[1])))
         self._query_block = query_block or finders[0].queries_at_once
         self._finders = finders
+        self._name_of = name_of
 
     def search(self, query: Int32, depth: int, positives: Int32, progress: Progress) -> Ranking:
         """See `protocols.Retriever`. Memory is bounded by the blocks and the result."""
@@ -108,8 +115,12 @@ class DenseRetriever:
             return np.zeros(doc.shape, np.float32)
         return score_documents(self._query_vectors(query).vectors, self.documents, doc)
 
-    def over(self, documents: Vectors) -> DenseRetriever:
-        """The same over other documents."""
+    def over(self, documents: Vectors, rows: Int32) -> DenseRetriever:
+        """The same over some of the documents, which have these rows among all."""
+
+        def name_of(kind: Kind, row: int) -> str:
+            return self._name_of(kind, int(rows[row]) if kind == "document" else row)
+
         return DenseRetriever(
             self.name,
             self._queries,
@@ -117,6 +128,7 @@ class DenseRetriever:
             block_bytes=self._block_bytes,
             query_block=self._query_block,
             finders=self._finders,
+            name_of=name_of,
         )
 
     def _query_vectors(self, query: Int32) -> _Queries:
@@ -194,12 +206,13 @@ class DenseRetriever:
         vectors = self.documents.block(start, min(start + self._rows_a_block, self.documents.shape[0]))
         return start, vectors, _norms(vectors)
 
-    def _refuse(self, bad: np.ndarray, kind: str, rows: np.ndarray) -> None:
+    def _refuse(self, bad: np.ndarray, kind: Kind, rows: np.ndarray) -> None:
         if bad.any():
             row = int(rows[int(np.argmax(bad))])
             raise ModelError(
-                f"retriever {self.name}: the vector of {kind} row {row} holds NaN, infinity or numbers too "
-                "large to multiply; encode again (in float32, if it was float16) or correct the vectors"
+                f"retriever {self.name}: the vector of {self._name_of(kind, row)} holds NaN, infinity or "
+                "numbers too large to multiply; encode again (in float32, if it was float16) or correct the "
+                "vectors"
             )
 
 

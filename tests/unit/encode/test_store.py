@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hardneg.encode import Space, StoredVectors, VectorStore, store_root, text_hashes
 from hardneg.encode.hashes import HASH, byte_lengths, first_places
-from hardneg.errors import StoreError
+from hardneg.errors import StorageError, StoreError
 
 UNKNOWN = -1
 
@@ -207,7 +207,7 @@ def test_a_removed_store_is_said(tmp_path: Path) -> None:
 
 def test_a_store_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "vectors").write_text("a file in the way")
-    with pytest.raises(StoreError, match="cannot be written"):
+    with pytest.raises(StorageError, match="cannot be written.*HARDNEG_CACHE"):
         VectorStore(tmp_path).space({})
 
 

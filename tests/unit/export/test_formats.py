@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from hardneg.errors import HardnegError, InputError, UsageError
+from hardneg.errors import HardnegError, InputError, StorageError, UsageError
 from hardneg.export import ExportOptions, SelectedTables, export, to_dataset
 from hardneg.records import CORPUS, NEGATIVES, QUERIES, SELECTED_POSITIVES
 
@@ -596,7 +596,7 @@ def test_a_folder_is_no_file(selection: SelectedTables, tmp_path: Path) -> None:
 
 def test_a_path_that_cannot_be_written_is_an_error_of_ours(selection: SelectedTables, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(StorageError, match="cannot be written"):
         export(selection, "trec", tmp_path / "file" / "out.run")
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hardneg.errors import InputError, UsageError
+from hardneg.errors import StorageError, UsageError
 from hardneg.export import write_rows
 from hardneg.spreadsheet import FORMULA, unmarked_id
 
@@ -53,5 +53,5 @@ def test_a_name_without_a_format_or_a_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="ends in .csv, .jsonl, .parquet"):
         write_rows(TABLE, tmp_path / "rows.txt", ())
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(StorageError, match="cannot be written"):
         write_rows(TABLE, tmp_path / "file" / "rows.csv", ())

@@ -59,8 +59,7 @@ def model(folds: int = 2) -> Model:
 
 def test_saved_and_loaded(tmp_path: Path) -> None:
     one = model()
-    with (tmp_path / "model.npz").open("wb") as handle:
-        one.save(handle)
+    one.save(tmp_path / "model.npz")
     again = Model.load(tmp_path / "model.npz")
     values = np.random.default_rng(2).normal(size=(6, 3, len(COLUMNS))).astype(np.float32)
     fold = np.array([0, 1, 1, 0, 1, 0], np.int32)

@@ -15,8 +15,8 @@ from typing import Any, Literal, cast
 
 from hardneg.config import EncodeConfig
 from hardneg.encode.precision import FULL_NAMES, Precision, processor_flags
-from hardneg.errors import StoreError
-from hardneg.files import read_json, write_json
+from hardneg.errors import HardnegError, StorageError
+from hardneg.files import read_sealed_json, write_sealed_json
 from hardneg.fingerprints import digest
 from hardneg.versions import installed
 
@@ -62,18 +62,18 @@ class Notes:
         return cls(cache / "backends", digest({"model": model, "asked": asked, "machine": _machine()}))
 
     def read(self, what: str) -> Mapping[str, Any] | None:
+        """None where nothing is remembered, or what is is damaged."""
         path = self._path(what)
         try:
-            found = read_json(path) if path.exists() else None
-        except (OSError, ValueError, StoreError):
+            return read_sealed_json(path) if path.exists() else None
+        except (OSError, HardnegError):
             return None
-        return found if isinstance(found, dict) else None
 
     def write(self, what: str, values: Mapping[str, Any]) -> None:
         """Where the cache folder cannot be written, nothing is remembered."""
         try:
-            write_json(dict(values), self._path(what))
-        except OSError:
+            write_sealed_json(values, self._path(what))
+        except StorageError:
             return
 
     def forget(self, what: str) -> None:

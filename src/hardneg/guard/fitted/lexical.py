@@ -11,13 +11,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hardneg.files import replacing
+from hardneg.files import mapped_array, open_mapped, replacing
 from hardneg.protocols import Progress
 from hardneg.records import Float32, Int32
 from hardneg.words import words
@@ -46,19 +45,16 @@ class Lexical:
         signs = _Signs(counted, len(documents))
         with progress.track("lexical vectors", len(documents) + len(queries), "texts") as advance:
             for texts, name in ((documents, DOCUMENTS), (queries, QUERIES)):
-                folder.mkdir(parents=True, exist_ok=True)
-                with replacing(folder / name) as temporary:
-                    out = _on_disk(temporary, len(texts))
+                shape = (len(texts), DIMENSION)
+                with replacing(folder / name) as temporary, mapped_array(temporary, np.int8, shape) as out:
                     for start, part in _parts(texts):
                         out[start : start + len(part)] = signs.project(part)
                         advance(len(part))
-                    del out  # written to the file
 
     @classmethod
     def open(cls, folder: Path) -> Lexical:
-        documents, queries = (
-            np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in (DOCUMENTS, QUERIES)
-        )
+        """Raises DamagedError where a file is not as it was written."""
+        documents, queries = (open_mapped(folder / name) for name in (DOCUMENTS, QUERIES))
         return cls(documents, queries)
 
     @staticmethod
@@ -70,12 +66,6 @@ class Lexical:
 
     def query(self, rows: Int32) -> Float32:
         return np.asarray(self._queries[rows], np.float32)
-
-
-def _on_disk(path: Path, count: int) -> Int8:
-    open_memmap: Any = np.lib.format.open_memmap
-    created: Int8 = open_memmap(path, "w+", np.int8, (count, DIMENSION))
-    return created
 
 
 def project_all(documents: pa.ChunkedArray, queries: pa.ChunkedArray) -> tuple[Int8, Int8]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
+from hardneg.files import read_arrays, write_arrays
 from hardneg.guard.fitted.episodes import Rows
 from hardneg.guard.fitted.features import COLUMNS
 from hardneg.guard.fitted.ratio import likeliest_ratio
@@ -50,8 +50,8 @@ class Model:
     def fitted(self) -> bool:
         return len(self.folds) > 1
 
-    def save(self, handle: BinaryIO) -> None:
-        """As arrays (npz)."""
+    def save(self, path: Path) -> None:
+        """As arrays (npz), whole or not at all."""
         arrays = {
             f"{name}-{number}": getattr(weights, name)
             for number, weights in enumerate(self.folds)
@@ -59,24 +59,25 @@ class Model:
         }
         arrays |= {f"held-{number}": np.stack(pair) for number, pair in enumerate(self.held)}
         arrays["intercepts"] = np.array([weights.intercept for weights in self.folds])
-        np.savez(handle, numbers=np.array([self.slope, self.shift, self.ratio, self.spread]), **arrays)
+        write_arrays(path, numbers=np.array([self.slope, self.shift, self.ratio, self.spread]), **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Model:
-        with np.load(path, allow_pickle=False) as stored:
-            folds = tuple(
-                Weights(
-                    COLUMNS,
-                    stored[f"mean-{number}"],
-                    stored[f"scale-{number}"],
-                    stored[f"weight-{number}"],
-                    float(intercept),
-                )
-                for number, intercept in enumerate(stored["intercepts"])
+        """Raises DamagedError where the file is not as it was saved."""
+        stored = read_arrays(path)
+        folds = tuple(
+            Weights(
+                COLUMNS,
+                stored[f"mean-{number}"],
+                stored[f"scale-{number}"],
+                stored[f"weight-{number}"],
+                float(intercept),
             )
-            names = [f"held-{number}" for number in range(len(folds)) if f"held-{number}" in stored]
-            held = tuple((stored[name][0], stored[name][1]) for name in names)
-            slope, shift, ratio, spread = stored["numbers"].tolist()
+            for number, intercept in enumerate(stored["intercepts"])
+        )
+        names = [f"held-{number}" for number in range(len(folds)) if f"held-{number}" in stored]
+        held = tuple((stored[name][0], stored[name][1]) for name in names)
+        slope, shift, ratio, spread = stored["numbers"].tolist()
         return cls(folds, slope, shift, ratio, spread, held)
 
     def mean_weights(self) -> dict[str, float]:

@@ -1,0 +1,279 @@
+"""A run directory: its files, and whether they say the same."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hardneg.errors import DamagedError, InputError
+from hardneg.files import TEMPORARY, read_metadata, read_parquet, write_sealed_json
+from hardneg.plan.checkup.findings import Checkup, Finding, What, repair
+from hardneg.plan.checkup.stored import fault_of
+from hardneg.plan.mending import remove_to_make_again
+from hardneg.plan.retrieve import QUERIES_A_PART
+from hardneg.records import (
+    CANDIDATES,
+    CORPUS,
+    DECISIONS,
+    GIVEN,
+    NEGATIVES,
+    POSITIVES,
+    QRELS,
+    QUERIES,
+    SELECTED_POSITIVES,
+)
+from hardneg.run_directory import (
+    COLLECTION_TABLES,
+    EMPTY_MANIFEST,
+    SELECTION_TABLES,
+    RunDirectory,
+    part_name,
+)
+
+_MINE = "then the same `hardneg mine` again"
+_SCHEMAS = {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS, "given": GIVEN}
+_SELECTION_SCHEMAS = {"decisions": DECISIONS, "positives": SELECTED_POSITIVES, "negatives": NEGATIVES}
+_OWN = {
+    *(f"{name}.parquet" for name in COLLECTION_TABLES),
+    *("manifest.json", "manifest.json.damaged", "refused_rows.jsonl", "report.html", ".lock", ".holder"),
+    *("candidates", "positives", "earlier", "guard", "audit", "trial", "selections", "suspects", "rescoring"),
+}
+
+
+def check_run(path: Path) -> Checkup:
+    """Read every file of a run, and compare them. Raises InputError where there is no run."""
+    run, checkup = RunDirectory(path), Checkup(path)
+    manifest = _manifest(run, checkup)
+    unsound = set(_files(run, checkup))
+    if manifest is not None:
+        _Contents(run, manifest, checkup, unsound).check()
+    return checkup
+
+
+def repair_run(path: Path) -> Checkup:
+    """Check a run while nobody else is at work in it, and mend what can be mended."""
+    run = RunDirectory(path)
+    if not run.manifest_path.exists() and _looks_like_a_run(run):
+        checkup = check_run(path)
+        repair(checkup)  # from here on it can be locked as a run
+        return checkup
+    if not run.manifest_path.exists():
+        return check_run(path)
+    with run.locked(sweep=False):
+        checkup = check_run(path)
+        repair(checkup)
+    return checkup
+
+
+def _looks_like_a_run(run: RunDirectory) -> bool:
+    return (run.candidates / "plan.json").exists() or (run.path / "corpus.parquet").exists()
+
+
+# -- the manifest -----------------------------------------------------------------------------------------
+
+
+def _manifest(run: RunDirectory, checkup: Checkup) -> dict[str, Any] | None:
+    """None where it says nothing."""
+    path, remedy = run.manifest_path, f"put an empty one in its place, {_MINE}: candidates are kept"
+    if not path.exists():
+        if not _looks_like_a_run(run):
+            raise InputError("is no run directory (no manifest.json)", file=run.path)
+        checkup.add(Finding("gone", path, "there is none", remedy, partial(_empty_manifest, run)))
+        return None
+    checkup.saw(path)
+    try:
+        manifest = run.manifest()
+        run.check_layout()
+    except DamagedError as damage:
+        said = str(damage).removeprefix(f"{path}: ").split("; ")[0]
+        checkup.add(Finding("damaged", path, said, remedy, partial(_empty_manifest, run)))
+        return None
+    return manifest
+
+
+def _empty_manifest(run: RunDirectory) -> str:
+    """What the manifest alone holds, settings of selections and the like, goes to a file beside it."""
+    done = f"made an empty one; {_MINE}"
+    if run.manifest_path.exists():
+        run.manifest_path.replace(run.path / "manifest.json.damaged")
+        done = f"kept as manifest.json.damaged, and {done}"
+    write_sealed_json(EMPTY_MANIFEST, run.manifest_path)
+    return done
+
+
+# -- every file by itself ---------------------------------------------------------------------------------
+
+
+def _files(run: RunDirectory, checkup: Checkup) -> Iterator[Path]:
+    """Look at each file; give those that are not to be read."""
+    for path in sorted(run.path.rglob("*")):
+        place = path.relative_to(run.path).parts
+        if any(part.startswith(TEMPORARY) for part in place):
+            if path.name.startswith(TEMPORARY):
+                said = "a run that was killed has left it, or one is at work"
+                checkup.add(Finding("leftover", path, said, "remove it", partial(_removed, path)))
+            continue
+        if not path.is_file() or path == run.manifest_path or place[0] not in _OWN:
+            continue  # what is not ours may be the user's: an export, say
+        checkup.saw(path)
+        fault = fault_of(path, _schema(place))
+        if fault is not None:
+            yield path
+            checkup.add(_of_file(run, path, *fault))
+
+
+def _schema(place: tuple[str, ...]) -> pa.Schema | None:
+    stem = Path(place[-1]).stem
+    if len(place) == 1:
+        return _SCHEMAS.get(stem)
+    if place[0] == "selections":
+        return _SELECTION_SCHEMAS.get(stem)
+    return {"candidates": CANDIDATES, "positives": POSITIVES}.get(place[0])
+
+
+def _of_file(run: RunDirectory, path: Path, what: What, said: str) -> Finding:
+    """A finding about a file, with what makes it again."""
+    place = path.relative_to(run.path).parts
+    if place[0] == "selections":
+        again = f"choose again: hardneg select {run.path} --name {place[1]} (settings: see manifest.json)"
+    elif place[0] == "audit":
+        again = f"run `hardneg audit {run.path}` again"
+    elif place[0] == "trial":
+        again = f"run `hardneg trial {run.path}` again"
+    elif place[0] == "suspects":
+        again = f"keep what people filled in; `hardneg suspects {run.path}` writes a new one"
+        return Finding(what, path, said, again)
+    else:
+        again = _MINE
+    remedy = again.removeprefix("then ") if what == "gone" else f"remove it, {again}"
+    return Finding(what, path, said, remedy, partial(_removed_to_make_again, run, path, again))
+
+
+def _removed(path: Path) -> str:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    return "removed"
+
+
+def _removed_to_make_again(run: RunDirectory, path: Path, again: str) -> str:
+    if not remove_to_make_again(run, path):
+        path.unlink(missing_ok=True)
+    return f"removed, {again}"
+
+
+# -- the files together -----------------------------------------------------------------------------------
+
+
+class _Contents:
+    """Compares tables that are sound by themselves with each other and with the manifest."""
+
+    def __init__(
+        self, run: RunDirectory, manifest: dict[str, Any], checkup: Checkup, unsound: set[Path]
+    ) -> None:
+        self._run, self._manifest, self._checkup, self._unsound = run, manifest, checkup, unsound
+
+    def check(self) -> None:
+        stages = self._manifest.get("stages", {})
+        if stages.get("read"):
+            for name in COLLECTION_TABLES:
+                self._there(self._run.path / f"{name}.parquet")
+        ids = self._ids() if stages.get("read") else None
+        if stages.get("search"):
+            self._parts(stages["search"], ids)
+        self._selections(None if ids is None else len(ids[0]))
+
+    def _there(self, path: Path) -> bool:
+        """Whether the file is there and sound; that it is gone is a finding."""
+        if not path.exists():
+            self._checkup.add(_of_file(self._run, path, "gone", "the manifest names it"))
+        return path.exists() and path not in self._unsound
+
+    def _contradicts(self, path: Path, said: str) -> None:
+        self._checkup.add(_of_file(self._run, path, "contradiction", said))
+
+    def _ids(self) -> tuple[pa.ChunkedArray, pa.ChunkedArray] | None:
+        """Of queries and documents, by row."""
+        queries, corpus = (self._run.path / f"{name}.parquet" for name in ("queries", "corpus"))
+        if {queries, corpus} & self._unsound or not (queries.exists() and corpus.exists()):
+            return None
+        found = (
+            read_parquet(queries, ["query_id"])["query_id"],
+            read_parquet(corpus, ["doc_id"])["doc_id"],
+        )
+        counts = self._manifest["stages"]["read"].get("counts", {})
+        for path, name, ids in zip((queries, corpus), ("queries", "documents"), found, strict=True):
+            if name in counts and counts[name] != len(ids):
+                self._contradicts(path, f"{len(ids):,} rows; the manifest says {counts[name]:,}")
+        return found
+
+    def _parts(self, stage: dict[str, Any], ids: tuple[pa.ChunkedArray, pa.ChunkedArray] | None) -> None:
+        run = self._run
+        expected = {part_name(number) for number in range(_number_of_parts(stage, ids))}
+        there = {path.stem for folder in (run.candidates, run.positives) for path in folder.glob("*.parquet")}
+        for name in sorted(expected | there):
+            candidates, positives = (f / f"{name}.parquet" for f in (run.candidates, run.positives))
+            if name not in expected and name.startswith("part-") and expected:
+                said = "no part of the search that the manifest tells of"
+                mend = partial(_removed_to_make_again, run, candidates, "nothing is lost")
+                self._checkup.add(Finding("orphan", candidates, said, "remove it", mend))
+                continue
+            for path in (candidates, positives):
+                fault = _rows_fault(path, *ids) if self._there(path) and ids is not None else None
+                if fault is not None:
+                    self._contradicts(path, fault)
+
+    def _selections(self, queries: int | None) -> None:
+        run, known = self._run, self._manifest.get("selections", {})
+        folder = run.path / "selections"
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if path.name not in known and not path.name.startswith(TEMPORARY):
+                said = "the manifest does not tell of it: its settings are unknown, nothing can show it"
+                self._checkup.add(Finding("orphan", path, said, "remove it", partial(_removed, path)))
+        for name, entry in sorted(known.items()):
+            paths = {table: run.selection(name) / f"{table}.parquet" for table in SELECTION_TABLES}
+            there = [self._there(path) for path in paths.values()]
+            # One of another input is not shown any more; its numbers are those of then.
+            current = entry.get("read") == self._manifest["stages"].get("read", {}).get("fingerprint")
+            if all(there) and current:
+                self._selection(paths, queries)
+
+    def _selection(self, paths: dict[str, Path], queries: int | None) -> None:
+        rows = {name: read_metadata(path).num_rows for name, path in paths.items()}
+        if queries is not None and rows["outcomes"] != queries:
+            said = f"{rows['outcomes']:,} rows for {queries:,} queries"
+            self._contradicts(paths["outcomes"], said)
+        outcomes = read_parquet(paths["outcomes"])
+        counts = outcomes.select([f.name for f in outcomes.schema if pa.types.is_integer(f.type)])
+        total = sum(pc.sum(column).as_py() or 0 for column in counts.columns)
+        if total != rows["decisions"]:
+            said = f"{rows['decisions']:,} rows; the outcomes' counts add up to {total:,}"
+            self._contradicts(paths["decisions"], said)
+
+
+def _number_of_parts(stage: dict[str, Any], ids: tuple[pa.ChunkedArray, pa.ChunkedArray] | None) -> int:
+    if "parts" in stage:
+        return int(stage["parts"])
+    return 0 if ids is None else -(-len(ids[0]) // int(stage.get("queries_a_part", QUERIES_A_PART)))
+
+
+def _rows_fault(path: Path, query_ids: pa.ChunkedArray, doc_ids: pa.ChunkedArray) -> str | None:
+    """What is wrong with the rows of a part: each id must be that of its row number."""
+    table = read_parquet(path)
+    for kind, ids in (("query", query_ids), ("doc", doc_ids)):
+        row = table[f"{kind}_row"].to_numpy()
+        if len(row) and not 0 <= row.min() <= row.max() < len(ids):
+            return f"{kind}_row goes to {row.max():,}, of {len(ids):,}"
+        used, place = np.unique(row, return_inverse=True)
+        expected = ids.take(pa.array(used)).cast(pa.string()).combine_chunks().take(pa.array(place))
+        if not pc.all(pc.equal(table[f"{kind}_id"].cast(pa.string()), expected)).as_py() and len(row):
+            return f"{kind}_id and {kind}_row name different ones"
+    return None

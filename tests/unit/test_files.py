@@ -1,0 +1,119 @@
+"""Files that know their checksum, and what the system refuses."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hardneg.errors import DamagedError, HardnegError, OutOfMemoryError, StorageError
+from hardneg.files import (
+    mapped_array,
+    open_mapped,
+    read_parquet,
+    read_sealed_json,
+    write_json,
+    write_parquet,
+    write_sealed_json,
+)
+from hardneg.refusals import plainly
+from hardneg.seals import check_seal
+
+TABLE = pa.table({"id": ["a", "b", None], "score": pa.array([0.5, None, -1], pa.float32())})
+
+
+def test_a_sealed_table_is_an_ordinary_parquet_file(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    write_parquet(TABLE, path)
+    assert check_seal(path)
+    assert read_parquet(path).equals(TABLE) and pq.read_table(path).equals(TABLE)
+    polars = pytest.importorskip("polars")
+    assert polars.read_parquet(path)["score"].to_list() == [0.5, None, -1]
+
+
+def test_a_table_without_a_seal_is_taken_as_it_is(tmp_path: Path) -> None:
+    pq.write_table(TABLE, tmp_path / "old.parquet")
+    assert not check_seal(tmp_path / "old.parquet")
+    assert read_parquet(tmp_path / "old.parquet").equals(TABLE)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_no_table_and_no_json_holds_what_is_no_number(tmp_path: Path, bad: float) -> None:
+    for column in (pa.array([1.0, bad]), pa.array([[1.0], [2.0, bad]])):
+        with pytest.raises(HardnegError, match=r"table.parquet, column 'x', value \d: .* is no number"):
+            write_parquet(pa.table({"x": column}), tmp_path / "table.parquet")
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json({"x": bad}, tmp_path / "x.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_not_read_back_as_it_was_written_takes_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lossy(path: Path, crc32: int) -> None:
+        held = bytearray(path.read_bytes())
+        held[10] ^= 1
+        path.write_bytes(held)
+        sealed(path, crc32)
+
+    from hardneg import files
+
+    sealed = files.seal_parquet
+    monkeypatch.setattr(files, "seal_parquet", lossy)
+    with pytest.raises(DamagedError, match="does not match its checksum"):
+        write_parquet(TABLE, tmp_path / "table.parquet")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_mapped_array_knows_its_checksum(tmp_path: Path) -> None:
+    path, values = tmp_path / "a.npy", np.arange(12, dtype=np.int16).reshape(4, 3)
+    with mapped_array(path, np.int16, (4, 3)) as out:
+        out[:] = values
+    np.testing.assert_array_equal(open_mapped(path), values)
+    np.testing.assert_array_equal(np.load(path), values)
+    np.save(path, values)
+    with pytest.raises(DamagedError, match="no checksum"):
+        open_mapped(path)
+
+
+def test_json_knows_its_digest(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_sealed_json({"depth": 100}, path)
+    assert read_sealed_json(path) == {"depth": 100}
+    path.write_text(path.read_text().replace("100", "101"))
+    with pytest.raises(DamagedError, match="does not match its checksum"):
+        read_sealed_json(path)
+    path.write_text('{"depth": 7}')
+    assert read_sealed_json(path) == {"depth": 7}
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, r"cannot be written \(no space left, [\d,]+ MB free\); make room there, or name"),
+        (errno.EROFS, "Read-only file system.*name another folder"),
+        (errno.EACCES, "Permission denied.*check that it is there and yours"),
+        (errno.EMFILE, "ulimit -n"),
+        (errno.EIO, "the disk reports an error"),
+    ],
+)
+def test_a_refusal_says_where_and_what_to_do(tmp_path: Path, number: int, said: str) -> None:
+    with pytest.raises(StorageError, match=said) as caught, plainly(tmp_path / "file"):
+        raise OSError(number, os.strerror(number))
+    assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_numpy_could_not_write_is_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="no space left"), plainly(tmp_path / "file"):
+        raise OSError("1000000 requested and 131056 written")
+
+
+def test_memory_that_does_not_suffice_is_said() -> None:
+    with pytest.raises(OutOfMemoryError, match=r"out of memory \(of 9 TiB\); .*--batch-size"), plainly():
+        raise MemoryError("of 9 TiB")

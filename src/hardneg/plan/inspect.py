@@ -36,6 +36,7 @@ def inspect_query(run: RunDirectory, selection: str, query_id: str) -> dict[str,
             f"`hardneg select {run.path} --name {selection}`",
             file=run.path,
         )
+    run.depth()  # says so where the candidates are on their way
     outcome = pq.read_table(folder / "outcomes.parquet", filters=of_query).to_pylist()
     decisions = pq.read_table(folder / "decisions.parquet", filters=of_query).to_pylist()
     candidates = _by_document(_rows(run, run.candidates, query_id))

@@ -49,7 +49,7 @@ class PartScores:
         for places, scores in zip(self._places, (block.scores, block.positive_scores), strict=True):
             if known and scoring.name in scores:
                 self._put(places.ravel(), scores[scoring.name].ravel())
-        self._folder = run.path / "rescoring" / f"{scoring.mark}-{name}" / plan
+        self._folder = run.rescoring / f"{scoring.mark}-{name}" / plan
         self._groups, self._changed = 0, not known
         self._take_over()
 
@@ -138,9 +138,21 @@ def pair_keys(query: Int32, doc: Int32) -> Int64:
 
 
 def part_mark(run: RunDirectory, name: str) -> str:
-    """Whose scores a part holds: a scorer's mark, with PARTLY where some are missing; "": nobody's."""
-    mark: bytes = (pq.read_schema(run.candidates / f"{name}.parquet").metadata or {}).get(SCORER_KEY, b"")
-    return mark.decode()
+    """Whose scores a part holds: a scorer's mark, with PARTLY where some are missing; "": nobody's.
+
+    Its two files are written one after the other. Where a process died in between they are of two minds, and
+    only scores of the one scorer that both name count.
+    """
+    candidates, positives = (_mark(folder / f"{name}.parquet") for folder in (run.candidates, run.positives))
+    if positives in (candidates, None):  # None: by a version that did not mark them
+        return candidates or ""
+    whose = {(mark or "").removesuffix(PARTLY) for mark in (candidates, positives)}
+    return whose.pop() + PARTLY if len(whose) == 1 else ""
+
+
+def _mark(path: Path) -> str | None:
+    mark: bytes | None = (pq.read_schema(path).metadata or {}).get(SCORER_KEY)
+    return None if mark is None else mark.decode()
 
 
 def _loaded(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:

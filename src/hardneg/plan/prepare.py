@@ -68,10 +68,10 @@ def prepare(
         if run.stage("read").get("fingerprint") == found:
             progress.say("read: unchanged")
         else:
-            run.set_aside()
-            run.forget_stage("read")
-            run.save_collection(collection)
-            run.finish_stage("read", fingerprint=found, counts=dict(collection.report.counts))
+            with run.doing_stage("read", fingerprint=found, counts=dict(collection.report.counts)):
+                run.set_aside()
+                run.clear(run.rescoring)  # its pairs are rows of the tables before
+                run.save_collection(collection)
         run.update(source=collection.report.source, read_again=dict(collection.report.again))
     return _prepared(run, collection, config, progress, engine, found)
 

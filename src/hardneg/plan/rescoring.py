@@ -49,7 +49,7 @@ def rescore(scoring: Scoring, parts: Sequence[str]) -> None:
     if missing:
         with timed(run, "rescore"):
             prepared.engine.each(rescore_part, missing)
-    run.clear(run.path / "rescoring")
+    run.clear(run.rescoring)
     whole = not _lacking(run, scoring.mark, base_parts(run))
     run.finish_stage("rescore", scorer=scoring.name, fingerprint=scoring.mark, whole=whole)
 

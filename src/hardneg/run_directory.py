@@ -50,6 +50,10 @@ LAYOUT = 1
 EMPTY_MANIFEST: dict[str, Any] = {"layout": LAYOUT, "stages": {}, "selections": {}}
 COLLECTION_TABLES = ("corpus", "queries", "qrels", "given")
 SELECTION_TABLES = ("decisions", "positives", "negatives", "outcomes")
+NOT_SEARCHED = 0
+"""The depth of a search that a deeper one is replacing."""
+EARLIER = ("corpus.parquet", "queries.parquet", "candidates")
+"""What a finished search of other tables is kept as."""
 _LOCKS = (".lock", ".holder")
 _VERSIONED = ("hardneg", "numpy", "pyarrow", "faiss-cpu", "bm25s", "sentence-transformers", "torch")
 
@@ -75,7 +79,7 @@ class RunDirectory:
             )
         run.check_layout()
         manifest = run.manifest()
-        if "config" not in manifest or "search" not in manifest["stages"]:
+        if "config" not in manifest or not {"read", "search"} <= manifest["stages"].keys():
             raise InputError(
                 "mining has not finished here; run the same `hardneg mine` again, which goes on where it "
                 "stopped",
@@ -125,9 +129,43 @@ class RunDirectory:
         self.update(stages={name: facts})
 
     def forget_stage(self, name: str) -> None:
+        self._forget("stages", name)
+
+    def forget_selection(self, name: str) -> None:
+        self._forget("selections", name)
+
+    def forget_config(self, other_than: Mapping[str, Any]) -> None:
+        """While candidates of these settings are on their way, the run is not finished by any others."""
         manifest = self.manifest()
-        if manifest["stages"].pop(name, None) is not None:
+        if manifest.get("config", other_than) != other_than:
+            del manifest["config"]
             write_sealed_json(manifest, self.manifest_path)
+
+    def _forget(self, kind: str, name: str) -> None:
+        manifest = self.manifest()
+        if manifest[kind].pop(name, None) is not None:
+            write_sealed_json(manifest, self.manifest_path)
+
+    @contextmanager
+    def doing_stage(self, name: str, **facts: Any) -> Iterator[None]:
+        """The stage counts as not done while its files are written, and as done with these facts after.
+
+        Else a process that dies in between leaves new files beside the word of the old ones.
+        """
+        self.forget_stage(name)
+        yield
+        self.finish_stage(name, **facts)
+
+    def depth(self) -> int:
+        """Of the stored candidates. Raises InputError where a deeper search broke off."""
+        depth = int(self.stage("search")["depth"])
+        if depth == NOT_SEARCHED:
+            raise InputError(
+                "a deeper search broke off here; run the command that began it again, or "
+                f"`hardneg select {self.path}`",
+                file=self.path,
+            )
+        return depth
 
     # -- tables -------------------------------------------------------------------------------------
 
@@ -142,20 +180,23 @@ class RunDirectory:
     def set_aside(self) -> None:
         """Keep tables and candidates of a finished search in `earlier`, before other tables are read.
 
-        A search that did not finish is worth nothing; what was kept before it stays.
+        A search that did not finish is worth nothing; what was kept before it stays. Where a process died
+        at this, the next goes on: `stage.json` is written once all is there, the search forgotten last.
         """
-        stage, names = self.stage("search"), ("corpus.parquet", "queries.parquet", "candidates")
-        if not stage or not all((self.path / name).exists() for name in names):
+        stage, told = self.stage("search"), self.earlier / "stage.json"
+        if not stage:
             return
-        self.forget_stage("read")
+        if told.exists() and read_sealed_json(told) != stage:
+            self.clear(self.earlier)
+        self.earlier.mkdir(exist_ok=True)
+        for name in EARLIER:
+            here, there = self.path / name, self.earlier / name
+            if here.exists():
+                self.clear(there)  # a folder is not renamed onto another
+                here.replace(there)
+        if stage["depth"] != NOT_SEARCHED and all((self.earlier / name).exists() for name in EARLIER):
+            write_sealed_json(stage, told)
         self.forget_stage("search")
-        folder = self.path / f"{TEMPORARY}earlier"
-        self.clear(folder, self.earlier)
-        folder.mkdir()
-        write_sealed_json(stage, folder / "stage.json")
-        for name in names:
-            (self.path / name).rename(folder / name)
-        folder.rename(self.earlier)
 
     @property
     def earlier(self) -> Path:
@@ -168,6 +209,10 @@ class RunDirectory:
     @property
     def positives(self) -> Path:
         return self.path / "positives"
+
+    @property
+    def rescoring(self) -> Path:
+        return self.path / "rescoring"
 
     @property
     def guard(self) -> Path:
@@ -214,12 +259,13 @@ class RunDirectory:
 
     def selection_table(self, name: str, table: str, columns: list[str] | None = None) -> pa.Table:
         folder = self.selection(name)
-        if not folder.is_dir():
+        if not folder.is_dir() or name not in self.manifest()["selections"]:
             known = self.selections()
-            if name in known:
+            if name in self.manifest()["selections"]:
                 raise DamagedError(
                     folder, "is gone", f"choose again with `hardneg select {self.path} --name {name}`"
                 )
+            known = [one for one in known if one != name]
             raise InputError(
                 f"has no selection {name!r}{nearest(name, known)} (there: {', '.join(known) or 'none'})",
                 file=self.path,

@@ -81,7 +81,7 @@ def audit(
     run.selection_table(selection, "outcomes", ["query_id"])  # says which selections there are, if not this
     with run.locked():
         config = changed_config(run, {**run.manifest()["selections"][selection]["config"], **values})
-        refuse_window_beyond(int(run.stage("search")["depth"]), config.select)
+        refuse_window_beyond(run.depth(), config.select)
         prepared = reopen(run, config, progress)
         complete(prepared, config, own)
         shared = _Shared.of(prepared, config, options, own)
@@ -174,7 +174,7 @@ class _Shared:
             )
         drawn = _draws(config.select.seed, "audit sample", 0, _texts(classes)[rows])
         samples = [looked_at(drawn, rows, options.max_queries, n) for n in range(options.repeats)]
-        depth = int(prepared.run.stage("search")["depth"])
+        depth = prepared.run.depth()
         found = cache(partial(sources_again, prepared, config, own))
         diverse = config.select.sampler == "diverse"
         block = _block(prepared, np.unique(np.concatenate(samples)), depth)

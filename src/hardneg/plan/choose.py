@@ -23,7 +23,6 @@ from hardneg.plan.scoring import Scoring
 from hardneg.protocols import Retriever, Rule, Vectors
 from hardneg.read import given_pairs
 from hardneg.records import NO_DOC, Block, Bool, Int32, Pairs
-from hardneg.run_directory import RunDirectory
 from hardneg.select import Corpus, GuardedBlock, Selection, Selector, Tally
 from hardneg.select.duplicates import Twins
 
@@ -300,7 +299,3 @@ def overlaid(block: Block, over: Block) -> Block:
         scores={name: put(score, over.scores[name], np.nan) for name, score in block.scores.items()},
         p_false_negative=put(block.p_false_negative, over.p_false_negative, np.nan),
     )
-
-
-def stored_depth(run: RunDirectory) -> int:
-    return int(run.stage("search")["depth"])

@@ -30,11 +30,10 @@ def text_classes(prepared: Prepared, config: Config) -> TextClasses:
     found = digest({"read": prepared.fingerprint, "join_title": config.encode.join_title})
     if prepared.run.stage("text classes").get("fingerprint") == found and path.exists():
         return TextClasses.from_table(read_parquet(path))
-    with timed(prepared.run, "text classes"):
+    with timed(prepared.run, "text classes"), prepared.run.doing_stage("text classes", fingerprint=found):
         collection = prepared.collection
         classes = TextClasses.build(collection.corpus, collection.queries, config.encode.join_title)
         write_parquet(classes.to_table(), path)
-        prepared.run.finish_stage("text classes", fingerprint=found)
     return classes
 
 
@@ -58,9 +57,8 @@ def _sketches(prepared: Prepared, config: Config) -> Sketches:
     run, corpus = prepared.run, prepared.collection.corpus
     found = digest({"read": prepared.fingerprint, "join_title": config.encode.join_title})
     if run.stage("near duplicates").get("fingerprint") != found or not Sketches.written(run.guard):
-        with timed(run, "near duplicates"):
+        with timed(run, "near duplicates"), run.doing_stage("near duplicates", fingerprint=found):
             Sketches.write(corpus, run.guard, config.encode.join_title, prepared.progress)
-            run.finish_stage("near duplicates", fingerprint=found)
     return Sketches.open(run.guard, corpus.num_rows)
 
 

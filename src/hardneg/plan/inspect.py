@@ -35,6 +35,7 @@ def inspect_query(run: RunDirectory, selection: str, query_id: str) -> dict[str,
             f"`hardneg select {run.path} --name {selection}`",
             file=run.path,
         )
+    run.depth()  # says so where the candidates are on their way
     outcome = _filtered(folder / "outcomes.parquet", query_id).to_pylist()
     decisions = _filtered(folder / "decisions.parquet", query_id).to_pylist()
     candidates = _by_document(_rows(run, run.candidates, query_id))

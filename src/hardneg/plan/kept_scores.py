@@ -18,9 +18,10 @@ from hardneg.files import read_arrays, read_metadata, read_parquet, write_arrays
 from hardneg.fingerprints import digest
 from hardneg.plan.prepare import Prepared
 from hardneg.records import CANDIDATES, Float32, Int32, Int64
+from hardneg.run_directory import RunDirectory
 
 SCORER_KEY = b"hardneg.scorer"
-"""Metadata of a part's candidates: the mark of the scorer whose scores it holds."""
+"""Metadata of a part's two files: the mark of the scorer whose scores they hold."""
 PARTLY = " partly"
 """After a part's mark: some of its pairs are not scored."""
 _FROM_PARTS = "parts"
@@ -29,7 +30,7 @@ _FROM_PARTS = "parts"
 
 def kept_folder(prepared: Prepared, mark: str, part: str) -> Path:
     """Where scores are kept of the pairs of a part, by the scorer with this mark."""
-    return prepared.run.path / "rescoring" / f"{digest([mark, prepared.fingerprint])}-{part}"
+    return prepared.run.rescoring / f"{digest([mark, prepared.fingerprint])}-{part}"
 
 
 def pair_keys(query: Int32, doc: Int32) -> Int64:
@@ -38,10 +39,22 @@ def pair_keys(query: Int32, doc: Int32) -> Int64:
     return keys
 
 
-def part_mark(candidates: Path, name: str) -> str:
-    """Whose scores a part holds: a scorer's mark, with PARTLY where some are missing; "": nobody's."""
-    mark: bytes = (read_metadata(candidates / f"{name}.parquet").metadata or {}).get(SCORER_KEY, b"")
-    return mark.decode()
+def part_mark(run: RunDirectory, name: str) -> str:
+    """Whose scores a part holds: a scorer's mark, with PARTLY where some are missing; "": nobody's.
+
+    Its two files are written one after the other. Where a process died in between they are of two minds, and
+    only scores of the one scorer that both name count.
+    """
+    candidates, positives = (_mark(folder / f"{name}.parquet") for folder in (run.candidates, run.positives))
+    if positives in (candidates, None):  # None: by a version that did not mark them
+        return candidates or ""
+    whose = {(mark or "").removesuffix(PARTLY) for mark in (candidates, positives)}
+    return whose.pop() + PARTLY if len(whose) == 1 else ""
+
+
+def _mark(path: Path) -> str | None:
+    mark: bytes | None = (read_metadata(path).metadata or {}).get(SCORER_KEY)
+    return None if mark is None else mark.decode()
 
 
 def save_scores(path: Path, keys: Int64, scores: Float32) -> None:
@@ -63,7 +76,7 @@ def load_scores(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
 def keep_part_scores(prepared: Prepared, queries_a_part: int) -> None:
     """Of all parts of a run whose candidates are about to go, for the parts with the same queries."""
     run = prepared.run
-    for name in run.parts():
+    for name in sorted(path.stem for path in run.candidates.glob("*.parquet")):
         with suppress(DamagedError):  # it is scored anew
             mark, keys, scores = scores_of_part(run.candidates, name, run.positives)
             keep(prepared, mark, name, keys, scores, queries_a_part)
@@ -73,7 +86,7 @@ def keep_for_deeper(prepared: Prepared, deeper: str, queries: Int32) -> None:
     """For a part of these queries, searched deeper than those that hold them."""
     run = prepared.run
     for name in run.parts():
-        if name != deeper and part_mark(run.candidates, name):
+        if name != deeper and part_mark(run, name):
             mark, keys, scores = scores_of_part(run.candidates, name, run.positives)
             mine = np.isin(keys >> 32, queries)
             if mine.any():
@@ -97,13 +110,14 @@ def keep(
 
 def scores_of_part(candidates: Path, name: str, positives: Path | None = None) -> tuple[str, Int64, Float32]:
     """The mark of its scorer, and the pairs that it scored, (pairs,) both; none where nobody did."""
-    mark = part_mark(candidates, name).removesuffix(PARTLY)
+    mark = (_mark(candidates / f"{name}.parquet") or "").removesuffix(PARTLY)
     columns = read_metadata(candidates / f"{name}.parquet").schema.to_arrow_schema().names
     scorer = [column for column in columns if column not in CANDIDATES.names]
     if not mark or not scorer:
         return "", np.zeros(0, np.int64), np.zeros(0, np.float32)
-    folders = [candidates] + ([positives] if positives is not None else [])
-    found = [_scored_pairs(folder / f"{name}.parquet", scorer[0]) for folder in folders]
+    paths = [folder / f"{name}.parquet" for folder in (candidates, positives) if folder is not None]
+    same = [path for path in paths if (_mark(path) or "").removesuffix(PARTLY) == mark]
+    found = [_scored_pairs(path, scorer[0]) for path in same]
     return mark, np.concatenate([keys for keys, _ in found]), np.concatenate([scores for _, scores in found])
 
 

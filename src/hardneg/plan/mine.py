@@ -56,6 +56,7 @@ def _stages(
     prepared = prepare(source, config, run, progress, own.engine)
     found = sources(prepared, config, own)
     depth = needed_depth(config)
+    run.forget_config(other_than=config.flat())
     search(prepared, found, depth, config)
     scorer = open_scorer(config, own)
     scoring = None if scorer is None else Scoring.by(prepared, config, scorer)
@@ -94,7 +95,7 @@ def preview(
     """Yield, hardness and shortfall of a grid of rules; nothing is written but what the guard works out."""
     config = changed_config(run, values)
     prepared = reopen(run, config, progress)
-    depth = int(run.stage("search")["depth"])
+    depth = run.depth()
     refuse_window_beyond(depth, config.select)
     grid = grid_configs(config.select, depth)
     beyond = [name for name, one in grid.items() if deepest_rank(one.window) > depth]

@@ -33,7 +33,7 @@ class PartScores:
         self._scoring, self._name = scoring, name
         run = scoring.prepared.run
         block = read_block(scoring.prepared, name, partial_scores=True)
-        known = part_mark(run.candidates, name) in (scoring.mark, scoring.mark + PARTLY)
+        known = part_mark(run, name) in (scoring.mark, scoring.mark + PARTLY)
         # One scorer's scores a part: an earlier one's may be of some pairs only, and would look like all.
         self._block = block.by_retrievers()
         self._places = [pair_keys(block.query, places) for places in (block.doc, block.positive)]

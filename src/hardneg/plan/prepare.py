@@ -72,10 +72,10 @@ def prepare(
                 progress.say("read: a table was damaged or gone; written again")
                 run.save_collection(collection)
         else:
-            run.set_aside()
-            run.forget_stage("read")
-            run.save_collection(collection)
-            run.finish_stage("read", fingerprint=found, counts=dict(collection.report.counts))
+            with run.doing_stage("read", fingerprint=found, counts=dict(collection.report.counts)):
+                run.set_aside()
+                run.clear(run.rescoring)  # its pairs are rows of the tables before
+                run.save_collection(collection)
         run.update(source=collection.report.source, read_again=dict(collection.report.again))
     return _prepared(run, collection, config, progress, engine, found)
 

@@ -50,7 +50,7 @@ def rescore(scoring: Scoring, parts: Sequence[str]) -> None:
     if missing:
         with timed(run, "rescore"):
             prepared.engine.each(rescore_part, missing)
-    run.clear(run.path / "rescoring")
+    run.clear(run.rescoring)
     whole = not _lacking(run, scoring.mark, base_parts(run))
     run.finish_stage("rescore", scorer=scoring.name, fingerprint=scoring.mark, whole=whole)
 
@@ -81,4 +81,4 @@ def _whole(run: RunDirectory, mark: str) -> bool:
 
 def _lacking(run: RunDirectory, mark: str, parts: Sequence[str]) -> list[str]:
     """Those of the parts that have not all of this scorer's scores."""
-    return [name for name in parts if part_mark(run.candidates, name) != mark]
+    return [name for name in parts if part_mark(run, name) != mark]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from hardneg.plan.prepare import Prepared, timed
 from hardneg.plan.retrievers import Source
 from hardneg.protocols import Retriever
 from hardneg.records import Block, Int32, Ranking
-from hardneg.run_directory import RunDirectory, part_name
+from hardneg.run_directory import NOT_SEARCHED, RunDirectory, part_name
 from hardneg.search.candidates import block_from_rows, candidate_rows, positive_rows
 from hardneg.search.checked import checked
 from hardneg.search.choice import deepest
@@ -43,6 +44,7 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
     if done.get("fingerprint") == found and done["depth"] >= depth:
         if not _missing(run, _part_names(prepared)):
             prepared.progress.say("search: unchanged")
+            run.clear(run.earlier)  # where a process died before it did
             return
         depth = done["depth"]
     plan = {"fingerprint": found, "depth": depth, "queries_a_part": QUERIES_A_PART}
@@ -50,7 +52,7 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
     if not plan_path.exists() or read_sealed_json(plan_path) != plan:
         if done.get("read") == prepared.fingerprint:
             keep_part_scores(prepared, QUERIES_A_PART)
-        run.forget_stage("search")
+        _no_longer_searched(run, done, found)
         run.clear(run.candidates, run.positives)
         if done.get("fingerprint") != found:
             run.clear(run.guard / "judged")
@@ -76,6 +78,18 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
         identities=searching.kept,
     )
     run.clear(run.earlier)
+
+
+def _no_longer_searched(run: RunDirectory, done: Mapping[str, Any], found: str) -> None:
+    """Before candidates go. Of the same search to another depth the run stays a finished one, so that the
+    `select` that wants them deeper can be run again; and no part has a score then.
+    """
+    if done.get("fingerprint") != found:
+        run.forget_stage("search")
+    elif done:
+        run.finish_stage("search", **{**done, "depth": NOT_SEARCHED})
+    if rescored := run.stage("rescore"):
+        run.finish_stage("rescore", **{**rescored, "whole": False})
 
 
 @dataclass(frozen=True)
@@ -197,14 +211,14 @@ def _rankings(
 def save_block(prepared: Prepared, block: Block, name: str, mark: str = "") -> None:
     """Write one part; the candidates last, since their file says that the part is whole.
 
-    `mark` is kept in its metadata: the fingerprint of the scorer whose scores it holds.
+    `mark` is kept in the metadata of both: the fingerprint of the scorer whose scores they hold.
     """
     collection, run = prepared.collection, prepared.run
     query_ids, doc_ids = collection.queries["query_id"], collection.corpus["doc_id"]
-    write_parquet(positive_rows(block, query_ids, doc_ids), run.positives / f"{name}.parquet")
-    rows = candidate_rows(block, query_ids, doc_ids)
-    rows = rows.replace_schema_metadata({**(rows.schema.metadata or {}), SCORER_KEY: mark.encode()})
-    write_parquet(rows, run.candidates / f"{name}.parquet")
+    for rows, folder in ((positive_rows, run.positives), (candidate_rows, run.candidates)):
+        table = rows(block, query_ids, doc_ids)
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), SCORER_KEY: mark.encode()})
+        write_parquet(table, folder / f"{name}.parquet")
 
 
 def read_block(

@@ -91,7 +91,10 @@ def _by_first_use(column: pa.DictionaryArray) -> pa.DictionaryArray:
 
 @contextmanager
 def replacing_selection(run: RunDirectory, name: str) -> Iterator[Path]:
-    """A folder under a temporary name that takes the selection's place when the block ends well."""
+    """A folder under a temporary name that takes the selection's place when the block ends well.
+
+    The manifest then knows no selection of the name: its word of the old tables is not for the new ones.
+    """
     target = run.selection(name)
     temporary = target.with_name(f"{TEMPORARY}{name}")
     with plainly(target):
@@ -99,6 +102,7 @@ def replacing_selection(run: RunDirectory, name: str) -> Iterator[Path]:
         temporary.mkdir(parents=True)
         try:
             yield temporary
+            run.forget_selection(name)
             shutil.rmtree(target, ignore_errors=True)
             temporary.replace(target)
         finally:

@@ -104,7 +104,7 @@ def _refuse_names(run: RunDirectory, selections: Sequence[str]) -> None:
 def _arms(run: RunDirectory, config: Config, selections: Sequence[str], teacher: Teacher | None) -> list[Arm]:
     """No hard negatives first."""
     if not selections:
-        depth, wanted = int(run.stage("search")["depth"]), config.select.num_negatives
+        depth, wanted = run.depth(), config.select.num_negatives
         return default_arms(
             depth,
             config.guard.guard != "off",

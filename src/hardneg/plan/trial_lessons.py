@@ -79,7 +79,7 @@ class Lessons:
         self._prepared = looking
         self._found = found
         self._teacher = teacher
-        self._depth = int(run.run.stage("search")["depth"])
+        self._depth = run.run.depth()
 
     def chosen(self, arm: Arm) -> Chosen:
         """Raises UsageError where the rule cannot be used: too few labels, a window beyond the depth."""

@@ -24,6 +24,8 @@ SCORER_KEY = b"hardneg.scorer"
 """Metadata of a part's two files: the mark of the scorer whose scores they hold."""
 PARTLY = " partly"
 """After a part's mark: some of its pairs are not scored."""
+MIXED = "mixed"
+"""In place of a part's mark: its candidates' scores are not those of its positives' scorer."""
 _FROM_PARTS = "parts"
 """The plan of what is kept when candidates are searched anew."""
 
@@ -42,14 +44,14 @@ def pair_keys(query: Int32, doc: Int32) -> Int64:
 def part_mark(run: RunDirectory, name: str) -> str:
     """Whose scores a part holds: a scorer's mark, with PARTLY where some are missing; "": nobody's.
 
-    Its two files are written one after the other. Where a process died in between they are of two minds, and
-    only scores of the one scorer that both name count.
+    Its two files are written one after the other. Where a process died in between they may be of two minds:
+    MIXED, unless both are of one scorer.
     """
     candidates, positives = (_mark(folder / f"{name}.parquet") for folder in (run.candidates, run.positives))
     if positives in (candidates, None):  # None: by a version that did not mark them
         return candidates or ""
     whose = {(mark or "").removesuffix(PARTLY) for mark in (candidates, positives)}
-    return whose.pop() + PARTLY if len(whose) == 1 else ""
+    return whose.pop() + PARTLY if len(whose) == 1 else MIXED
 
 
 def _mark(path: Path) -> str | None:

@@ -19,7 +19,7 @@ from hardneg.plan.labels import Judgments, judgments
 from hardneg.plan.lazily import uses_scores, why_all
 from hardneg.plan.mending import until_whole
 from hardneg.plan.prepare import Prepared, prepare, reopen, timed
-from hardneg.plan.rescoring import begin, complete, rescore
+from hardneg.plan.rescoring import begin, complete, holds_others, rescore
 from hardneg.plan.retrieve import base_parts, partly_scored, search, search_fingerprint
 from hardneg.plan.retrievers import GIVEN_AS_OBJECTS, NOTHING_OWN, OwnParts, Source, is_object, sources
 from hardneg.plan.scoring import Scoring, open_scorer
@@ -166,7 +166,8 @@ def select_into(
             begin(scoring)
     mark = _selection_fingerprint(run, config, depth)
     stored = run.manifest()["selections"].get(name, {})
-    if stored.get("fingerprint") == mark and run.selection_is_whole(name):
+    same = stored.get("fingerprint") == mark and run.selection_is_whole(name)
+    if same and (scoring is None or not holds_others(scoring)):
         progress.say(f"select {name}: unchanged")
         return
     why = None if scoring is None else why_all(config, scoring.name)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hardneg.config import Config
 from hardneg.errors import UsageError
-from hardneg.plan.kept_scores import part_mark
+from hardneg.plan.kept_scores import PARTLY, part_mark
 from hardneg.plan.part_scores import PartScores
 from hardneg.plan.prepare import Prepared, timed
 from hardneg.plan.retrieve import base_parts, partly_scored
@@ -53,6 +53,13 @@ def rescore(scoring: Scoring, parts: Sequence[str]) -> None:
     run.clear(run.rescoring)
     whole = not _lacking(run, scoring.mark, base_parts(run))
     run.finish_stage("rescore", scorer=scoring.name, fingerprint=scoring.mark, whole=whole)
+
+
+def holds_others(scoring: Scoring) -> bool:
+    """Whether a part has another scorer's scores, which would be shown as this one's."""
+    run = scoring.prepared.run
+    marks = (part_mark(run, name).removesuffix(PARTLY) for name in base_parts(run))
+    return any(mark not in ("", scoring.mark) for mark in marks)
 
 
 def complete(prepared: Prepared, config: Config, own: OwnParts) -> None:

@@ -17,18 +17,17 @@ RUN/
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from hardneg.at_work import HOLDER, LOCK, at_work, refuse_held
 from hardneg.config import nearest
 from hardneg.errors import InputError, StoreError, UsageError
 from hardneg.files import TEMPORARY, read_json, read_parquet, write_json, write_parquet
@@ -40,7 +39,6 @@ LAYOUT = 1
 
 COLLECTION_TABLES = ("corpus", "queries", "qrels", "given")
 SELECTION_TABLES = ("decisions", "positives", "negatives", "outcomes")
-_LOCKS = (".lock", ".holder")
 _VERSIONED = ("hardneg", "numpy", "pyarrow", "faiss-cpu", "bm25s", "sentence-transformers", "torch")
 
 
@@ -66,6 +64,7 @@ class RunDirectory:
         run.check_layout()
         manifest = run.manifest()
         if "config" not in manifest or "search" not in manifest["stages"]:
+            refuse_held(run.path)
             raise InputError(
                 "mining has not finished here; run the same `hardneg mine` again, which goes on where it "
                 "stopped",
@@ -210,39 +209,49 @@ class RunDirectory:
     # -- one at a time ------------------------------------------------------------------------------
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the run; an OS lock, so one left by a killed process blocks nobody."""
-        from filelock import FileLock, Timeout
+    def locked(self, command: str = "", say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
+        """Hold the run, for this command; an OS lock, so one left by a killed process blocks nobody.
 
+        say  is told where the file system has no locks
+
+        Raises StoreError at once where another process holds it, naming that one.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
                 f"cannot be made ({error.strerror}); choose another --run-dir", file=self.path
             ) from error
-        holder = self.path / ".holder"
-        try:
-            with FileLock(self.path / ".lock", timeout=0):
-                self._claim()
-                holder.write_text(json.dumps({"pid": os.getpid()}), "utf-8")
-                self._sweep()
-                yield
-        except Timeout as error:
-            who = holder.read_text("utf-8") if holder.exists() else "unknown"
-            raise StoreError(f"{self.path}: another process is at work here ({who}); wait for it") from error
+        self._refuse_others()
+        with at_work(self.path, command, say):
+            self._claim()
+            self._sweep()
+            yield
+
+    @contextmanager
+    def locked_for(self, output: Path, command: str) -> Iterator[None]:
+        """Hold the run where the file lies in it: whoever holds it sweeps away what is half written."""
+        inside = output.resolve().is_relative_to(self.path.resolve())
+        with self.locked(command) if inside else nullcontext():
+            yield
 
     def _claim(self) -> None:
-        """Mark the folder as a run before anything else is written. Raises InputError where it holds more."""
+        """Mark the folder as a run before anything else is written."""
+        self._refuse_others()
+        if not self.manifest_path.exists():
+            self.update(**self.manifest())
+
+    def _refuse_others(self) -> None:
+        """Raises InputError for a folder that is no run and holds something."""
         if self.manifest_path.exists():
             return
-        held = [path.name for path in self.path.iterdir() if path.name not in _LOCKS]
+        held = [path.name for path in self.path.iterdir() if path.name not in (LOCK, HOLDER)]
         others = sorted(name for name in held if not name.startswith(TEMPORARY))
         if others:
             raise InputError(
                 f"is no run directory and not empty (it holds {others[0]!r}); choose another --run-dir",
                 file=self.path,
             )
-        self.update(**self.manifest())
 
     def _sweep(self) -> None:
         """Remove what a killed run left under temporary names."""

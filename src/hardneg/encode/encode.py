@@ -76,7 +76,9 @@ def encode_texts(
     a wrong shape, StoreError where the store is damaged or cannot be written.
     """
     progress = progress or Silent()
-    job = _Job.of(encoder, as_column(texts), kind, prompts, store.space(encoder.fingerprint(kind)))
+    job = _Job.of(
+        encoder, as_column(texts), kind, prompts, store.space(encoder.fingerprint(kind), encoder.name)
+    )
     before = job.space.lookup(job.distinct)
     for stem in job.space.lost:
         progress.say(f"{job.space.folder}: shard {stem} is gone or cut short; its texts are encoded anew")
@@ -158,7 +160,15 @@ def _encode_missing(job: _Job, before: Locations, progress: Progress, engine: En
             with writing:
                 advance(texts)
 
+        def written_by_others(part: Int32) -> bool:
+            with writing:
+                space = job.space
+                return space.others_appended() and not space.lookup(job.distinct[part]).missing.any()
+
         def encode_part(part: Int32) -> None:
+            if written_by_others(part):
+                done(len(part))
+                return
             vectors, truncated = _encode_shard(job, part, lengths[part], done)
             with writing:
                 job.space.append(job.distinct[part], vectors, truncated)

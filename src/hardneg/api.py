@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from hardneg.refusals import plainly
 from hardneg.run_directory import RunDirectory
 
 if TYPE_CHECKING:
-    from hardneg.export import ExportReport
+    from hardneg.export import ExportReport, SelectedTables
 
 
 @plainly()
@@ -269,10 +270,14 @@ class Mined:
         output  writes them too, by its suffix: .csv, .jsonl or .parquet; filled in, `select(labels=...)`
                 takes the file
         """
+        from hardneg.plan.steadily import steadily
         from hardneg.plan.suspects import suspects, write_suspects
 
-        table = suspects(self._run, self.selection, n, seed, self._progress)
-        if output is not None:
+        read = partial(suspects, self._run, self.selection, n, seed, self._progress)
+        if output is None:
+            return steadily(self._run, self.selection, read)
+        with self._run.locked_for(Path(output), "suspects"):
+            table = steadily(self._run, self.selection, read)
             write_suspects(table, Path(output))
         return table
 
@@ -326,8 +331,9 @@ class Mined:
     def inspect(self, query_id: str) -> dict[str, Any]:
         """Every candidate of a query with its ranks, scores, decision and reason."""
         from hardneg.plan.inspect import inspect_query
+        from hardneg.plan.steadily import steadily
 
-        return inspect_query(self._run, self.selection, query_id)
+        return steadily(self._run, self.selection, lambda: inspect_query(self._run, self.selection, query_id))
 
     @plainly()
     def to(self, to: str, output: str | os.PathLike[str] | None = None, **options: Any) -> ExportReport | Any:
@@ -335,7 +341,19 @@ class Mined:
 
         options  scores, ids, prompts, text: see `hardneg.export.ExportOptions`
         """
-        from hardneg.export import ExportOptions, SelectedTables, export, to_dataset
+        from hardneg.export import ExportOptions, export, to_dataset
+        from hardneg.plan.steadily import steadily
+
+        tables, join_title = steadily(self._run, self.selection, self._selected)
+        chosen = build(ExportOptions, {"join_title": join_title, **options})
+        if output is None:
+            return to_dataset(tables, to, options=chosen)
+        with self._run.locked_for(Path(output), "export"):
+            return export(tables, to, Path(output), options=chosen)
+
+    def _selected(self) -> tuple[SelectedTables, bool]:
+        """What an export is made from, and whether titles were joined to texts."""
+        from hardneg.export import SelectedTables
 
         collection = self.collection
         tables = SelectedTables(
@@ -344,10 +362,7 @@ class Mined:
             positives=self.positives,
             negatives=self.negatives,
         )
-        chosen = build(ExportOptions, {"join_title": self.config["join_title"], **options})
-        if output is None:
-            return to_dataset(tables, to, options=chosen)
-        return export(tables, to, Path(output), options=chosen)
+        return tables, self.config["join_title"]
 
     @plainly()
     def _table(self, table: str, columns: list[str] | None = None) -> pa.Table:

@@ -17,12 +17,10 @@ RUN/
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -30,6 +28,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from hardneg.at_work import HOLDER, LOCK, at_work, refuse_held
 from hardneg.config import nearest
 from hardneg.errors import DamagedError, InputError, StoreError, UsageError
 from hardneg.files import (
@@ -41,7 +40,6 @@ from hardneg.files import (
     write_sealed_json,
 )
 from hardneg.records import Collection, ReadReport
-from hardneg.refusals import plainly
 from hardneg.versions import installed
 
 LAYOUT = 1
@@ -54,7 +52,6 @@ NOT_SEARCHED = 0
 """The depth of a search that a deeper one is replacing."""
 EARLIER = ("corpus.parquet", "queries.parquet", "candidates")
 """What a finished search of other tables is kept as."""
-_LOCKS = (".lock", ".holder")
 _VERSIONED = ("hardneg", "numpy", "pyarrow", "faiss-cpu", "bm25s", "sentence-transformers", "torch")
 
 
@@ -80,6 +77,7 @@ class RunDirectory:
         run.check_layout()
         manifest = run.manifest()
         if "config" not in manifest or not {"read", "search"} <= manifest["stages"].keys():
+            refuse_held(run.path)
             raise InputError(
                 "mining has not finished here; run the same `hardneg mine` again, which goes on where it "
                 "stopped",
@@ -289,44 +287,54 @@ class RunDirectory:
     # -- one at a time ------------------------------------------------------------------------------
 
     @contextmanager
-    def locked(self, *, sweep: bool = True) -> Iterator[None]:
-        """Hold the run; an OS lock, so one left by a killed process blocks nobody.
+    def locked(
+        self, command: str = "", say: Callable[[str], None] = lambda line: None, *, sweep: bool = True
+    ) -> Iterator[None]:
+        """Hold the run, for this command; an OS lock, so one left by a killed process blocks nobody.
 
         sweep  remove what killed runs left under temporary names
-        """
-        from filelock import FileLock, Timeout
 
+        say  is told where the file system has no locks
+
+        Raises StoreError at once where another process holds it, naming that one.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
                 f"cannot be made ({error.strerror}); choose another --run-dir", file=self.path
             ) from error
-        holder = self.path / ".holder"
-        try:
-            with FileLock(self.path / ".lock", timeout=0):
-                self._claim()
-                with plainly(holder):
-                    holder.write_text(json.dumps({"pid": os.getpid()}), "utf-8")
-                if sweep:
-                    self._sweep()
-                yield
-        except Timeout as error:
-            who = holder.read_text("utf-8") if holder.exists() else "unknown"
-            raise StoreError(f"{self.path}: another process is at work here ({who}); wait for it") from error
+        self._refuse_others()
+        with at_work(self.path, command, say):
+            self._claim()
+            if sweep:
+                self._sweep()
+            yield
+
+    @contextmanager
+    def locked_for(self, output: Path, command: str) -> Iterator[None]:
+        """Hold the run where the file lies in it: whoever holds it sweeps away what is half written."""
+        inside = output.resolve().is_relative_to(self.path.resolve())
+        with self.locked(command) if inside else nullcontext():
+            yield
 
     def _claim(self) -> None:
-        """Mark the folder as a run before anything else is written. Raises InputError where it holds more."""
+        """Mark the folder as a run before anything else is written."""
+        self._refuse_others()
+        if not self.manifest_path.exists():
+            self.update(**self.manifest())
+
+    def _refuse_others(self) -> None:
+        """Raises InputError for a folder that is no run and holds something."""
         if self.manifest_path.exists():
             return
-        held = [path.name for path in self.path.iterdir() if path.name not in _LOCKS]
+        held = [path.name for path in self.path.iterdir() if path.name not in (LOCK, HOLDER)]
         others = sorted(name for name in held if not name.startswith(TEMPORARY))
         if others:
             raise InputError(
                 f"is no run directory and not empty (it holds {others[0]!r}); choose another --run-dir",
                 file=self.path,
             )
-        self.update(**self.manifest())
 
     def _sweep(self) -> None:
         """Remove what a killed run left under temporary names."""

@@ -25,8 +25,8 @@ STAGES = [
     "trialing",
 ]
 SHARED = {
-    "config", "cores", "distinct", "engine", "errors", "files", "fingerprints", "model_files", "progress",
-    "protocols", "records", "refusals", "seals", "spreadsheet", "texts", "versions", "words",
+    "config", "cores", "distinct", "engine", "errors", "files", "fingerprints", "locks", "model_files",
+    "progress", "protocols", "records", "refusals", "seals", "spreadsheet", "texts", "versions", "words",
 }  # fmt: skip
 HEAVY = {
     "torch",

@@ -25,7 +25,7 @@ Tally = Callable[..., None]
 KILLED = -9
 SINGLE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """A process with threads cannot be forked."""
-OF_TIME = {"timings", "seconds", "versions", "folder", "encoded", "reused"}
+OF_TIME = {"timings", "seconds", "versions", "folder", "encoded", "reused", "checksum"}
 """Keys of the manifest that say how long something took, where, and how much of it was done before."""
 
 

@@ -78,7 +78,8 @@ def encode_texts(
     a wrong shape, StoreError where the store is damaged or cannot be written.
     """
     progress = progress or Silent()
-    job = _Job.of(encoder, as_column(texts), kind, prompts, store.space(encoder.fingerprint(kind)))
+    space = store.space(encoder.fingerprint(kind), encoder.name)
+    job = _Job.of(encoder, as_column(texts), kind, prompts, space)
     if name_of is not None:
         job = replace(job, name_of=name_of)
     before = job.space.lookup(job.distinct)
@@ -164,7 +165,15 @@ def _encode_missing(job: _Job, before: Locations, progress: Progress, engine: En
             with writing:
                 advance(texts)
 
+        def written_by_others(part: Int32) -> bool:
+            with writing:
+                space = job.space
+                return space.others_appended() and not space.lookup(job.distinct[part]).missing.any()
+
         def encode_part(part: Int32) -> None:
+            if written_by_others(part):
+                done(len(part))
+                return
             vectors, truncated = _encode_shard(job, part, lengths[part], done)
             with writing:
                 job.space.append(job.distinct[part], vectors, truncated)

@@ -1,12 +1,14 @@
 """The vector store: a cache that all runs share, in which every text is encoded once per encoder.
 
     ROOT/KEY/fingerprint.json      what decides the vectors, for people; KEY is its hash
+    ROOT/KEY/model.json            what the model was called last
     ROOT/KEY/STEM.npy              a shard: float32 or float16 (texts, dimension), row-major
     ROOT/KEY/STEM.keys.parquet     its keys: hash of prompt and text → row, checksum, truncated
 
 A shard is written before its keys, each under a temporary name: a shard is seen whole or not at all. Stems
-are unique and begin with the time, so processes append at once without a lock; of a text encoded twice the
-vector with the smaller stem counts, which is the one that was published first.
+are unique, so processes append at once; of a text encoded twice the vector with the smaller stem counts.
+Stems begin with the time, or go on from the last where a clock is behind: under the lock of `in_use` that is
+the vector that was published first, and which one is a text's never changes while a run looks at it.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hardneg.encode.hashes import HASH, Hashes
+from hardneg.encode.in_use import appending, using
 from hardneg.errors import DamagedError, StoreError
 from hardneg.files import (
     TEMPORARY,
@@ -38,6 +41,7 @@ from hardneg.files import (
     write_parquet,
 )
 from hardneg.fingerprints import digest
+from hardneg.locks import Lock
 from hardneg.records import Bool, Float32, Int32, Int64
 from hardneg.refusals import is_damage, plainly, refusal
 
@@ -53,6 +57,7 @@ _OPEN_SHARDS = 128
 """Shards mapped at once at most: each mapping holds a file handle, and systems allow about a thousand."""
 _ABANDONED_S = 86_400
 FINGERPRINT = "fingerprint.json"
+MODEL = "model.json"
 
 
 def store_root(cache_dir: str | None = None) -> Path:
@@ -93,21 +98,29 @@ class VectorStore:
         self.root = store_root(None if cache_dir is None else str(cache_dir)) / "vectors"
         self.dtype = dtype
 
-    def space(self, fingerprint: Mapping[str, Any]) -> Space:
-        """The folder of one encoder; made if it is not there. Raises StorageError where it cannot be."""
+    def space(self, fingerprint: Mapping[str, Any], model: str = "") -> Space:
+        """The folder of one encoder; made if it is not there. Raises StorageError where it cannot be.
+
+        model  what the encoder is called, for who looks what the cache holds
+        """
         full = {**fingerprint, "store_dtype": self.dtype, "layout": LAYOUT}
         folder = self.root / digest(full)
+        use = using(folder)
         with plainly(folder):
             if not names_its_folder(folder / FINGERPRINT):
                 write_json(full, folder / FINGERPRINT)
-        return Space(folder)
+        if model:
+            _note_model(folder / MODEL, model)
+        return Space(folder, use)
 
 
 class Space:
     """The vectors of one encoder fingerprint."""
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: Path | str, use: Lock | None = None) -> None:
+        """use  held already on the folder, which is held here anyway as long as this object lives"""
         self.folder = Path(folder)
+        self._use = use or using(self.folder)
         about = self.folder / FINGERPRINT
         if not about.is_file():
             raise StoreError(
@@ -121,6 +134,7 @@ class Space:
         self._keys: dict[str, _ShardKeys] = {}
         self._index: _Index | None = None
         self._seen: list[str] = []
+        self._own: set[str] = set()
         self._open: OrderedDict[str, NDArray[Any]] = OrderedDict()
         self._verified: set[str] = set()
         self._swept = False
@@ -180,13 +194,25 @@ class Space:
             self._verified.add(stem)
         return vectors
 
+    def others_appended(self) -> bool:
+        """Whether another process has added a shard since the last lookup."""
+        return not set(self._stems()) <= self._own.union(self._seen)
+
+    def _stems(self) -> list[str]:
+        return sorted(p.name.removesuffix(KEYS_SUFFIX) for p in self.folder.glob(f"[!.]*{KEYS_SUFFIX}"))
+
     def _refreshed(self) -> _Index:
-        stems = sorted(p.name.removesuffix(KEYS_SUFFIX) for p in self.folder.glob(f"[!.]*{KEYS_SUFFIX}"))
+        stems = self._stems()
         if self._index is None or stems != self._seen:
             self._seen = stems
             known, self._keys, self.lost = self._keys, {}, []
             for stem in stems:
-                keys = known.get(stem) or _read_keys(self.folder, stem)
+                try:
+                    keys = known.get(stem) or _read_keys(self.folder, stem)
+                except StoreError:
+                    if (self.folder / f"{stem}{KEYS_SUFFIX}").exists():
+                        raise
+                    continue  # removed since it was listed
                 if _size(self.folder / f"{stem}.npy") == keys.size:
                     self._keys[stem] = keys
                 else:
@@ -201,6 +227,12 @@ class Space:
 
         It is read back before it takes its name.
         """
+        with appending(self.folder):
+            stem = self._append(hashes, vectors, truncated)
+        self._own.add(stem)
+        return stem
+
+    def _append(self, hashes: Hashes, vectors: Float32, truncated: NDArray[np.int8]) -> str:
         with np.errstate(over="ignore"):  # told below, with what to do
             stored = np.ascontiguousarray(vectors, self.dtype)
         if not np.isfinite(stored).all():
@@ -209,7 +241,7 @@ class Space:
                 "use --store-dtype float32"
             )
         self._sweep()
-        stem = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
+        stem = f"{self._next_time():020d}-{secrets.token_hex(4)}"
         path = self.folder / f"{stem}.npy"
         with replacing(path) as temporary:
             with temporary.open("wb") as handle:
@@ -220,6 +252,11 @@ class Space:
         table = _keys_table(hashes, stored, truncated, size)
         write_parquet(table, self.folder / f"{stem}{KEYS_SUFFIX}")
         return stem
+
+    def _next_time(self) -> int:
+        """Now, in ns, or what comes after the last shard where a clock was ahead of ours."""
+        last = max((int(stem[:20]) for stem in self._stems() if stem[:20].isdecimal()), default=0)
+        return max(time.time_ns(), last + 1)
 
     def discard(self, stem: str) -> None:
         """Remove a damaged shard: its texts count as not stored."""
@@ -304,6 +341,15 @@ class _Index:
             )
             open_place, at = open_place[~same], at[~same] + 1
         return Locations(self.stems, shard, row, truncated)
+
+
+def _note_model(path: Path, model: str) -> None:
+    """For people only: where it cannot be written, it is not known."""
+    try:
+        if not path.exists() or read_json(path).get("model") != model:
+            write_json({"model": model}, path)
+    except (OSError, StoreError, AttributeError):
+        return
 
 
 def checksum(vectors: NDArray[Any]) -> int:

@@ -78,8 +78,8 @@ def audit(
 
     Raises UsageError where nothing can be hidden, InputError for a selection that is not there.
     """
-    run.selection_table(selection, "outcomes", ["query_id"])  # says which selections there are, if not this
-    with run.locked():
+    with run.locked("audit", progress.say):
+        run.selection_table(selection, "outcomes", ["query_id"])  # says which there are, if not this one
         config = changed_config(run, {**run.manifest()["selections"][selection]["config"], **values})
         refuse_window_beyond(run.depth(), config.select)
         prepared = reopen(run, config, progress)

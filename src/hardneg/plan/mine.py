@@ -46,7 +46,7 @@ def mine(
     foresee(config, own)
     for line in not_used(config, own):
         progress.say(line)
-    with run.locked():
+    with run.locked("mine", progress.say):
         until_whole(run, progress, lambda: _stages(source, config, run, name, progress, own))
 
 
@@ -79,7 +79,7 @@ def select_again(
     own  the objects that the run was made with, needed only to search deeper
     """
     run.selection(name)
-    with run.locked():
+    with run.locked("select", progress.say):
         config = changed_config(run, values)
         prepared = reopen(run, config, progress, own.engine)
         found = cache(partial(sources_again, prepared, config, own))
@@ -93,6 +93,13 @@ def preview(
     run: RunDirectory, values: Mapping[str, Any], *, progress: Progress, own: OwnParts = NOTHING_OWN
 ) -> list[dict[str, Any]]:
     """Yield, hardness and shortfall of a grid of rules; nothing is written but what the guard works out."""
+    with run.locked("select --preview", progress.say):
+        return _preview(run, values, progress, own)
+
+
+def _preview(
+    run: RunDirectory, values: Mapping[str, Any], progress: Progress, own: OwnParts
+) -> list[dict[str, Any]]:
     config = changed_config(run, values)
     prepared = reopen(run, config, progress)
     depth = run.depth()
@@ -103,8 +110,7 @@ def preview(
         progress.say(f"left out, since the run's depth is {depth:,}: {', '.join(beyond)}")
     found = cache(partial(sources_again, prepared, config, own))
     if partly_scored(run):
-        with run.locked():
-            complete(prepared, config, own)
+        complete(prepared, config, own)
     choosing = Choosing.of(prepared, config, depth, found, None, judgments(prepared, config, found))
     guarded = (choosing.guarded(block) for block in blocks(choosing))
     kept = {name: one for name, one in grid.items() if name not in beyond}

@@ -69,7 +69,7 @@ def trial(
 
     Raises UsageError where nothing can be learned or asked, InputError for a selection that is not there.
     """
-    with run.locked():
+    with run.locked("trial", progress.say):
         for line in not_used(options, student):
             progress.say(line)
         config = changed_config(run, {})

@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import struct
+import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -239,10 +240,23 @@ def write_arrays(path: Path, **arrays: Any) -> None:
         np.savez(handle, **arrays)
 
 
+_HEADERS = threading.Lock()
+
+
+def load_array(file: Path | IO[bytes], *, mapped: bool = False) -> NDArray[Any]:
+    """An array from .npy, without pickle; errors are numpy's.
+
+    numpy has Python parse the header, and Python 3.11 miscounts (a SystemError) where two threads parse.
+    """
+    with _HEADERS:
+        found: NDArray[Any] = np.load(file, mmap_mode="r" if mapped else None, allow_pickle=False)
+    return found
+
+
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """What `write_arrays` wrote. Raises DamagedError where it is not as it was written."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with _HEADERS, np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except _NO_ARCHIVE as error:
         raise _unreadable(path, error) from error
@@ -284,8 +298,7 @@ def open_mapped(path: Path) -> NDArray[Any]:
     try:
         if not check_seal(path):
             raise DamagedError(path, "cannot be read (it has no checksum: cut short, or of an older version)")
-        found: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        return found
+        return load_array(path, mapped=True)
     except (OSError, ValueError, EOFError) as error:
         raise _unreadable(path, error) from error
 

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import hardneg
+from hardneg.errors import OutOfMemoryError
 from hardneg.records import Collection, Float32
 
 WORDS = "cell gene drug heart blood virus causes lowers raises".split()
@@ -262,7 +263,7 @@ def test_rescoring_goes_on_where_it_was(
     expected = hardneg.mine(data, cross_encoder=whole, **settings)
     broken = Counting()
     broken.die_after = whole.pairs // 2
-    with pytest.raises(MemoryError):
+    with pytest.raises(OutOfMemoryError):
         hardneg.mine(data, cross_encoder=broken, run_dir=tmp_path / "run", **settings)
     rest = Counting()
     mined = hardneg.mine(data, cross_encoder=rest, run_dir=tmp_path / "run", **settings)

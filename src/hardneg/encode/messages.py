@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from hardneg.files import load_array
+
 
 class BrokenMessageError(Exception):
     """What was read is no message, or was cut off."""
@@ -62,5 +64,5 @@ def _as_array(pipe: BinaryIO, size: int) -> NDArray[Any]:
     block = pipe.read(size)
     if len(block) != size:
         raise EOFError(f"{len(block)} of {size} bytes")
-    array: NDArray[Any] = np.load(io.BytesIO(block), allow_pickle=False)
+    array: NDArray[Any] = load_array(io.BytesIO(block))
     return array

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hardneg.errors import InputError, StoreError
-from hardneg.files import read_parquet
+from hardneg.files import load_array, read_parquet
 from hardneg.fingerprints import digest, file_digest
 from hardneg.protocols import Kind, Progress, Similarity
 from hardneg.records import Float32, Int32, Int64
@@ -138,7 +138,7 @@ def _open_vectors(path: Path) -> NDArray[Any]:
 
 def _open_npy(path: Path) -> NDArray[Any]:
     try:
-        vectors: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        vectors: NDArray[Any] = load_array(path, mapped=True)
         return vectors
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read as .npy ({error}); save it with numpy.save", file=path) from error
@@ -206,7 +206,7 @@ def _file_ids(path: Path, count: int) -> pa.Array:
 def _read_ids(path: Path) -> Any:
     try:
         if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False).astype(str).tolist()
+            return load_array(path).astype(str).tolist()
         text = path.read_text("utf-8-sig")
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read ({error}); write one id a line, UTF-8", file=path) from error

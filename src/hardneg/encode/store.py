@@ -33,6 +33,7 @@ from hardneg.encode.in_use import appending, using
 from hardneg.errors import DamagedError, StoreError
 from hardneg.files import (
     TEMPORARY,
+    load_array,
     read_json,
     read_metadata,
     read_parquet,
@@ -176,7 +177,7 @@ class Space:
         path = self.folder / f"{stem}.npy"
         about = self._keys.get(stem) or _read_keys(self.folder, stem)
         try:
-            vectors: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+            vectors: NDArray[Any] = load_array(path, mapped=True)
         except (OSError, ValueError, EOFError) as error:
             if isinstance(error, OSError) and not is_damage(error):
                 raise refusal(error) from error
@@ -247,7 +248,7 @@ class Space:
             with temporary.open("wb") as handle:
                 np.save(handle, stored, allow_pickle=False)
             size = temporary.stat().st_size
-            if checksum(np.load(temporary, mmap_mode="r", allow_pickle=False)) != checksum(stored):
+            if checksum(load_array(temporary, mapped=True)) != checksum(stored):
                 raise DamagedError(path, "read back, is not what was written", "look after the disk")
         table = _keys_table(hashes, stored, truncated, size)
         write_parquet(table, self.folder / f"{stem}{KEYS_SUFFIX}")

@@ -108,6 +108,8 @@ def test_a_process_that_is_killed_is_said_and_the_next_run_goes_on(
             os.kill(pid, signal.SIGKILL)
         with pytest.raises(ModelError, match=r"the process that encodes on cpu ended \(exit code -9\)"):
             working.result()
+    while any(map(alive, pids)):
+        time.sleep(0.01)
     assert encode_texts(encoder, texts, "document", store=store).encoded == 198
 
 

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from hardneg.encode.hashes import HASH, Hashes
 from hardneg.encode.in_use import appending, using
-from hardneg.errors import DamagedError, StoreError
+from hardneg.errors import DamagedError, HardnegError, StoreError
 from hardneg.files import (
     TEMPORARY,
     load_array,
@@ -248,9 +248,10 @@ class Space:
             with temporary.open("wb") as handle:
                 np.save(handle, stored, allow_pickle=False)
             size = temporary.stat().st_size
-            if checksum(load_array(temporary, mapped=True)) != checksum(stored):
+            crc32 = checksum(stored)
+            if checksum(load_array(temporary, mapped=True)) != crc32:
                 raise DamagedError(path, "read back, is not what was written", "look after the disk")
-        table = _keys_table(hashes, stored, truncated, size)
+        table = _keys_table(hashes, stored, truncated, size, crc32)
         write_parquet(table, self.folder / f"{stem}{KEYS_SUFFIX}")
         return stem
 
@@ -349,7 +350,7 @@ def _note_model(path: Path, model: str) -> None:
     try:
         if not path.exists() or read_json(path).get("model") != model:
             write_json({"model": model}, path)
-    except (OSError, StoreError, AttributeError):
+    except (HardnegError, AttributeError):
         return
 
 
@@ -375,7 +376,9 @@ def _damaged_rows(vectors: NDArray[Any], keys_path: Path) -> int:
     return int((_row_checksums(vectors) != expected).sum())
 
 
-def _keys_table(hashes: Hashes, stored: NDArray[Any], truncated: NDArray[np.int8], size: int) -> pa.Table:
+def _keys_table(
+    hashes: Hashes, stored: NDArray[Any], truncated: NDArray[np.int8], size: int, crc32: int
+) -> pa.Table:
     raw = pa.py_buffer(np.ascontiguousarray(hashes))
     columns = [
         pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(hashes), [None, raw]),
@@ -387,7 +390,7 @@ def _keys_table(hashes: Hashes, stored: NDArray[Any], truncated: NDArray[np.int8
         "rows": stored.shape[0],
         "dimension": stored.shape[1],
         "size": size,
-        "crc32": checksum(stored),
+        "crc32": crc32,
     }
     return pa.table(columns, schema=KEYS.with_metadata({_ABOUT: json.dumps(about)}))
 

@@ -236,3 +236,14 @@ def test_two_processes_append_at_once(tmp_path: Path) -> None:
         stored = StoredVectors.open(space.folder, text_hashes([f"{word} {step}" for step in range(20)], ""))
         np.testing.assert_array_equal(stored.block(0, 20), [[number, step] for step in range(20)])
     assert not list(space.folder.glob(".tmp-*"))
+
+
+def test_what_a_model_is_called_need_not_be_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vectors are read from a cache that can only be read."""
+
+    def refused(*_: object) -> None:
+        raise StorageError("read-only")
+
+    folder = VectorStore(tmp_path).space({"model": "a"}).folder
+    monkeypatch.setattr("hardneg.encode.store.write_json", refused)
+    assert VectorStore(tmp_path).space({"model": "a"}, "its name").folder == folder

@@ -91,10 +91,14 @@ class StoreError(HardnegError):
 
 
 class DamagedError(StoreError):
-    """A file that hardneg wrote is cut short, unreadable or not as it was written: `path`."""
+    """A file that hardneg wrote is cut short, unreadable or not as it was written.
+
+    path  the file
+    what  is wrong with it, without the place and the remedy that the message adds
+    """
 
     def __init__(self, path: str | Path, what: str, remedy: str = "") -> None:
-        self.path = Path(path)
+        self.path, self.what = Path(path), what
         remedy = remedy or "remove it and run again (`hardneg doctor --repair` does the first)"
         super().__init__(f"{path}: {what}; {remedy}")
 

@@ -97,8 +97,7 @@ class RunDirectory:
         try:
             return read_sealed_json(self.manifest_path)
         except DamagedError as error:  # removed, the folder would be taken for something else than a run
-            what = str(error).removeprefix(f"{self.manifest_path}: ").split("; ")[0]
-            raise DamagedError(self.manifest_path, what, remedy_of(self.path)) from error
+            raise DamagedError(self.manifest_path, error.what, remedy_of(self.path)) from error
 
     def check_layout(self) -> None:
         found = self.manifest().get("layout")
@@ -256,19 +255,18 @@ class RunDirectory:
         return all(is_whole(self.selection(name) / f"{table}.parquet") for table in SELECTION_TABLES)
 
     def selection_table(self, name: str, table: str, columns: list[str] | None = None) -> pa.Table:
-        folder = self.selection(name)
-        if not folder.is_dir() or name not in self.manifest()["selections"]:
-            known = self.selections()
-            if name in self.manifest()["selections"]:
-                raise DamagedError(
-                    folder, "is gone", f"choose again with `hardneg select {self.path} --name {name}`"
-                )
-            known = [one for one in known if one != name]
+        folder, manifest = self.selection(name), self.manifest()
+        known = sorted(manifest["selections"])
+        if name not in known:
             raise InputError(
                 f"has no selection {name!r}{nearest(name, known)} (there: {', '.join(known) or 'none'})",
                 file=self.path,
             )
-        if self.manifest()["selections"].get(name, {}).get("read") != self.stage("read").get("fingerprint"):
+        if not folder.is_dir():
+            raise DamagedError(
+                folder, "is gone", f"choose again with `hardneg select {self.path} --name {name}`"
+            )
+        if manifest["selections"][name].get("read") != manifest["stages"].get("read", {}).get("fingerprint"):
             raise InputError(
                 f"selection {name!r} was made from other input than what the run holds now; choose again "
                 f"with `hardneg select {self.path} --name {name}`, or mine again",
@@ -292,9 +290,8 @@ class RunDirectory:
     ) -> Iterator[None]:
         """Hold the run, for this command; an OS lock, so one left by a killed process blocks nobody.
 
+        say    is told where the file system has no locks
         sweep  remove what killed runs left under temporary names
-
-        say  is told where the file system has no locks
 
         Raises StoreError at once where another process holds it, naming that one.
         """

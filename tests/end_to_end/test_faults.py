@@ -209,7 +209,11 @@ FILES = (
 QUICK = [
     (file, list(FAULTS)[number % len(FAULTS)]) for number, file in enumerate(FILES)
 ]  # each file once, each fault twice or more
-ALL = [(file, fault) for file in FILES for fault in FAULTS if (file, fault) not in QUICK]
+ALL = [
+    pytest.param(file, fault, marks=() if (file, fault) in QUICK else pytest.mark.slow)
+    for file in FILES
+    for fault in FAULTS
+]
 
 
 def wrong_outputs(sound: Sound, run: Path) -> int:
@@ -269,20 +273,11 @@ def tried_on_a_run(sound: Sound, folder: Path, file: str, fault: str) -> tuple[i
 
 
 @pytest.mark.reliability
-@pytest.mark.parametrize(("file", "fault"), QUICK)
+@pytest.mark.parametrize(("file", "fault"), ALL)
 def test_a_damaged_file_of_a_run(sound: Sound, tmp_path: Path, tally: Tally, file: str, fault: str) -> None:
     tried, wrong = tried_on_a_run(sound, tmp_path, file, fault)
     tally("faults injected, wrong outputs", tried=tried, failed=wrong)
     assert wrong == 0
-
-
-@pytest.mark.slow
-@pytest.mark.reliability
-@pytest.mark.parametrize(("file", "fault"), ALL)
-def test_every_damage_of_every_file_of_a_run(
-    sound: Sound, tmp_path: Path, tally: Tally, file: str, fault: str
-) -> None:
-    test_a_damaged_file_of_a_run(sound, tmp_path, tally, file, fault)
 
 
 # -- the cache ---------------------------------------------------------------------------------------------
@@ -295,11 +290,15 @@ QUICK_CACHED = [
     ("*.keys.parquet", "bit flipped in the middle"),
     ("fingerprint.json", "bit flipped in the middle"),
 ]
-ALL_CACHED = [(f, fault) for f in CACHED for fault in FAULTS if (f, fault) not in QUICK_CACHED]
+ALL_CACHED = [
+    pytest.param(file, fault, marks=() if (file, fault) in QUICK_CACHED else pytest.mark.slow)
+    for file in CACHED
+    for fault in FAULTS
+]
 
 
 @pytest.mark.reliability
-@pytest.mark.parametrize(("file", "fault"), QUICK_CACHED)
+@pytest.mark.parametrize(("file", "fault"), ALL_CACHED)
 def test_a_damaged_file_of_the_vector_store(
     sound: Sound, tmp_path: Path, tally: Tally, file: str, fault: str
 ) -> None:
@@ -321,15 +320,6 @@ def test_a_damaged_file_of_the_vector_store(
         assert all(one.what == "orphan" for one in left), left
     tally("faults injected, wrong outputs", tried=2, failed=wrong)
     assert wrong == 0
-
-
-@pytest.mark.slow
-@pytest.mark.reliability
-@pytest.mark.parametrize(("file", "fault"), ALL_CACHED)
-def test_every_damage_of_every_file_of_the_vector_store(
-    sound: Sound, tmp_path: Path, tally: Tally, file: str, fault: str
-) -> None:
-    test_a_damaged_file_of_the_vector_store(sound, tmp_path, tally, file, fault)
 
 
 @pytest.mark.slow

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import hardneg
 from hardneg.plan import part_scores, retrieve
-from hardneg.records import Float32, Int32, Ranking
+from hardneg.records import Float32
+
+sys.path.insert(0, str(Path(__file__).parent))
+from word_scorer import Alphabetical, Shared
 
 WORDS = "anchor basalt candle delta ember falcon granite harbor island juniper kettle lagoon meadow".split()
 RULES: dict[str, Any] = {
@@ -25,34 +28,6 @@ RULES: dict[str, Any] = {
 }
 
 
-class Shared:
-    """A scorer: how many words two texts share; it keeps what it was asked."""
-
-    name = "shared"
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, str]] = []
-
-    def fingerprint(self) -> dict[str, int]:
-        return {"version": 1}
-
-    def score(self, pairs: Sequence[tuple[str, str]]) -> Float32:
-        self.asked += pairs
-        return np.array([shared(*pair) for pair in pairs], np.float32)
-
-
-class Shortest:
-    """A retriever: the same documents for every query."""
-
-    name = "shortest"
-    fingerprint = "shortest-1"
-
-    def search(self, query: Int32, depth: int, positives: Int32, progress: object) -> Ranking:
-        doc = np.tile(np.arange(depth, dtype=np.int32), (len(query), 1))
-        known = np.where(positives >= 0, -positives, np.nan).astype(np.float32)
-        return Ranking(self.name, doc, -doc.astype(np.float32), known)
-
-
 class Stopping(Shared):
     """It scores what it is first asked for, and no more."""
 
@@ -60,11 +35,6 @@ class Stopping(Shared):
         if self.asked:
             raise KeyboardInterrupt
         return super().score(pairs)
-
-
-def shared(query: str, document: str) -> float:
-    words = document.split()
-    return len(set(query.split()) & set(words)) + 1 / (1 + len(words))
 
 
 def texts(count: int, seed: int) -> list[str]:
@@ -116,9 +86,9 @@ def test_mining_again_deeper_or_with_another_retriever_scores_only_what_is_new(t
     scorer = Shared()
     mine(NOW, tmp_path / "run", scorer)
     mine(NOW, tmp_path / "run", scorer, depth=25)
-    other = mine(NOW, tmp_path / "run", scorer, depth=25, retriever=["bm25", Shortest()])
+    other = mine(NOW, tmp_path / "run", scorer, depth=25, retriever=["bm25", Alphabetical()])
     assert asked_once(scorer)
-    same(other, mine(NOW, tmp_path / "alone", Shared(), depth=25, retriever=["bm25", Shortest()]))
+    same(other, mine(NOW, tmp_path / "alone", Shared(), depth=25, retriever=["bm25", Alphabetical()]))
 
 
 def test_short_queries_searched_deeper_keep_their_scores(tmp_path: Path) -> None:

@@ -13,13 +13,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 import hardneg
 from hardneg.errors import HardnegError, UsageError
-from hardneg.records import Float32, Int32, Ranking
+from hardneg.records import Float32
 from hardneg.report.summary import render_summary
+
+sys.path.insert(0, str(Path(__file__).parent))
+from word_scorer import Alphabetical, Shared
 
 WORDS = (
     "anchor basalt candle delta ember falcon granite harbor island juniper kettle lagoon meadow nectar "
@@ -43,40 +45,6 @@ def tables(seed: int = 0, documents: int = 90, queries: int = 40, order: int = 0
     for rows in (corpus, asked, qrels):
         random.Random(order).shuffle(rows)
     return {"corpus": corpus, "queries": asked, "qrels": qrels}
-
-
-class Shared:
-    """A scorer: how many words two texts share, upper case apart; it keeps what it was asked."""
-
-    name = "shared"
-
-    def __init__(self, version: int = 1) -> None:
-        self.asked: list[tuple[str, str]] = []
-        self.version = version
-
-    def fingerprint(self) -> dict[str, int]:
-        return {"version": self.version}
-
-    def score(self, pairs: Sequence[tuple[str, str]]) -> Float32:
-        self.asked += pairs
-        return np.array([shared(*pair) for pair in pairs], np.float32)
-
-
-def shared(query: str, document: str) -> float:
-    words = document.split()
-    return len(set(query.split()) & set(words)) + 1 / (1 + len(words))
-
-
-class Alphabetical:
-    """A retriever: the first documents, whatever the query."""
-
-    name = "alphabetical"
-    fingerprint = "alphabetical-1"
-
-    def search(self, query: Int32, depth: int, positives: Int32, progress: object) -> Ranking:
-        doc = np.tile(np.arange(depth, dtype=np.int32), (len(query), 1))
-        known = np.where(positives >= 0, -positives, np.nan).astype(np.float32)
-        return Ranking(self.name, doc, -doc.astype(np.float32), known)
 
 
 BASE: dict[str, Any] = {"retriever": "bm25", "depth": 40, "num_negatives": 3, "guard": "off"}

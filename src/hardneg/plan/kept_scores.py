@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hardneg.errors import DamagedError
@@ -18,7 +19,7 @@ from hardneg.files import read_arrays, read_metadata, read_parquet, write_arrays
 from hardneg.fingerprints import digest
 from hardneg.plan.prepare import Prepared
 from hardneg.records import CANDIDATES, Float32, Int32, Int64
-from hardneg.run_directory import RunDirectory
+from hardneg.run_directory import RunDirectory, part_name
 
 SCORER_KEY = b"hardneg.scorer"
 """Metadata of a part's two files: the mark of the scorer whose scores they hold."""
@@ -50,13 +51,21 @@ def part_mark(run: RunDirectory, name: str) -> str:
     candidates, positives = (_mark(folder / f"{name}.parquet") for folder in (run.candidates, run.positives))
     if positives in (candidates, None):  # None: by a version that did not mark them
         return candidates or ""
-    whose = {(mark or "").removesuffix(PARTLY) for mark in (candidates, positives)}
+    whose = {_scorer_of(candidates), _scorer_of(positives)}
     return whose.pop() + PARTLY if len(whose) == 1 else MIXED
 
 
 def _mark(path: Path) -> str | None:
-    mark: bytes | None = (read_metadata(path).metadata or {}).get(SCORER_KEY)
+    return _mark_in(read_metadata(path))
+
+
+def _mark_in(metadata: pq.FileMetaData) -> str | None:
+    mark: bytes | None = (metadata.metadata or {}).get(SCORER_KEY)
     return None if mark is None else mark.decode()
+
+
+def _scorer_of(mark: str | None) -> str:
+    return (mark or "").removesuffix(PARTLY)
 
 
 def save_scores(path: Path, keys: Int64, scores: Float32) -> None:
@@ -84,11 +93,14 @@ def keep_part_scores(prepared: Prepared, queries_a_part: int) -> None:
             keep(prepared, mark, name, keys, scores, queries_a_part)
 
 
-def keep_for_deeper(prepared: Prepared, deeper: str, queries: Int32) -> None:
+def keep_for_deeper(prepared: Prepared, deeper: str, queries: Int32, queries_a_part: int) -> None:
     """For a part of these queries, searched deeper than those that hold them."""
     run = prepared.run
+    if not run.stage("rescore"):
+        return
+    theirs = {part_name(number) for number in np.unique(queries // queries_a_part).tolist()}
     for name in run.parts():
-        if name != deeper and part_mark(run, name):
+        if name != deeper and (name in theirs or name.startswith("deep-")):
             mark, keys, scores = scores_of_part(run.candidates, name, run.positives)
             mine = np.isin(keys >> 32, queries)
             if mine.any():
@@ -106,20 +118,22 @@ def keep(
     part_of = (keys >> 32) // queries_a_part
     for part in np.unique(part_of).tolist():
         mine = part_of == part
-        path = kept_folder(prepared, mark, f"part-{part:05d}") / _FROM_PARTS / f"{source}.npz"
+        path = kept_folder(prepared, mark, part_name(part)) / _FROM_PARTS / f"{source}.npz"
         save_scores(path, keys[mine], scores[mine])
 
 
 def scores_of_part(candidates: Path, name: str, positives: Path | None = None) -> tuple[str, Int64, Float32]:
     """The mark of its scorer, and the pairs that it scored, (pairs,) both; none where nobody did."""
-    mark = (_mark(candidates / f"{name}.parquet") or "").removesuffix(PARTLY)
-    columns = read_metadata(candidates / f"{name}.parquet").schema.to_arrow_schema().names
+    paths = [candidates / f"{name}.parquet"]
+    metadata = read_metadata(paths[0])
+    mark = _scorer_of(_mark_in(metadata))
+    columns = metadata.schema.to_arrow_schema().names
     scorer = [column for column in columns if column not in CANDIDATES.names]
     if not mark or not scorer:
         return "", np.zeros(0, np.int64), np.zeros(0, np.float32)
-    paths = [folder / f"{name}.parquet" for folder in (candidates, positives) if folder is not None]
-    same = [path for path in paths if (_mark(path) or "").removesuffix(PARTLY) == mark]
-    found = [_scored_pairs(path, scorer[0]) for path in same]
+    if positives is not None and _scorer_of(_mark(positives / f"{name}.parquet")) == mark:
+        paths.append(positives / f"{name}.parquet")
+    found = [_scored_pairs(path, scorer[0]) for path in paths]
     return mark, np.concatenate([keys for keys, _ in found]), np.concatenate([scores for _, scores in found])
 
 

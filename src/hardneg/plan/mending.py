@@ -56,8 +56,8 @@ def _remove_part(run: RunDirectory, name: str) -> None:
     if name == "plan":
         run.clear(run.candidates, run.positives)
         return
-    for folder, suffix in ((run.candidates, ".parquet"), (run.positives, ".parquet")):
-        (folder / f"{name}{suffix}").unlink(missing_ok=True)
+    for folder in (run.candidates, run.positives):
+        (folder / f"{name}.parquet").unlink(missing_ok=True)
     (run.candidates / f"{name}.reserve.npz").unlink(missing_ok=True)
 
 

@@ -276,7 +276,7 @@ def deepen(prepared: Prepared, retrievers: Sequence[Retriever], queries: Int32, 
     """Search these queries to a greater depth and keep the result as a part of its own; return its name."""
     name = f"deep-{depth:09d}-{digest(queries.tolist())[:16]}"
     if not (prepared.run.candidates / f"{name}.parquet").exists():
-        keep_for_deeper(prepared, name, queries)
+        keep_for_deeper(prepared, name, queries, QUERIES_A_PART)
         save_block(prepared, search_block(prepared, retrievers, queries, depth), name)
     return name
 

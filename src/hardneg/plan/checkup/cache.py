@@ -11,7 +11,7 @@ import numpy as np
 from hardneg.encode import FINGERPRINT, KEYS_SUFFIX, Space, names_its_folder
 from hardneg.errors import DamagedError, InputError
 from hardneg.files import TEMPORARY
-from hardneg.plan.checkup.findings import Checkup, Finding, What
+from hardneg.plan.checkup.findings import Checkup, Finding, What, removed
 from hardneg.plan.checkup.stored import fault_of
 from hardneg.plan.mending import remove_shard
 
@@ -28,7 +28,7 @@ def check_cache(root: Path) -> Checkup:
     for path in sorted(root.rglob(f"{TEMPORARY}*")):
         if _old(path):
             said = "a run that was killed has left it"
-            checkup.add(Finding("leftover", path, said, "remove it", partial(_removed, path)))
+            checkup.add(Finding("leftover", path, said, "remove it", partial(removed, path)))
     for folder in sorted(path for path in (root / "vectors").glob("[!.]*") if path.is_dir()):
         _check_space(folder, checkup)
     notes = [*(root / "backends").glob("[!.]*.json"), *root.glob("[!.]*.json")]
@@ -37,7 +37,7 @@ def check_cache(root: Path) -> Checkup:
         fault = fault_of(path)
         if fault is not None:
             remedy = "remove it: it is worked out again"
-            checkup.add(Finding(fault[0], path, fault[1], remedy, partial(_removed, path)))
+            checkup.add(Finding(fault[0], path, fault[1], remedy, partial(removed, path)))
     return checkup
 
 
@@ -55,7 +55,7 @@ def _check_space(folder: Path, checkup: Checkup) -> None:
         checkup.saw(path)
         if (fault := fault_of(path)) is not None:
             remedy = "remove it: a new plan is made"
-            checkup.add(Finding(fault[0], path, fault[1], remedy, partial(_removed, path)))
+            checkup.add(Finding(fault[0], path, fault[1], remedy, partial(removed, path)))
     keys = sorted(folder.glob(f"[!.]*{KEYS_SUFFIX}"))
     for path in keys:
         _check_shard(space, path, checkup)
@@ -63,7 +63,7 @@ def _check_space(folder: Path, checkup: Checkup) -> None:
     for path in sorted(folder.glob("[!.]*.npy")):
         if path.stem not in stems and _old(path):
             said = "has no key table: nothing says whose vectors these are"
-            checkup.add(Finding("orphan", path, said, f"remove it: {_AGAIN}", partial(_removed, path)))
+            checkup.add(Finding("orphan", path, said, f"remove it: {_AGAIN}", partial(removed, path)))
 
 
 def _check_shard(space: Space, keys: Path, checkup: Checkup) -> None:
@@ -80,16 +80,15 @@ def _check_shard(space: Space, keys: Path, checkup: Checkup) -> None:
             _add_shard(checkup, "not finite", shard, "holds NaN or infinity")
         space.check_rows(stem)
     except DamagedError as damage:
-        said = str(damage).removeprefix(f"{damage.path}: ").split("; ")[0]
-        _add_shard(checkup, "damaged", damage.path, said)
+        _add_shard(checkup, "damaged", damage.path, damage.what)
 
 
 def _add_shard(checkup: Checkup, what: What, path: Path, said: str) -> None:
-    def removed() -> str:
+    def mend() -> str:
         remove_shard(path)
         return f"removed; {_AGAIN}"
 
-    checkup.add(Finding(what, path, said, f"remove it with its keys: {_AGAIN}", removed))
+    checkup.add(Finding(what, path, said, f"remove it with its keys: {_AGAIN}", mend))
 
 
 def _old(path: Path) -> bool:
@@ -97,8 +96,3 @@ def _old(path: Path) -> bool:
         return time.time() - path.stat().st_mtime > _YOUNG_S
     except OSError:
         return False
-
-
-def _removed(path: Path) -> str:
-    path.unlink(missing_ok=True)
-    return "removed"

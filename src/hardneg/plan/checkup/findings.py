@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +74,15 @@ class Checkup:
                 for place, one in enumerate(self.findings)
             ],
         }
+
+
+def removed(path: Path) -> str:
+    """Remove a file or folder, and say so: what mends most findings."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    return "removed"
 
 
 def repair(checkup: Checkup) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ import pyarrow.compute as pc
 
 from hardneg.errors import DamagedError, InputError
 from hardneg.files import TEMPORARY, read_metadata, read_parquet, write_sealed_json
-from hardneg.plan.checkup.findings import Checkup, Finding, What, repair
+from hardneg.plan.checkup.findings import Checkup, Finding, What, removed, repair
 from hardneg.plan.checkup.stored import fault_of
 from hardneg.plan.mending import remove_to_make_again
 from hardneg.plan.retrieve import QUERIES_A_PART
@@ -92,8 +91,7 @@ def _manifest(run: RunDirectory, checkup: Checkup) -> dict[str, Any] | None:
         manifest = run.manifest()
         run.check_layout()
     except DamagedError as damage:
-        said = str(damage).removeprefix(f"{path}: ").split("; ")[0]
-        checkup.add(Finding("damaged", path, said, remedy, partial(_empty_manifest, run)))
+        checkup.add(Finding("damaged", path, damage.what, remedy, partial(_empty_manifest, run)))
         return None
     return manifest
 
@@ -118,7 +116,7 @@ def _files(run: RunDirectory, checkup: Checkup) -> Iterator[Path]:
         if any(part.startswith(TEMPORARY) for part in place):
             if path.name.startswith(TEMPORARY):
                 said = "a run that was killed has left it, or one is at work"
-                checkup.add(Finding("leftover", path, said, "remove it", partial(_removed, path)))
+                checkup.add(Finding("leftover", path, said, "remove it", partial(removed, path)))
             continue
         if not path.is_file() or path == run.manifest_path or place[0] not in _OWN:
             continue  # what is not ours may be the user's: an export, say
@@ -154,14 +152,6 @@ def _of_file(run: RunDirectory, path: Path, what: What, said: str) -> Finding:
         again = _MINE
     remedy = again.removeprefix("then ") if what == "gone" else f"remove it, {again}"
     return Finding(what, path, said, remedy, partial(_removed_to_make_again, run, path, again))
-
-
-def _removed(path: Path) -> str:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-    return "removed"
 
 
 def _removed_to_make_again(run: RunDirectory, path: Path, again: str) -> str:
@@ -237,7 +227,7 @@ class _Contents:
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             if path.name not in known and not path.name.startswith(TEMPORARY):
                 said = "the manifest does not tell of it: its settings are unknown, nothing can show it"
-                self._checkup.add(Finding("orphan", path, said, "remove it", partial(_removed, path)))
+                self._checkup.add(Finding("orphan", path, said, "remove it", partial(removed, path)))
         for name, entry in sorted(known.items()):
             paths = {table: run.selection(name) / f"{table}.parquet" for table in SELECTION_TABLES}
             there = [self._there(path) for path in paths.values()]

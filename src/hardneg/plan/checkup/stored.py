@@ -41,7 +41,7 @@ def fault_of(path: Path, schema: pa.Schema | None = None) -> Fault | None:
         elif path.suffix == ".jsonl":
             _read_lines(path)
     except DamagedError as damage:
-        return "damaged", _without_place(damage, path)
+        return "damaged", damage.what
     return None
 
 
@@ -73,8 +73,3 @@ def _read_lines(path: Path) -> None:
             json.loads(line)
     except ValueError as error:
         raise DamagedError(path, f"holds a line that is no JSON ({error})") from error
-
-
-def _without_place(damage: DamagedError, path: Path) -> str:
-    """The error without the file and the remedy, which a finding says by itself."""
-    return str(damage).removeprefix(f"{path}: ").split("; ")[0]

@@ -97,18 +97,18 @@ def test_a_process_that_is_killed_is_said_and_the_next_run_goes_on(
     encoder = on(tiny, config, **TWO)
     assert encoder.dimension == 16
     assert encoder._processes is not None
-    pids = [child.pid for child in encoder._processes.children]
+    children = list(encoder._processes.children)
     store = VectorStore(tmp_path / "store")
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    for child in children:
+        os.kill(child.pid, signal.SIGSTOP)
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(encode_texts, encoder, texts, "document", store=store)
         time.sleep(0.2)
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+        for child in children:
+            os.kill(child.pid, signal.SIGKILL)
         with pytest.raises(ModelError, match=r"the process that encodes on cpu ended \(exit code -9\)"):
             working.result()
-    while any(map(alive, pids)):
+    while not all(child.ended for child in children):  # its threads end one after the other
         time.sleep(0.01)
     assert encode_texts(encoder, texts, "document", store=store).encoded == 198
 

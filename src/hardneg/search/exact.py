@@ -29,8 +29,6 @@ BLOCK_BYTES = 128 << 20
 """FAISS looks for a threshold anew in each block: with half of this it takes a tenth longer."""
 _TILE_ELEMENTS = 1 << 22
 """Scores of the second pass held at once."""
-_STATE_ELEMENTS = 1 << 21
-"""Candidates of a block of queries held at once."""
 _LARGEST = float(np.finfo(np.float32).max) / 4
 _UNDERFLOW = 2.0**-124
 """A dimension's share of what is lost where a library takes numbers below float32's normal range as zero."""
@@ -96,7 +94,8 @@ class DenseRetriever:
         doc = np.full((len(query), depth), NO_DOC, np.int32)
         score = np.full((len(query), depth), np.nan, np.float32)
         positive_score = np.full(positives.shape, np.nan, np.float32)
-        step = max(1, min(self._query_block, _STATE_ELEMENTS // (width + self._finders[0].overfetch)))
+        finder = self._finders[0]
+        step = max(1, min(self._query_block, finder.candidates_at_once // (width + finder.overfetch)))
         blocks = -(-len(query) // step)
         with progress.track(f"search {self.name}", blocks * count, "documents") as advance:
             for start in range(0, len(query), step):

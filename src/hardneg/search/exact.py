@@ -11,9 +11,11 @@ finder, a more exact one; after the last, every document within reach is looked 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -164,7 +166,7 @@ class DenseRetriever:
         """The best documents and their approximate scores, (queries, fetch) both, and the largest document
         norm."""
         running, largest = finder.begin(queries.vectors, fetch), 0.0
-        for start, vectors, norms in self._blocks(queries):
+        for start, vectors, norms in self._blocks(queries, finder.blocks_ahead):
             largest = max(largest, float(norms.max()))
             running.add(start, vectors)
             advance(len(vectors))
@@ -187,16 +189,16 @@ class DenseRetriever:
                 floor[part] = np.fmax(floor[part], last)
         return best
 
-    def _blocks(self, queries: _Queries) -> Iterator[tuple[int, Float32, Float32]]:
-        """First row, vectors and norms of each block of documents; the next one is read meanwhile."""
+    def _blocks(self, queries: _Queries, blocks_ahead: int = 1) -> Iterator[tuple[int, Float32, Float32]]:
+        """First row, vectors and norms of each block of documents; the next ones are read meanwhile."""
         largest_query = float(queries.norms.max(initial=0.0))
         starts = range(0, self.documents.shape[0], self._rows_a_block)
-        with ThreadPoolExecutor(1) as ahead:
+        with ThreadPoolExecutor(blocks_ahead) as ahead:
             begun = (ahead.submit(self._block, start) for start in starts)
-            reading = next(begun, None)
-            while reading is not None:
-                start, vectors, norms = reading.result()
-                reading = next(begun, None)
+            reading = deque(islice(begun, blocks_ahead))
+            while reading:
+                start, vectors, norms = reading.popleft().result()
+                reading.extend(islice(begun, 1))
                 too_large = ~(norms * max(largest_query, 1.0) < _LARGEST)
                 self._refuse(too_large, "document", np.arange(start, start + len(norms)))
                 yield start, vectors, norms.astype(np.float32)

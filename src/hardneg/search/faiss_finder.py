@@ -29,6 +29,7 @@ class FaissFinder:
     queries_at_once = 8192
     """All vectors are read, and widened to float32, once for so many."""
     candidates_at_once = CANDIDATES_AT_ONCE
+    blocks_ahead = 1
     overfetch = 32
 
     def relative_error(self, dimension: int) -> float:
@@ -60,6 +61,7 @@ class FaissGpuFinder:
 
     queries_at_once = 8192
     candidates_at_once = CANDIDATES_AT_ONCE
+    blocks_ahead = 1
     overfetch = 256
     deepest = MOST_OF_A_GPU - overfetch
 

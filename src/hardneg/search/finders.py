@@ -31,11 +31,13 @@ class Running(Protocol):
 class Finder(Protocol):
     """queries_at_once     how many queries go through the documents together
     candidates_at_once  and how many candidates, all queries' together, are held meanwhile
+    blocks_ahead        how many blocks of documents are read while one is looked at
     overfetch           documents to find beyond the depth, so that nearly every boundary is proved
     """
 
     queries_at_once: int
     candidates_at_once: int
+    blocks_ahead: int
     overfetch: int
 
     def relative_error(self, dimension: int) -> float:

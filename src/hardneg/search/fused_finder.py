@@ -9,7 +9,12 @@ import numpy as np
 
 from hardneg.records import Float32, Int32
 from hardneg.search.finders import Running, half_error
-from hardneg.search.torch_finder import CANDIDATES_ON_A_GPU, QUERIES_ON_A_GPU, OnDevice
+from hardneg.search.torch_finder import (
+    BLOCKS_AHEAD_OF_A_GPU,
+    CANDIDATES_ON_A_GPU,
+    QUERIES_ON_A_GPU,
+    OnDevice,
+)
 
 _ROOM = 1024
 """Candidates that a query's row of the buffer holds."""
@@ -21,6 +26,7 @@ class FusedFinder:
 
     queries_at_once = QUERIES_ON_A_GPU
     candidates_at_once = CANDIDATES_ON_A_GPU
+    blocks_ahead = BLOCKS_AHEAD_OF_A_GPU
     overfetch = 256
 
     def __init__(self, device: str) -> None:

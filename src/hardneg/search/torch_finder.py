@@ -12,8 +12,10 @@ from hardneg.records import Float32, Int32
 from hardneg.search.finders import Running, gpu_sum_error, half_error, scaled_rows
 
 Precision = Literal["half", "float32"]
-QUERIES_ON_A_GPU = 1 << 16
-CANDIDATES_ON_A_GPU = 1 << 25
+QUERIES_ON_A_GPU = 1 << 17
+CANDIDATES_ON_A_GPU = 1 << 26
+BLOCKS_AHEAD_OF_A_GPU = 4
+"""Several threads read and widen blocks: one keeps no GPU busy."""
 _TILE_ELEMENTS = 1 << 28
 """Scores held at once on the device: the matrix of all of them never is."""
 _DIMENSIONS_OF = 64
@@ -25,6 +27,7 @@ class TorchFinder:
 
     queries_at_once = QUERIES_ON_A_GPU
     candidates_at_once = CANDIDATES_ON_A_GPU
+    blocks_ahead = BLOCKS_AHEAD_OF_A_GPU
 
     def __init__(self, device: str, precision: Precision) -> None:
         self._device = device

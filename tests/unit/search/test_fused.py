@@ -1,4 +1,4 @@
-"""Search in one pass: the kernel on a GPU, or on the CPU by Triton's interpreter, where Triton is installed."""
+"""Search in one pass: the kernel on a GPU, or by Triton's interpreter on a CPU, where Triton is installed."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def made(rows: int, dimension: int) -> Any:
 
 def on_device(queries: np.ndarray, documents: Any, fetch: int) -> list[dict[str, Any]]:
     """Rates in operations of the product, 2 x queries x documents x dimension, over time."""
-    step = BLOCK_BYTES // (4 * documents.shape[1])
+    step = BLOCK_BYTES // (4 * documents.shape[1]) // 256 * 256
     blocks = documents.split(step)
     fused = FusedOnDevice(queries, fetch, "cuda")
     half = fused._best.queries

@@ -13,27 +13,29 @@ from typing import Any
 
 import triton
 import triton.language as tl
+from triton.tools.tensor_descriptor import TensorDescriptor
 
-QUERIES, DOCUMENTS, INNER = 128, 256, 64
+QUERIES, DOCUMENTS, INNER = 128, 128, 64
 """A tile; dimensions are filled up with zeros to a multiple of the last."""
-_STAGE_BYTES = 2 * (QUERIES + DOCUMENTS) * INNER
+_STEPS_AHEAD = 3
+"""Along the dimension: two programs then share a multiprocessor, one comparing while the other multiplies."""
 _TILES_IN_A_GROUP = 16
 """Tiles of queries that follow each other over one tile of documents, which then stays in the L2 cache."""
 
 
 @triton.jit  # type: ignore[untyped-decorator]  # Triton has no types
 def _keep_above(
-    queries: Any,
-    documents: Any,
-    threshold: Any,
-    count: Any,
-    score: Any,
-    row: Any,
-    query_rows: Any,
-    document_rows: Any,
-    first_row: Any,
-    capacity: Any,
-    scale: Any,
+    queries: tl.tensor,
+    documents: tl.tensor,
+    threshold: tl.tensor,
+    count: tl.tensor,
+    score: tl.tensor,
+    row: tl.tensor,
+    query_rows: tl.tensor,
+    document_rows: tl.tensor,
+    first_row: tl.tensor,
+    capacity: tl.tensor,
+    scale: tl.tensor,
     dimension: tl.constexpr,
     queries_a_tile: tl.constexpr,
     documents_a_tile: tl.constexpr,
@@ -46,28 +48,30 @@ def _keep_above(
     group = tile // (tiles_in_a_group * tiles_of_documents)
     in_group = min(tiles_of_queries - group * tiles_in_a_group, tiles_in_a_group)
     within = tile % (tiles_in_a_group * tiles_of_documents)
-    query = (group * tiles_in_a_group + within % in_group) * queries_a_tile + tl.arange(0, queries_a_tile)
-    document = (within // in_group) * documents_a_tile + tl.arange(0, documents_a_tile)
-    inner = tl.arange(0, inner_a_step)
-    # What lies past the end is read from a row that exists, and not kept.
-    left = queries + (query % query_rows).to(tl.int64)[:, None] * dimension + inner[None, :]
-    right = documents + (document % document_rows).to(tl.int64)[None, :] * dimension + inner[:, None]
+    first_query = (group * tiles_in_a_group + within % in_group) * queries_a_tile
+    first_document = (within // in_group) * documents_a_tile
     sums = tl.zeros((queries_a_tile, documents_a_tile), dtype=tl.float32)
-    for _ in range(0, dimension, inner_a_step):
-        sums = tl.dot(tl.load(left), tl.load(right), sums)
-        left += inner_a_step
-        right += inner_a_step
+    for step in range(0, dimension, inner_a_step):
+        left = queries.load([first_query, step])
+        right = documents.load([first_document, step])
+        sums = tl.dot(left, right.T, sums)
     sums *= scale
+    query = first_query + tl.arange(0, queries_a_tile)
+    document = first_document + tl.arange(0, documents_a_tile)
     least = tl.load(threshold + query, mask=query < query_rows, other=float("inf"))
     kept = (sums > least[:, None]) & (document < document_rows)[None, :]
-    ones = tl.full((queries_a_tile, documents_a_tile), 1, tl.int32)
-    counts = tl.broadcast_to((count + query)[:, None], (queries_a_tile, documents_a_tile))
-    place = tl.atomic_add(counts, ones, mask=kept)
-    fits = kept & (place < capacity)
-    place = query.to(tl.int64)[:, None] * capacity + place
-    rows = tl.broadcast_to(first_row + document[None, :], (queries_a_tile, documents_a_tile))
-    tl.store(score + place, sums, mask=fits)
-    tl.store(row + place, rows, mask=fits)
+    found = tl.sum(kept.to(tl.int32), axis=1)
+    place = tl.atomic_add(count + query, found, mask=found > 0, sem="relaxed")
+    # Of each query one at a time: next to no query has more than one in a tile.
+    for _ in range(tl.max(found, axis=0)):
+        last = tl.max(tl.where(kept, document[None, :], -1), axis=1)
+        chosen = kept & (document[None, :] == last[:, None])
+        fits = (last >= 0) & (place < capacity)
+        target = query.to(tl.int64) * capacity + place
+        tl.store(score + target, tl.max(tl.where(chosen, sums, -float("inf")), axis=1), mask=fits)
+        tl.store(row + target, first_row + last, mask=fits)
+        kept = kept & (document[None, :] != last[:, None])
+        place += 1
 
 
 def keep_above(
@@ -93,8 +97,8 @@ def keep_above(
     """
     programs = triton.cdiv(len(queries), QUERIES) * triton.cdiv(len(documents), DOCUMENTS)
     _keep_above[(programs,)](
-        queries,
-        documents,
+        TensorDescriptor.from_tensor(queries, [QUERIES, INNER]),
+        TensorDescriptor.from_tensor(documents, [DOCUMENTS, INNER]),
         threshold,
         count,
         score,
@@ -109,16 +113,6 @@ def keep_above(
         documents_a_tile=DOCUMENTS,
         inner_a_step=INNER,
         tiles_in_a_group=_TILES_IN_A_GROUP,
-        num_warps=8,
-        num_stages=_stages(queries.device),
+        num_warps=4,
+        num_stages=_STEPS_AHEAD,
     )
-
-
-def _stages(device: Any) -> int:
-    """How many steps along the dimension are loaded ahead: what the device's shared memory holds."""
-    if device.type != "cuda":
-        return 1
-    import torch
-
-    room = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
-    return int(min(4, room // _STAGE_BYTES))

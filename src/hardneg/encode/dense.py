@@ -227,8 +227,8 @@ class DenseEncoder:
 
     @property
     def warm_up_bytes(self) -> int:
-        """Of UTF-8, spread over all the texts: what a warm-up encodes for each size it tries. A GPU encodes so
-        fast that less would tell of its start, not of its rate."""
+        """Of UTF-8, spread over the texts: what a warm-up encodes for each size it tries. A GPU is so fast
+        that less would tell of its start, not of its rate."""
         return WARM_UP_BYTES if self._on_cpu else WARM_UP_BYTES_ELSEWHERE
 
     @property

@@ -213,7 +213,7 @@ def test_a_warm_up_encodes_as_much_as_it_is_meant_to_and_only_where_it_pays(
 ) -> None:
     """A sample too large by the square is no smaller than what there is to do."""
     texts = sorted(set(texts), key=len)
-    wanted = sum(map(len, texts)) // 10
+    wanted = sum(map(len, texts)) // 4
     monkeypatch.setattr(dense_module, "WARM_UP_BYTES", wanted)
     seen: list[list[str]] = []
     monkeypatch.setattr(
@@ -221,7 +221,7 @@ def test_a_warm_up_encodes_as_much_as_it_is_meant_to_and_only_where_it_pays(
     )
     encode_texts(open_encoder(tiny, config), texts, "document", store=VectorStore(tmp_path / "small"))
     assert seen == []
-    monkeypatch.setattr(encode_module, "WARM_UP_PAYS", 10)
+    monkeypatch.setattr(encode_module, "WARM_UP_PAYS", 4)
     encode_texts(open_encoder(tiny, config), texts, "document", store=VectorStore(tmp_path / "large"))
     (sample,) = seen
     assert 0.5 * wanted < sum(map(len, sample)) < 1.5 * wanted

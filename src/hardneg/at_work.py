@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hardneg.errors import StoreError
+from hardneg.leftovers import removed_if_ended
 from hardneg.locks import HeldError, Lock, NoLocksError
 from hardneg.refusals import refusal
 
@@ -42,7 +43,8 @@ def at_work(folder: Path, command: str, say: Callable[[str], None]) -> Iterator[
     except OSError as error:
         raise refusal(error, folder / HOLDER) from error
     try:
-        yield
+        with removed_if_ended(folder / HOLDER):
+            yield
     finally:
         (folder / HOLDER).unlink(missing_ok=True)
         if lock is not None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
+import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -30,7 +30,9 @@ from hardneg.config import (
 )
 from hardneg.errors import HardnegError, UsageError
 from hardneg.export.options import ExportOptions
-from hardneg.progress import Silent, Terminal
+from hardneg.interruption import end_on_signals
+from hardneg.json_log import ASKED, Events, Logged, events_on_stderr
+from hardneg.progress import Silent, Terminal, warned_once
 from hardneg.protocols import Progress
 from hardneg.recipes import recipe_help, recipe_settings
 from hardneg.refusals import plainly
@@ -45,8 +47,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+LogJson = Annotated[bool, typer.Option(ASKED, help="Tell what happens as lines of JSON on standard error.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory made by `hardneg mine`.")]
 Recipe = Annotated[str | None, typer.Option(help=recipe_help())]
@@ -76,7 +79,9 @@ Output = Annotated[Path | None, typer.Option("--output", "-o", help="The trainin
 
 
 def _progress(quiet: bool) -> Progress:
-    return Silent() if quiet else Terminal()
+    if quiet:
+        return Silent()
+    return Logged(sys.stderr) if isinstance(sys.stderr, Events) else Terminal()
 
 
 def _show(value: Any, text: str, *, quiet: bool, as_json: bool) -> None:
@@ -129,6 +134,7 @@ def mine(
     output: Output = None,
     quiet: Quiet = False,
     as_json: Json = False,
+    log_json: LogJson = False,
     debug: Debug = False,
     *,
     settings: dict[str, Any],
@@ -169,6 +175,7 @@ def select(
     ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
+    log_json: LogJson = False,
     debug: Debug = False,
     *,
     settings: dict[str, Any],
@@ -198,6 +205,7 @@ def export(
     selection: Annotated[str, typer.Option(help="Which selection.")] = "default",
     quiet: Quiet = False,
     as_json: Json = False,
+    log_json: LogJson = False,
     debug: Debug = False,
     *,
     settings: dict[str, Any],
@@ -222,6 +230,7 @@ def suspects(
     seed: Annotated[int, typer.Option(help="Seed of the random half.")] = 0,
     quiet: Quiet = False,
     as_json: Json = False,
+    log_json: LogJson = False,
     debug: Debug = False,
 ) -> None:
     """Write the negatives whose judgment would teach most; filled in, they go to `select --labels`."""
@@ -249,6 +258,7 @@ def audit(
     config: ConfigFile = None,
     quiet: Quiet = False,
     as_json: Json = False,
+    log_json: LogJson = False,
     debug: Debug = False,
     *,
     settings: dict[str, Any],
@@ -285,6 +295,7 @@ def trial(
     ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
+    log_json: LogJson = False,
     debug: Debug = False,
     *,
     settings: dict[str, Any],
@@ -304,6 +315,7 @@ def inspect(
     query: Annotated[str, typer.Option(help="Id of the query.")],
     selection: Annotated[str, typer.Option(help="Which selection's decisions.")] = "default",
     as_json: Json = False,
+    log_json: LogJson = False,
     debug: Debug = False,
 ) -> None:
     """Show every candidate of a query: ranks, scores, decision and reason."""
@@ -327,6 +339,7 @@ def doctor(
     ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
+    log_json: LogJson = False,
     debug: Debug = False,
 ) -> None:
     """Read all of a run or of the cache, and say what is damaged, gone, left over or contradictory."""
@@ -348,7 +361,7 @@ def doctor(
 
 
 @app.command()
-def recipes(as_json: Json = False, debug: Debug = False) -> None:
+def recipes(as_json: Json = False, log_json: LogJson = False, debug: Debug = False) -> None:
     """List the recipes, each with its rules and its source."""
     from hardneg.recipes import RECIPES, render_recipes
 
@@ -359,6 +372,7 @@ def recipes(as_json: Json = False, debug: Debug = False) -> None:
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the demo writes.")] = Path("demo"),
+    log_json: LogJson = False,
     debug: Debug = False,
 ) -> None:
     """Mine the docstrings of Python's standard library, end to end."""
@@ -385,43 +399,67 @@ def _root(
 
 
 def main() -> None:
-    """Exit codes: 0 done, 1 a failed run (or a fault that `doctor` leaves), 2 bad input or usage, 130
-    interrupted."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _interrupt)
+    """Exit codes: 0 done, 1 a failed run (or a fault that `doctor` leaves), 2 bad input or usage; 130 and 143
+    ended by SIGINT and SIGTERM."""
+    end_on_signals()
     # The models' libraries print bars and notes of their own; ours say what there is to say.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    logged = events_on_stderr(sys.argv[1:]) if ASKED in sys.argv else nullcontext()
+    with logged, warned_once(_warn):
+        _run()
+
+
+def _run() -> None:
     try:
         with plainly():
-            app()
+            app() if not isinstance(sys.stderr, Events) else _run_logged()
     except HardnegError as error:
-        _fail(f"error: {error}", error.exit_code)
-    except Interrupted:
-        _fail("interrupted; run the same command again to go on where it was", 130)
+        _fail(error, str(error), error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except Exception as error:
-        _fail(f"error: {type(error).__name__}: {_one_line(error)}; --debug shows where", 1)
+        _fail(error, f"{type(error).__name__}: {_one_line(error)}; --debug shows where", 1)
 
 
-class Interrupted(BaseException):
-    """Of our own, since typer ends on a KeyboardInterrupt without a word."""
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise Interrupted
+def _run_logged() -> None:
+    """What is wrong with the arguments is an event too, and no frame around a text."""
+    try:
+        raise SystemExit(app(standalone_mode=False))
+    except Exception as error:
+        if hasattr(error, "format_message"):  # click's own, which typer brings under a name of its own
+            raise UsageError(" ".join(error.format_message().split())) from error
+        raise
 
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or "no message"
 
 
-def _fail(line: str, code: int) -> None:
+def _warn(text: str) -> None:
+    if isinstance(sys.stderr, Events):
+        sys.stderr.emit("warning", "warning", message=text)
+    else:
+        print(f"warning: {text}", file=sys.stderr)
+
+
+def _fail(error: Exception, line: str, code: int) -> None:
     from hardneg.report.terminal import printable
 
-    if "--debug" in sys.argv:
+    if isinstance(sys.stderr, Events):
+        sys.stderr.emit("error", "error", message=line, exit_code=code, **_told_of(error))
+    elif "--debug" in sys.argv:
         raise  # called from an except block; the traceback is what was asked for
-    print(printable(line), file=sys.stderr)
+    else:
+        print(printable(f"error: {line}"), file=sys.stderr)
     raise SystemExit(code)
+
+
+def _told_of(error: Exception) -> dict[str, Any]:
+    """The error's class, where it is in the input, and with --debug where in the program."""
+    places = {key: getattr(error, key, None) for key in ("file", "line", "column", "row_id")}
+    told = {"class": type(error).__name__, **{k: v for k, v in places.items() if v is not None}}
+    if "--debug" in sys.argv:
+        told["traceback"] = "".join(traceback.format_exception(error))
+    return told

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from hardneg.errors import DamagedError, HardnegError
 from hardneg.fingerprints import digest
+from hardneg.leftovers import removed_if_ended
 from hardneg.refusals import ELSEWHERE, is_damage, plainly, refusal
 from hardneg.seals import Summed, check_seal, seal_array, seal_parquet
 
@@ -49,7 +50,7 @@ def replacing(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[Path]:
     elsewhere  what an error says about choosing another place
     """
     temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{path.name}")
-    with plainly(path, elsewhere):
+    with plainly(path, elsewhere), removed_if_ended(temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary

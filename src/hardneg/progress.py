@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -24,13 +25,16 @@ class Silent:
 
 
 class Terminal:
-    """Lines on standard error; on a terminal also a bar for what takes over two seconds."""
+    """Lines on standard error, each once; on a terminal also a bar for what takes over two seconds."""
 
     def __init__(self) -> None:
         self._interactive = sys.stderr.isatty()
+        self._said: set[str] = set()
 
     def say(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        if line not in self._said:
+            self._said.add(line)
+            print(line, file=sys.stderr, flush=True)
 
     @contextmanager
     def track(self, label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
@@ -42,6 +46,28 @@ class Terminal:
             yield bar.advance
         finally:
             bar.close()
+
+
+@contextmanager
+def warned_once(warn: Callable[[str], None]) -> Iterator[None]:
+    """Python's warnings, as libraries raise them, go to `warn`: a line each, and the same one only once.
+
+    Python itself forgets what it has shown whenever some code changes what is to be shown.
+    """
+    warned: set[str] = set()
+
+    def show(message: Warning | str, *place: object, **more: object) -> None:
+        line = " ".join(str(message).split())
+        if line not in warned:
+            warned.add(line)
+            warn(line)
+
+    before = warnings.showwarning
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 class _LateBar:

@@ -14,7 +14,10 @@ Similarity = Literal["cosine", "dot"]
 
 
 class Progress(Protocol):
-    """Tells people what goes on. `track` yields a function that is told of every `n` units done."""
+    """Tells people what goes on. `track` yields a function that is told of every `n` units done.
+
+    One that has a `stage(name)` too, a context manager, is told when each stage begins and ends.
+    """
 
     def track(self, label: str, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]: ...
 

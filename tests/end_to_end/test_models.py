@@ -340,26 +340,6 @@ def test_killed_while_encoding_loses_one_shard_at_most(
     assert set(found.outcomes["outcome"].to_pylist()) == {"full"}
 
 
-def test_interrupted_says_how_to_go_on(tmp_path: Path, rows: list[dict[str, str]]) -> None:
-    import json
-
-    source = tmp_path / "pairs.jsonl"
-    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    code = (
-        "import os, signal, hardneg.plan.choose as choose\n"
-        "import hardneg.plan.mine as mine\n"
-        "mine.search = lambda *a: os.kill(os.getpid(), signal.SIGINT)\n"
-        "from hardneg.cli import main; main()"
-    )
-    command = [sys.executable, "-c", code, "mine", str(source), "--retriever", "bm25"]
-    done = subprocess.run(
-        [*command, "--run-dir", str(tmp_path / "run")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 130
-    assert done.stderr.splitlines()[-1] == "interrupted; run the same command again to go on where it was"
-    assert "Traceback" not in done.stderr
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -1,12 +1,14 @@
 """The child of `encode.processes`: opens one model on one device and encodes what it is given.
 
-Messages come on standard input and are answered on standard output, one by one; it ends where its input does.
+Messages come on standard input and are answered on standard output, one by one. It ends at once when
+nobody is left to ask, however busy it is.
 """
 
 from __future__ import annotations
 
 import os
-import signal
+import select
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
@@ -35,7 +37,7 @@ class Served:
 
 def main() -> None:
     requests, answers = _pipes()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is this process's end at once
+    _end_with_who_asks(requests)
     served = Served()
     with suppress(BrokenMessageError, BrokenPipeError):  # who asked has ended meanwhile
         while (request := read_message(requests)) is not None:
@@ -50,6 +52,19 @@ def _pipes() -> tuple[BinaryIO, BinaryIO]:
     os.close(nothing)
     os.dup2(2, 1)
     return requests, answers
+
+
+def _end_with_who_asks(requests: BinaryIO) -> None:
+    if not hasattr(select, "poll"):
+        return  # on Windows it ends after the answer that it is at
+    end = select.poll()
+    end.register(requests, 0)  # no events but that the other end is closed
+
+    def wait() -> None:
+        end.poll()
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True, name="end").start()
 
 
 def _answered(served: Served, what: str, arguments: dict[str, Any]) -> Message:

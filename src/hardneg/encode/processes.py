@@ -11,7 +11,7 @@ import queue
 import subprocess
 import sys
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,8 +24,13 @@ from hardneg.encode.backends import Choice
 from hardneg.encode.calls import Call, Encoded
 from hardneg.encode.messages import BrokenMessageError, Message, read_message, write_message
 from hardneg.errors import HardnegError, ModelError
+from hardneg.leftovers import undo_if_ended
 from hardneg.protocols import Kind
 
+_CHILD = """import signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is its end at once, and without a word
+from hardneg.encode.process import main
+main()"""
 _PATIENCE = 2.0
 """Seconds that a process is given to end by itself."""
 
@@ -142,13 +147,14 @@ class Child:
         # It imports what this process would, and nothing that happens to lie in the working folder.
         places = [place or str(Path.cwd()) for place in sys.path]
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "hardneg.encode.process"],
+            [sys.executable, "-P", "-c", _CHILD],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
         )
         self.pid = self._process.pid
-        weakref.finalize(self, _end, self._process)
+        self._forget = undo_if_ended(self._process.kill)
+        self._finally = weakref.finalize(self, _end, self._process, self._forget)
 
     def ask(self, what: str, **arguments: Any) -> Message:
         try:
@@ -165,7 +171,7 @@ class Child:
         return self._process.poll() is not None
 
     def end(self) -> None:
-        _end(self._process)
+        self._finally()
 
     def send(self, what: str, **arguments: Any) -> None:
         request = Message({"what": what, "arguments": arguments})
@@ -188,8 +194,8 @@ class Child:
         return found
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """It ends by itself once nothing can ask it any more, unless it is busy."""
+def _end(process: subprocess.Popen[bytes], forget: Callable[[], None]) -> None:
+    """It ends by itself once nothing can ask it any more."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with suppress(OSError):
@@ -199,6 +205,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    forget()
 
 
 def _as_error(name: str, message: str) -> HardnegError:

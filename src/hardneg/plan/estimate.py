@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ import pyarrow as pa
 
 from hardneg.config import Config, EncodeConfig
 from hardneg.encode import VectorStore, open_encoder, text_hashes
+from hardneg.leftovers import scratch_folder
 from hardneg.plan.foresee import foresee
 from hardneg.plan.prepare import Prepared, prepare
 from hardneg.plan.retrievers import KINDS, NOTHING_OWN, texts_of
@@ -34,8 +33,8 @@ BASE_BYTES = 700 << 20
 def estimate(source: Any, config: Config, progress: Progress) -> dict[str, Any]:
     """Counts, seconds, bytes of memory and disk. Reads the source and encodes a small sample of its texts."""
     foresee(config, NOTHING_OWN)
-    with tempfile.TemporaryDirectory(prefix="hardneg-") as scratch:
-        prepared = prepare(source, config, RunDirectory(Path(scratch) / "run"), progress)
+    with scratch_folder() as scratch:
+        prepared = prepare(source, config, RunDirectory(scratch / "run"), progress)
         specs = parse_retrievers(config.search.retriever)
         dense = [
             _dense(prepared, spec.target or config.encode.model, encode_config_of(spec, config.encode, specs))

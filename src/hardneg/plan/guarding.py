@@ -30,7 +30,10 @@ def text_classes(prepared: Prepared, config: Config) -> TextClasses:
     found = digest({"read": prepared.fingerprint, "join_title": config.encode.join_title})
     if prepared.run.stage("text classes").get("fingerprint") == found and path.exists():
         return TextClasses.from_table(read_parquet(path))
-    with timed(prepared.run, "text classes"), prepared.run.doing_stage("text classes", fingerprint=found):
+    with (
+        timed(prepared.run, "text classes", prepared.progress),
+        prepared.run.doing_stage("text classes", fingerprint=found),
+    ):
         collection = prepared.collection
         classes = TextClasses.build(collection.corpus, collection.queries, config.encode.join_title)
         write_parquet(classes.to_table(), path)
@@ -57,7 +60,10 @@ def _sketches(prepared: Prepared, config: Config) -> Sketches:
     run, corpus = prepared.run, prepared.collection.corpus
     found = digest({"read": prepared.fingerprint, "join_title": config.encode.join_title})
     if run.stage("near duplicates").get("fingerprint") != found or not Sketches.written(run.guard):
-        with timed(run, "near duplicates"), run.doing_stage("near duplicates", fingerprint=found):
+        with (
+            timed(run, "near duplicates", prepared.progress),
+            run.doing_stage("near duplicates", fingerprint=found),
+        ):
             Sketches.write(corpus, run.guard, config.encode.join_title, prepared.progress)
     return Sketches.open(run.guard, corpus.num_rows)
 

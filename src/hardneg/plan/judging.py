@@ -235,7 +235,7 @@ def judged(
     if path.exists():
         model = Model.load(path)
     else:
-        with timed(run, "guard fit"):
+        with timed(run, "guard fit", prepared.progress):
             model = _learned(prepared, config, sight(), rules, fold, whole, depth)
         model.save(path)
         _say(model, config.guard, prepared.progress)
@@ -429,7 +429,10 @@ def _lexical(prepared: Prepared, config: Config) -> Lexical:
     run = prepared.run
     mark = digest({"read": prepared.fingerprint, "join_title": config.encode.join_title})
     if run.stage("lexical vectors").get("fingerprint") != mark or not Lexical.written(run.guard):
-        with timed(run, "lexical vectors"), run.doing_stage("lexical vectors", fingerprint=mark):
+        with (
+            timed(run, "lexical vectors", prepared.progress),
+            run.doing_stage("lexical vectors", fingerprint=mark),
+        ):
             texts = document_texts(prepared.collection.corpus, config.encode.join_title)
             Lexical.write(texts, prepared.collection.queries["text"], run.guard, prepared.progress)
     return Lexical.open(run.guard)
@@ -446,7 +449,7 @@ def _near(prepared: Prepared, space: Space, first: Int32) -> tuple[Int32, Float3
     if run.stage("near queries").get("fingerprint") == mark and path.exists():
         stored = read_arrays(path)
         return stored["near"], stored["weight"]
-    with timed(run, "near queries"), run.doing_stage("near queries", fingerprint=mark):
+    with timed(run, "near queries", prepared.progress), run.doing_stage("near queries", fingerprint=mark):
         near, similarity = _nearest(space, first, prepared)
         weight = near_weights(similarity)
         write_arrays(path, near=near, weight=weight)

@@ -192,7 +192,7 @@ def select_into(
         if scoring is not None:
             rescore(scoring, [part])
 
-    with timed(run, f"select {name}"), replacing_selection(run, name) as folder:
+    with timed(run, f"select {name}", progress), replacing_selection(run, name) as folder:
         people = judgments(prepared, config, found)
         choosing = Choosing.of(prepared, config, depth, found, documents, people)
         messages = {row: text for row, text in enumerate(choosing.left_out_messages) if text is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -46,10 +46,11 @@ class Prepared:
 
 
 @contextmanager
-def timed(run: RunDirectory, stage: str) -> Iterator[None]:
-    """Note in the manifest how long a stage took, in seconds."""
+def timed(run: RunDirectory, stage: str, progress: Progress) -> Iterator[None]:
+    """Tell that a stage is at work, and note in the manifest how long it took, in seconds."""
     started = time.monotonic()
-    yield
+    with getattr(progress, "stage", nullcontext)(stage):
+        yield
     run.update(timings={stage: round(time.monotonic() - started, 3)})
 
 
@@ -58,7 +59,7 @@ def prepare(
 ) -> Prepared:
     """Read the source (a `Collection` is taken as it is) and keep its tables in the run directory."""
     run.check_layout()
-    with timed(run, "read"):
+    with timed(run, "read", progress):
         if isinstance(source, Collection):
             collection = source
         else:

@@ -48,7 +48,7 @@ def rescore(scoring: Scoring, parts: Sequence[str]) -> None:
         scores.save()
 
     if missing:
-        with timed(run, "rescore"):
+        with timed(run, "rescore", prepared.progress):
             prepared.engine.each(rescore_part, missing)
     run.clear(run.rescoring)
     whole = not _lacking(run, scoring.mark, base_parts(run))

@@ -58,7 +58,7 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
             run.clear(run.guard / "judged")
         write_sealed_json(plan, plan_path)
     retrievers = [source.open() for source in sources]
-    with timed(run, "search"):
+    with timed(run, "search", prepared.progress):
         searching = _Search.of(prepared, sources, retrievers, depth, config)
         queries = np.arange(prepared.collection.queries.num_rows, dtype=np.int32)
         names = _part_names(prepared)

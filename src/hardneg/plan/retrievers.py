@@ -228,7 +228,7 @@ def _encoded(
     texts, prompts = texts_of(prepared, kind, config.join_title)
     store = VectorStore(config.cache_dir, config.store_dtype)
     stage = f"encode {name} {kind}"
-    with timed(prepared.run, stage):
+    with timed(prepared.run, stage, prepared.progress):
         done = encode_texts(
             encoder,
             texts,

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from hardneg.files import TEMPORARY, write_parquet
+from hardneg.leftovers import removed_if_ended
 from hardneg.plan.decision_file import DecisionFile
 from hardneg.refusals import plainly
 from hardneg.run_directory import RunDirectory
@@ -97,7 +98,7 @@ def replacing_selection(run: RunDirectory, name: str) -> Iterator[Path]:
     """
     target = run.selection(name)
     temporary = target.with_name(f"{TEMPORARY}{name}")
-    with plainly(target):
+    with plainly(target), removed_if_ended(temporary):
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:

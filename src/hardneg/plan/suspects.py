@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 from hardneg.errors import InputError, UsageError
 from hardneg.export import check_suffix, write_rows
 from hardneg.files import read_parquet
+from hardneg.leftovers import scratch_folder
 from hardneg.protocols import Progress
 from hardneg.read import rows_of
 from hardneg.records import SUSPECTS, Bool, Collection, Int32, Int64
@@ -151,8 +151,8 @@ def write_suspects(table: pa.Table, path: Path) -> None:
     if not path.exists():
         write_rows(table, path, IDS)
         return
-    with tempfile.TemporaryDirectory(prefix="hardneg-") as folder:
-        beside = Path(folder) / path.name
+    with scratch_folder() as folder:
+        beside = folder / path.name
         write_rows(table, beside, IDS)
         if beside.read_bytes() != path.read_bytes():
             raise UsageError(f"{path} is there and may hold judgments; give another --output, or remove it")

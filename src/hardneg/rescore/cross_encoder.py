@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from hardneg.config import RescoreConfig
 from hardneg.errors import ModelError
+from hardneg.leftovers import scratch_folder
 from hardneg.model_files import content_hash
 from hardneg.records import Float32
 
@@ -83,9 +83,9 @@ class CrossEncoderScorer:
         """Of the files the model came from; a model given as an object is saved to have files."""
         if self._source is not None:
             return content_hash(_folder(self._source), self._cache)
-        with tempfile.TemporaryDirectory(prefix="hardneg-") as folder:
+        with scratch_folder() as folder:
             self._model.save_pretrained(folder, create_model_card=False)
-            return content_hash(Path(folder))
+            return content_hash(folder)
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> Float32:
         """float32 (len(pairs),), higher is better. Raises ModelError for what is not a finite number."""

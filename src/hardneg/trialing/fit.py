@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hardneg.errors import ModelError
+from hardneg.leftovers import scratch_folder
 from hardneg.protocols import Studied
 from hardneg.records import Budget, Int32
 from hardneg.trialing.contrastive import WARM_UP
@@ -93,10 +93,10 @@ def fit(
 
     # Examples for the card of a model that is never saved; making them draws a progress bar.
     model.model_card_data.widget = [{"text": ""}]
-    with tempfile.TemporaryDirectory(prefix="hardneg-") as folder:
+    with scratch_folder() as folder:
         trainer = SentenceTransformerTrainer(
             model=model,
-            args=_arguments(folder, examples, prompts, batch_size, budget, on_cpu),
+            args=_arguments(str(folder), examples, prompts, batch_size, budget, on_cpu),
             train_dataset=Dataset.from_dict({"row": list(range(budget.steps * batch_size))}),
             loss=loss,
         )

@@ -25,8 +25,9 @@ STAGES = [
     "trialing",
 ]
 SHARED = {
-    "config", "cores", "distinct", "engine", "errors", "files", "fingerprints", "locks", "model_files",
-    "progress", "protocols", "records", "refusals", "seals", "spreadsheet", "texts", "versions", "words",
+    "config", "cores", "distinct", "engine", "errors", "files", "fingerprints", "locks", "model_code",
+    "model_files", "progress", "protocols", "quantities", "records", "refusals", "seals", "spreadsheet",
+    "texts", "versions", "words",
 }  # fmt: skip
 HEAVY = {
     "torch",

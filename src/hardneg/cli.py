@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
@@ -14,7 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from hardneg.auditing.options import AuditOptions
-from hardneg.cli_options import with_options
+from hardneg.cli_cache import cache
+from hardneg.cli_options import Debug, Json, LogJson, Quiet, show, with_options
 from hardneg.config import (
     SELECTING,
     STAGES,
@@ -46,11 +46,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(cache, name="cache")
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-LogJson = Annotated[bool, typer.Option(ASKED, help="Tell what happens as lines of JSON on standard error.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory made by `hardneg mine`.")]
 Recipe = Annotated[str | None, typer.Option(help=recipe_help())]
 
@@ -82,13 +79,6 @@ def _progress(quiet: bool) -> Progress:
     if quiet:
         return Silent()
     return Logged(sys.stderr) if isinstance(sys.stderr, Events) else Terminal()
-
-
-def _show(value: Any, text: str, *, quiet: bool, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(value, ensure_ascii=False, allow_nan=False))
-    elif not quiet:
-        print(text)
 
 
 def _settings(
@@ -151,13 +141,13 @@ def mine(
         from hardneg.plan.estimate import estimate, render_estimate
 
         found = estimate(source, Config.from_flat(values), progress)
-        _show(found, render_estimate(found), quiet=quiet, as_json=as_json)
+        show(found, render_estimate(found), quiet=quiet, as_json=as_json)
         return
     mined = hardneg.mine(source, run_dir=run_dir, name=name, progress=progress, **values)
     summary = dict(mined.summary)
     if to is not None and output is not None:
         summary["export"] = mined.to(to, output).as_dict()
-    _show(summary, render_summary(summary), quiet=quiet, as_json=as_json)
+    show(summary, render_summary(summary), quiet=quiet, as_json=as_json)
     if not quiet and not as_json:
         print(f"run directory: {run_dir}" + (f"\ntraining file: {output}" if output else ""))
 
@@ -190,10 +180,10 @@ def select(
         if from_trial:
             raise UsageError("--preview shows a grid of rules; leave --from-trial out")
         rows = mined.preview(**values)
-        _show(rows, render_preview(rows), quiet=quiet, as_json=as_json)
+        show(rows, render_preview(rows), quiet=quiet, as_json=as_json)
         return
     chosen = mined.select(name=name, from_trial=from_trial, **values)
-    _show(dict(chosen.summary), render_summary(chosen.summary), quiet=quiet, as_json=as_json)
+    show(dict(chosen.summary), render_summary(chosen.summary), quiet=quiet, as_json=as_json)
 
 
 @app.command()
@@ -215,7 +205,7 @@ def export(
 
     mined = hardneg.open_run(run, selection=selection, progress=_progress(quiet))
     report = mined.to(to, output, **settings)
-    _show(report.as_dict(), str(report), quiet=quiet, as_json=as_json)
+    show(report.as_dict(), str(report), quiet=quiet, as_json=as_json)
 
 
 @app.command()
@@ -242,7 +232,7 @@ def suspects(
     path = output or RunDirectory(run).suspects(selection)
     table = mined.suspects(n, output=path, seed=seed)
     found = suspects_summary(table, path, mined.config.get("labels", ()))
-    _show(found, render_suspects(found, run), quiet=quiet, as_json=as_json)
+    show(found, render_suspects(found, run), quiet=quiet, as_json=as_json)
 
 
 @app.command()
@@ -279,7 +269,7 @@ def audit(
         **options,
         **values,
     )
-    _show(found, render_audit(found), quiet=quiet, as_json=as_json)
+    show(found, render_audit(found), quiet=quiet, as_json=as_json)
     if not quiet and not as_json:
         drawn = sorted(path.name for path in RunDirectory(kept).audit.glob("audit.*"))
         print(f"written to {RunDirectory(kept).audit}: {', '.join(drawn)}")
@@ -306,7 +296,7 @@ def trial(
 
     mined = hardneg.open_run(run, progress=_progress(quiet))
     found = mined.trial(selections=selection or (), **settings)
-    _show(found, render_trial(found, run), quiet=quiet, as_json=as_json)
+    show(found, render_trial(found, run), quiet=quiet, as_json=as_json)
 
 
 @app.command()
@@ -323,7 +313,7 @@ def inspect(
     from hardneg.report.summary import render_query
 
     found = hardneg.open_run(run, selection=selection).inspect(query)
-    _show(found, render_query(found), quiet=False, as_json=as_json)
+    show(found, render_query(found), quiet=False, as_json=as_json)
 
 
 @app.command()
@@ -355,7 +345,7 @@ def doctor(
             checkup.repair(found)
     else:
         found = (checkup.repair_run if repair else checkup.check_run)(path or Path())
-    _show(found.as_dict(), render_checkup(found.as_dict(), repair), quiet=quiet, as_json=as_json)
+    show(found.as_dict(), render_checkup(found.as_dict(), repair), quiet=quiet, as_json=as_json)
     if found.left:
         raise typer.Exit(1)
 
@@ -366,7 +356,7 @@ def recipes(as_json: Json = False, log_json: LogJson = False, debug: Debug = Fal
     from hardneg.recipes import RECIPES, render_recipes
 
     found = {name: {"settings": dict(r.settings), "source": r.source} for name, r in RECIPES.items()}
-    _show(found, render_recipes(), quiet=False, as_json=as_json)
+    show(found, render_recipes(), quiet=False, as_json=as_json)
 
 
 @app.command()

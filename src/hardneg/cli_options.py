@@ -1,8 +1,12 @@
-"""Command-line options made from the configuration models: one source for names, types, help and defaults."""
+"""Command-line options: what commands share, and what is made from the configuration models.
+
+Those are the one source for names, types, help and defaults.
+"""
 
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -10,10 +14,24 @@ import typer
 from pydantic.fields import FieldInfo
 
 from hardneg.config import Names, Stage
+from hardneg.json_log import ASKED
 
 NAMES = get_args(Names)[0]
 
 Command = Callable[..., Any]
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+LogJson = Annotated[bool, typer.Option(ASKED, help="Tell what happens as lines of JSON on standard error.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def show(value: Any, text: str, *, quiet: bool, as_json: bool) -> None:
+    """A command's result."""
+    if as_json:
+        print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    elif not quiet:
+        print(text)
 
 
 def with_options(*stages: type[Stage]) -> Callable[[Command], Command]:

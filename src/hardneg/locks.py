@@ -21,6 +21,7 @@ else:
 
 _POLL_S = 0.02
 _HELD = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK})
+_READ_ONLY = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
 
 
@@ -43,8 +44,7 @@ class Lock:
 
         Raises HeldError, NoLocksError, or OSError where the file cannot be opened or made.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        handle = _opened(path, shared)
         self._close = weakref.finalize(self, os.close, handle)
         until = time.monotonic() + wait_s
         try:
@@ -58,6 +58,17 @@ class Lock:
 
     def release(self) -> None:
         self._close()
+
+
+def _opened(path: Path, shared: bool) -> int:
+    """A shared lock can also be taken on a file that may only be read."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        if not shared or error.errno not in _READ_ONLY:
+            raise
+        return os.open(path, os.O_RDONLY)
 
 
 def _locked(handle: int, shared: bool) -> bool:

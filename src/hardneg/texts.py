@@ -11,6 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+RULES: tuple[int | str, ...] = (1, unicodedata.unidata_version)
+"""Of what `normalise` gives: another number or another Unicode table means that it may be something else."""
+
 
 def document_texts(corpus: pa.Table, join_title: bool = True) -> pa.ChunkedArray:
     """The text of each document as it is encoded: `title + " " + text`, trimmed, as BEIR joins them."""

@@ -14,8 +14,8 @@ import unicodedata
 from functools import lru_cache
 from operator import add
 
-VERSION = 1
-"""Of these rules; another number means that other words come out."""
+RULES: tuple[int | str, ...] = (1, unicodedata.unidata_version)
+"""Of what comes out: another number or another Unicode table means that other words may."""
 _PAIRED = (
     "\u3005-\u3007"  # 々〆〇
     "\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff"  # Han

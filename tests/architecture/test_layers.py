@@ -26,8 +26,8 @@ STAGES = [
 ]
 SHARED = {
     "config", "cores", "distinct", "engine", "errors", "files", "fingerprints", "leftovers", "locks",
-    "model_files", "progress", "protocols", "records", "refusals", "seals", "spreadsheet", "texts",
-    "versions", "words",
+    "model_code", "model_files", "progress", "protocols", "quantities", "records", "refusals", "seals",
+    "spreadsheet", "texts", "versions", "words",
 }  # fmt: skip
 HEAVY = {
     "torch",

@@ -63,7 +63,9 @@ class DenseEncoder:
         check_asked(config)
         self._config = config
         self._source: Source = (
-            FolderSource(find_model(model)) if isinstance(model, str) else ObjectSource(model)
+            FolderSource(find_model(model), config.trust_remote_code)
+            if isinstance(model, str)
+            else ObjectSource(model)
         )
         self.name = model if isinstance(model, str) else self._source.name
         self.similarity: Similarity = self._source.similarity

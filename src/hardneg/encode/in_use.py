@@ -16,22 +16,49 @@ from pathlib import Path
 
 from hardneg.locks import HeldError, Lock, NoLocksError
 
+LOCKS = ".locks"
 _REMOVING_S = 60.0
 """So long a use waits for a removal, which only renames under its lock."""
 _APPENDING_S = 60.0
 """So long an append waits for another: shards take well under a second; a process may have been stopped."""
 
 
-def using(folder: Path) -> Lock | None:
-    """Held until nobody refers to it: nobody removes the folder meanwhile. It need not be there yet."""
+def using(folder: Path, noted: bool = True) -> Lock | None:
+    """Held until nobody refers to it: nobody removes the folder meanwhile. It need not be there yet.
+
+    noted  whether this counts as a use, which keeps the folder from being taken for an old one
+    """
     path = use_path(folder)
     try:
         lock = Lock(path, shared=True, wait_s=_REMOVING_S)
     except (HeldError, NoLocksError, OSError):
         return None
-    with suppress(OSError):  # somebody else's file
-        os.utime(path)
+    if noted:
+        with suppress(OSError):  # somebody else's file
+            os.utime(path)
     return lock
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While nobody has the folder open. Raises HeldError where somebody has, or NoLocksError."""
+    before = last_use(folder)
+    there = use_path(folder).exists()
+    lock = Lock(use_path(folder))
+    if not there:  # its lock was made just now, which is no use
+        os.utime(use_path(folder), (before, before))
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def last_use(folder: Path) -> float:
+    """In seconds since 1970. Of a folder that no lock was made for, the time of its last file."""
+    for path in (use_path(folder), folder):
+        with suppress(OSError):
+            return path.stat().st_mtime
+    return 0.0
 
 
 @contextmanager
@@ -52,4 +79,4 @@ def use_path(folder: Path) -> Path:
 
 
 def _locks(folder: Path) -> Path:
-    return folder.parent / ".locks"
+    return folder.parent / LOCKS

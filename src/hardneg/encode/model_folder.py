@@ -61,15 +61,17 @@ class ModelFolder:
         modules = self._json("modules.json")
         if modules is None:
             return False
-        names = {str(module.get("type", "")).rsplit(".", 1)[-1] for module in modules}
-        transformer = self._json("sentence_bert_config.json") or {}
         template = any(self.path.rglob("chat_template*")) or '"chat_template"' in self._text(
             "tokenizer_config.json"
         )
         return (
-            not names <= _INDIFFERENT_MODULES
+            not all(_indifferent(str(module.get("type", ""))) for module in modules)
             or template
-            or any(transformer.get(key) is not None for key in _TASK_SETTINGS)
+            or any(
+                (self._json(path.relative_to(self.path)) or {}).get(key) is not None
+                for path in self.path.rglob("sentence_bert_config.json")
+                for key in _TASK_SETTINGS
+            )
         )
 
     def check_loadable(self) -> None:
@@ -89,7 +91,7 @@ class ModelFolder:
                 "name it as --cross-encoder, or name another model"
             )
 
-    def _text(self, name: str) -> str:
+    def _text(self, name: str | Path) -> str:
         try:
             return (self.path / name).read_text("utf-8")
         except FileNotFoundError:
@@ -97,12 +99,19 @@ class ModelFolder:
         except (OSError, UnicodeDecodeError) as error:
             raise ModelError(f"{self.path / name}: cannot be read ({error}); save the model again") from error
 
-    def _json(self, name: str) -> Any:
+    def _json(self, name: str | Path) -> Any:
         text = self._text(name)
         try:
             return json.loads(text) if text else None
         except ValueError as error:
             raise ModelError(f"{self.path / name}: is not JSON ({error}); save the model again") from error
+
+
+def _indifferent(module_type: str) -> bool:
+    """Of the library itself: a class of the same name that a model brings along may do what it likes."""
+    return module_type.startswith("sentence_transformers.") and (
+        module_type.rsplit(".", 1)[-1] in _INDIFFERENT_MODULES
+    )
 
 
 def declared_prompt(prompts: Mapping[str, str], kind: Kind) -> str:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hardneg.config import EncodeConfig
 from hardneg.encode.model_folder import ModelFolder, check_packaged, check_similarity
+from hardneg.encode.model_object import object_hash
 from hardneg.errors import ModelError, UsageError
-from hardneg.model_files import content_hash
+from hardneg.fingerprints import digest
+from hardneg.model_code import brings_code, code_hash
+from hardneg.model_files import content_hash, take_out_of_files
 from hardneg.protocols import Similarity
 
 
@@ -38,18 +35,26 @@ class Source:
 
 @dataclass
 class FolderSource(Source):
+    """code_trusted  whether code that the model brings along is run: it may take another way to a vector than
+    the library's own class, and treat queries otherwise than documents
+    """
+
     folder: ModelFolder
+    code_trusted: bool = False
 
     def __post_init__(self) -> None:
         self.name = self.folder.path.name
         self.similarity = self.folder.similarity
         self.prompts = self.folder.prompts
-        self.depends_on_task = self.folder.depends_on_task
+        self._code_runs = self.code_trusted and brings_code(self.folder.path)
+        self.depends_on_task = self.folder.depends_on_task or self._code_runs
 
     def content(self, cache: Path) -> str:
-        """The files' hash; where the cache folder cannot be written, they are hashed each time."""
+        """The hash of its files, and of the code that it runs."""
+        path = self.folder.path
         try:
-            return content_hash(self.folder.path, cache if _writable(cache) else None)
+            files = content_hash(path, cache)
+            return digest([files, code_hash(path)]) if self._code_runs else files
         except OSError as error:
             raise ModelError(f"{self.folder.path}: cannot be read ({error.strerror or error})") from error
 
@@ -70,7 +75,9 @@ class FolderSource(Source):
         except Exception as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise ModelError(f"{self.folder.path}: cannot be loaded ({lines[0]})") from error
-        return model.float()
+        model = model.float()
+        take_out_of_files(model)
+        return model
 
 
 @dataclass
@@ -84,21 +91,7 @@ class ObjectSource(Source):
         self.depends_on_task = True
 
     def content(self, cache: Path) -> str:
-        """sha256 over modules, settings, tokenizer and tensors as they are now."""
-        total = hashlib.sha256()
-        settings = {"max_length": self.model.max_seq_length, "truncate_dim": self.model.truncate_dim}
-        total.update(json.dumps(settings, default=str).encode())
-        for module in self.model:
-            config = module.get_config_dict() if hasattr(module, "get_config_dict") else {}
-            total.update(
-                f"{type(module).__qualname__}{json.dumps(config, sort_keys=True, default=str)}".encode()
-            )
-        total.update(_tokenizer_settings(self.model.tokenizer).encode("utf-8", "replace"))
-        for name, tensor in sorted(self.model.state_dict().items()):
-            values = tensor.detach().cpu().contiguous().flatten()
-            total.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-            total.update(_bytes(values))
-        return total.hexdigest()
+        return object_hash(self.model)
 
     def load(self, config: EncodeConfig) -> Any:
         model = self.model if config.device is None else self.model.to(config.first_device)
@@ -109,29 +102,6 @@ class ObjectSource(Source):
 def _sharing(model: Any) -> Any:
     """A copy whose weights are the model's own."""
     return deepcopy(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
-
-
-def _tokenizer_settings(tokenizer: Any) -> str:
-    """All that decides the tokens. Padding and truncation are left out: each call sets them anew."""
-    fast = getattr(tokenizer, "backend_tokenizer", tokenizer)
-    if not hasattr(fast, "to_str"):
-        return repr(fast)
-    settings = json.loads(fast.to_str())
-    return json.dumps({**settings, "padding": None, "truncation": None}, sort_keys=True)
-
-
-def _writable(folder: Path) -> bool:
-    """Whether files can be put into the folder, or into the nearest one above it that exists."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK)
-
-
-def _bytes(values: Any) -> memoryview:
-    import torch
-
-    array: NDArray[np.uint8] = values.view(torch.uint8).numpy()
-    return array.data
 
 
 def limit_length(model: Any, max_length: int) -> None:

@@ -398,8 +398,8 @@ def _keys_table(
 def _read_keys(folder: Path, stem: str) -> _ShardKeys:
     path = folder / f"{stem}{KEYS_SUFFIX}"
     table = read_parquet(path, ["hash", "row", "truncated"]).combine_chunks()
+    about = shard_about(path)
     try:
-        about = json.loads(read_metadata(path).metadata[_ABOUT])
         hashes = table["hash"].combine_chunks()
         raw = np.frombuffer(hashes.buffers()[1], HASH) if len(hashes) else np.zeros(0, HASH)
         truncated = np.asarray(table["truncated"].cast(pa.int8()).fill_null(-1).to_numpy(), np.int8)
@@ -407,10 +407,22 @@ def _read_keys(folder: Path, stem: str) -> _ShardKeys:
             hashes=raw[hashes.offset : hashes.offset + len(hashes)],
             row=np.asarray(table["row"].to_numpy(), np.int32),
             truncated=truncated,
-            **{key: int(about[key]) for key in ("rows", "dimension", "size", "crc32")},
+            **about,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(path, "is no key table of this version") from error
+
+
+def shard_about(keys: Path) -> dict[str, int]:
+    """What a key table says of its shard: `rows`, `dimension`, `size` in bytes, `crc32`.
+
+    Raises DamagedError where it says nothing.
+    """
+    try:
+        about = json.loads((read_metadata(keys).metadata or {})[_ABOUT])
+        return {key: int(about[key]) for key in ("rows", "dimension", "size", "crc32")}
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedError(keys, "is no key table of this version") from error
 
 
 def _joined(parts: list[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hardneg import texts, words
 from hardneg.config import Config, GuardConfig
 from hardneg.errors import InputError
 from hardneg.files import read_parquet, write_parquet
@@ -24,10 +25,16 @@ from hardneg.read import partly_relevant
 from hardneg.records import Bool
 
 
+def texts_mark(prepared: Prepared, config: Config) -> str:
+    """A digest of what decides what is worked out of the texts alone."""
+    rules = [texts.RULES, words.RULES]
+    return digest({"read": prepared.fingerprint, "join_title": config.encode.join_title, "rules": rules})
+
+
 def text_classes(prepared: Prepared, config: Config) -> TextClasses:
     """The run's text classes, built on first use."""
     path = prepared.run.guard / "text_classes.parquet"
-    found = digest({"read": prepared.fingerprint, "join_title": config.encode.join_title})
+    found = texts_mark(prepared, config)
     if prepared.run.stage("text classes").get("fingerprint") == found and path.exists():
         return TextClasses.from_table(read_parquet(path))
     with (
@@ -58,7 +65,7 @@ def rules(prepared: Prepared, config: Config, classes: TextClasses) -> Sequence[
 def _sketches(prepared: Prepared, config: Config) -> Sketches:
     """The corpus's sketches, worked out on first use."""
     run, corpus = prepared.run, prepared.collection.corpus
-    found = digest({"read": prepared.fingerprint, "join_title": config.encode.join_title})
+    found = texts_mark(prepared, config)
     if run.stage("near duplicates").get("fingerprint") != found or not Sketches.written(run.guard):
         with (
             timed(run, "near duplicates", prepared.progress),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
@@ -42,7 +43,7 @@ from hardneg.guard.fitted import (
     prior_of,
     shipped_weights,
 )
-from hardneg.plan.guarding import label_digests, list_digests, text_classes
+from hardneg.plan.guarding import label_digests, list_digests, text_classes, texts_mark
 from hardneg.plan.labels import Judgments, read_judged
 from hardneg.plan.prepare import Prepared, timed
 from hardneg.plan.retrieve import base_parts, read_block
@@ -199,7 +200,7 @@ def _mark(prepared: Prepared, config: Config, depth: int) -> str:
         "rescore": run.stage("rescore").get("fingerprint") if _sees_scorers(config) else None,
         "depth": depth,
         "rules": [asked, list_digests(config)],
-        "join_title": config.encode.join_title,
+        "texts": texts_mark(prepared, config),
         "weights": [first.as_dict(), whole.as_dict()],
         **({"view": prepared.view} if prepared.view else {}),
     }
@@ -427,7 +428,7 @@ def _space(name: str, vectors: Callable[[Kind], Vectors]) -> Space:
 
 def _lexical(prepared: Prepared, config: Config) -> Lexical:
     run = prepared.run
-    mark = digest({"read": prepared.fingerprint, "join_title": config.encode.join_title})
+    mark = texts_mark(prepared, config)
     if run.stage("lexical vectors").get("fingerprint") != mark or not Lexical.written(run.guard):
         with (
             timed(run, "lexical vectors", prepared.progress),
@@ -444,7 +445,8 @@ def _near(prepared: Prepared, space: Space, first: Int32) -> tuple[Int32, Float3
     first  int32 (queries,): the first query of each one's text; of a text no other is near
     """
     run = prepared.run
-    mark = digest({"search": run.stage("search")["fingerprint"], "space": space.name, "of": "texts"})
+    texts = hashlib.blake2b(first.tobytes()).hexdigest()
+    mark = digest({"search": run.stage("search")["fingerprint"], "space": space.name, "texts": texts})
     path = run.guard / "near-queries.npz"
     if run.stage("near queries").get("fingerprint") == mark and path.exists():
         stored = read_arrays(path)

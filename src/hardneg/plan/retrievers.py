@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
+import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from unicodedata import unidata_version
 
 import pyarrow as pa
 
@@ -24,7 +26,7 @@ from hardneg.search.choice import finders
 from hardneg.search.exact import DenseRetriever
 from hardneg.search.run_file import RunRetriever
 from hardneg.texts import document_texts
-from hardneg.words import VERSION as TOKENIZER
+from hardneg.words import RULES as TOKENIZER
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,23 @@ def sources(prepared: Prepared, config: Config, own: OwnParts) -> list[Source]:
     return made
 
 
+_NAMELESS: dict[int, str] = {}
+"""What retrievers without a fingerprint are called, by their `id` as long as they live."""
+
+
 def _own(retriever: Retriever) -> Source:
-    # Without a fingerprint of its own nothing says that it would find the same again.
-    return Source(
-        retriever.name, {"own": getattr(retriever, "fingerprint", id(retriever))}, lambda: retriever
-    )
+    found = getattr(retriever, "fingerprint", None) or _nameless(retriever)
+    return Source(retriever.name, {"own": found() if callable(found) else found}, lambda: retriever)
+
+
+def _nameless(retriever: Retriever) -> str:
+    """Nothing says that it would find the same again, but for this very object in this process."""
+    place = id(retriever)
+    if place not in _NAMELESS:
+        _NAMELESS[place] = secrets.token_hex(8)
+        with suppress(TypeError):  # a class with __slots__ may not be told of
+            weakref.finalize(retriever, _NAMELESS.pop, place, None)
+    return _NAMELESS[place]
 
 
 def _source(
@@ -100,7 +114,7 @@ def _source(
             spec.name,
             {
                 "name": spec.name,
-                "bm25": [K1, B, version("bm25s"), TOKENIZER, unidata_version],
+                "bm25": [K1, B, version("bm25s"), *TOKENIZER],
                 "join_title": config.join_title,
             },
             partial(_open_bm25, prepared, spec, config.join_title),

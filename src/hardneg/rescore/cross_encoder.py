@@ -12,8 +12,10 @@ import numpy as np
 
 from hardneg.config import RescoreConfig
 from hardneg.errors import ModelError
+from hardneg.fingerprints import digest
 from hardneg.leftovers import scratch_folder
-from hardneg.model_files import content_hash
+from hardneg.model_code import brings_code, code_hash
+from hardneg.model_files import content_hash, hub_folder, take_out_of_files
 from hardneg.records import Float32
 
 if TYPE_CHECKING:
@@ -49,10 +51,11 @@ class CrossEncoderScorer:
         """
         self._config = config or RescoreConfig()
         self._cache = cache
+        self._code_trusted = trust_remote_code
         self._hash: str | None = None
         self._source = str(model) if isinstance(model, str | Path) else None
         if isinstance(model, str | Path):
-            self._model = _load(str(model), device, trust_remote_code)
+            self._model, self._hash = self._load_and_hash(str(model), device)
         else:
             self._model = model
         if self._model.num_labels != 1:
@@ -79,10 +82,21 @@ class CrossEncoderScorer:
             "versions": {name: version(name) for name in _VERSIONS},
         }
 
+    def _load_and_hash(self, source: str, device: str | None) -> tuple[CrossEncoder, str]:
+        """The model, and the hash of its files; they must be the same before and after they were loaded."""
+        before = self._files_hash(Path(source)) if Path(source).exists() else None
+        model = _load(source, device, self._code_trusted)
+        after = self._files_hash(_folder(source))
+        if before not in (after, None):
+            raise ModelError(f"{self._shown} changed while it was loaded; run again")
+        return model, after
+
+    def _files_hash(self, folder: Path) -> str:
+        files = content_hash(folder, self._cache)
+        return digest([files, code_hash(folder)]) if self._code_trusted and brings_code(folder) else files
+
     def _content_hash(self) -> str:
-        """Of the files the model came from; a model given as an object is saved to have files."""
-        if self._source is not None:
-            return content_hash(_folder(self._source), self._cache)
+        """Of a model given as an object, which is saved to have files."""
         with scratch_folder() as folder:
             self._model.save_pretrained(folder, create_model_card=False)
             return content_hash(folder)
@@ -139,6 +153,7 @@ def _load(source: str, device: str | None, trust_remote_code: bool) -> CrossEnco
             f"{source!r} is no cross-encoder: {', '.join(architectures)} has no head for scores; "
             "name a model for sequence classification with one label"
         )
+    take_out_of_files(model)
     return model
 
 
@@ -146,13 +161,10 @@ def _folder(source: str) -> Path:
     """Where the files of a loaded model lie: the folder itself, or the Hub cache's snapshot."""
     if Path(source).exists():
         return Path(source)
-    from huggingface_hub import try_to_load_from_cache
-
-    cache = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
-    found = try_to_load_from_cache(source, "config.json", cache_dir=cache)
-    if not isinstance(found, str):
+    found = hub_folder(source)
+    if found is None:
         raise ModelError(f"cross-encoder {source!r}: its files are not in the Hub cache; download it again")
-    return Path(found).parent
+    return found
 
 
 def _first_line(error: Exception) -> str:

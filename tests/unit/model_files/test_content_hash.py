@@ -32,9 +32,15 @@ def test_a_copy_elsewhere_has_the_same_hash(model: Path, tmp_path: Path) -> None
     assert content_hash(copy) == content_hash(model)
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "1_Pooling/config.json", "vocab.txt"])
+@pytest.mark.parametrize(
+    "name",
+    "config.json model.safetensors 1_Pooling/config.json vocab.txt own.tiktoken bpe.codes spm.spm table.npy "
+    "onnx_head/config.json adapter.pt words".split(),
+)
 def test_another_content_has_another_hash(model: Path, name: str) -> None:
+    """Whatever a tokenizer or a model's own code may read."""
     before = content_hash(model)
+    (model / name).parent.mkdir(exist_ok=True)
     (model / name).write_bytes(b"weights B")
     assert content_hash(model) != before
 
@@ -47,7 +53,9 @@ def test_a_file_under_another_name_has_another_hash(model: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["README.md", "training_args.bin", "pytorch_model.bin", "checkpoint-5/config.json", "onnx/config.json"],
+    "README.md training_args.bin pytorch_model.bin checkpoint-5/config.json onnx/config.json rng_state_0.pth "
+    "optimizer.pt runs/events.out.tfevents.1 .gitattributes eval/scores.csv LICENSE "
+    "pytorch_model-00001-of-00002.bin".split(),
 )
 def test_what_decides_no_output_does_not_count(model: Path, name: str) -> None:
     before = content_hash(model)
@@ -75,7 +83,8 @@ def test_the_cache_spares_the_reading_and_sees_a_change(model: Path, tmp_path: P
         if path.is_file():
             os.utime(path, (long_ago, long_ago))
             status = path.stat()
-            kept[str(path.resolve())] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, "kept"]
+            state = [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+            kept[str(path.resolve())] = [*state, "kept"]
     cache.mkdir(exist_ok=True)
     (cache / CACHE_FILE).write_text(json.dumps(kept))
     assert content_hash(model, cache) != plain
@@ -108,3 +117,25 @@ def test_no_model_is_said(tmp_path: Path) -> None:
         content_hash(tmp_path)
     with pytest.raises(ModelError, match="holds no model files"):
         content_hash(tmp_path / "absent")
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(model: Path, tmp_path: Path) -> None:
+    long_ago = time.time() - 60
+    for path in model.rglob("*.*"):
+        os.utime(path, (long_ago, long_ago))
+    (tmp_path / "file").write_text("in the way")
+    assert content_hash(model, tmp_path / "file") == content_hash(model)
+
+
+def test_the_model_that_an_adapter_is_put_on_counts(model: Path, tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(model)}))
+    before = content_hash(adapter)
+    assert content_hash(adapter) == before
+    (model / "model.safetensors").write_bytes(b"weights B")
+    assert content_hash(adapter) != before
+    for base in (str(tmp_path / "absent"), "", None):
+        (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
+        with pytest.raises(ModelError, match="is no folder and not in the Hub cache; merge the adapter"):
+            content_hash(adapter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -131,3 +132,66 @@ def test_a_model_given_as_an_object_has_a_fingerprint_of_its_content(
 
     assert fingerprint(tiny_cross_encoder) == fingerprint(tiny_cross_encoder)
     assert fingerprint(tiny_cross_encoder) != fingerprint(make_cross_encoder(seed=1))
+
+
+def test_a_folder_that_is_overwritten_while_it_is_loaded(
+    make_cross_encoder: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hardneg.rescore import cross_encoder
+
+    folder, other = make_cross_encoder(), make_cross_encoder(seed=1)
+    load = cross_encoder._load
+
+    def loads_slowly(*arguments: object) -> CrossEncoder:
+        model = load(*arguments)  # type: ignore[arg-type]
+        (folder / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes())
+        return model
+
+    monkeypatch.setattr(cross_encoder, "_load", loads_slowly)
+    with pytest.raises(ModelError, match="changed while it was loaded; run again"):
+        CrossEncoderScorer(folder, device="cpu")
+
+
+def test_a_folder_that_is_overwritten_in_place_after_that(make_cross_encoder: Maker) -> None:
+    """The scorer is what was opened, and says so."""
+    folder, other = make_cross_encoder(), make_cross_encoder(seed=1)
+    scorer = CrossEncoderScorer(folder, device="cpu")
+    before = scorer.score(PAIRS)
+    with (folder / "model.safetensors").open("r+b") as handle:
+        handle.write((other / "model.safetensors").read_bytes())
+    np.testing.assert_array_equal(scorer.score(PAIRS), before)
+    after = CrossEncoderScorer(folder, device="cpu")
+    assert after.fingerprint() != scorer.fingerprint()
+    assert not np.allclose(after.score(PAIRS), before)
+
+
+def _other_activation(folder: Path) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"hidden_act": "relu"}))
+
+
+def _other_vocabulary(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    words = tokenizer["model"]["vocab"]
+    words["b"], words["w"] = words["w"], words["b"]
+    path.write_text(json.dumps(tokenizer))
+
+
+def _an_instruction(folder: Path) -> None:
+    model = CrossEncoder(str(folder), device="cpu", prompts={"a": "judge "}, default_prompt_name="a")
+    model.save_pretrained(str(folder))
+
+
+@pytest.mark.parametrize("change", [_other_activation, _other_vocabulary, _an_instruction])
+def test_what_the_model_declares_is_part_of_its_fingerprint(
+    make_cross_encoder: Maker, change: Callable[[Path], None]
+) -> None:
+    folder = make_cross_encoder()
+    CrossEncoder(str(folder), device="cpu").save_pretrained(str(folder))
+    before = CrossEncoderScorer(folder, device="cpu")
+    scores = before.score(PAIRS)
+    change(folder)
+    after = CrossEncoderScorer(folder, device="cpu")
+    assert after.fingerprint() != before.fingerprint()
+    assert not np.allclose(after.score(PAIRS), scores)

@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from hardneg.encode import FINGERPRINT, KEYS_SUFFIX, Space, names_its_folder
+from hardneg.encode.in_use import using
 from hardneg.errors import DamagedError, InputError
 from hardneg.files import TEMPORARY
+from hardneg.locks import Lock
 from hardneg.plan.checkup.findings import Checkup, Finding, What, removed
 from hardneg.plan.checkup.stored import fault_of
 from hardneg.plan.mending import remove_shard
 
 _YOUNG_S = 600
-"""A file that is younger may be being written: the store is used without a lock."""
+"""A file that is younger may be being written."""
 _AGAIN = "only its texts are encoded anew, by the next run that needs them"
 
 
@@ -30,7 +32,9 @@ def check_cache(root: Path) -> Checkup:
             said = "a run that was killed has left it"
             checkup.add(Finding("leftover", path, said, "remove it", partial(removed, path)))
     for folder in sorted(path for path in (root / "vectors").glob("[!.]*") if path.is_dir()):
-        _check_space(folder, checkup)
+        use = using(folder, noted=False)  # from here on nobody removes it
+        if folder.is_dir():
+            _check_space(folder, use, checkup)
     notes = [*(root / "backends").glob("[!.]*.json"), *root.glob("[!.]*.json")]
     for path in sorted(notes):
         checkup.saw(path)
@@ -41,19 +45,22 @@ def check_cache(root: Path) -> Checkup:
     return checkup
 
 
-def _check_space(folder: Path, checkup: Checkup) -> None:
-    """One encoder's vectors."""
+def _check_space(folder: Path, use: Lock | None, checkup: Checkup) -> None:
+    """One encoder's vectors, which runs may be adding to."""
     about = folder / FINGERPRINT
-    if not names_its_folder(about):
+    if not _appears(about) or not names_its_folder(about):
         remedy = "run `hardneg mine` with that model again, which writes it; or remove the folder"
         what: What = "damaged" if about.exists() else "gone"
         checkup.add(Finding(what, about, "does not say what its folder is named by", remedy))
         return
     checkup.saw(about)
-    space = Space(folder)
+    space = Space(folder, use)
     for path in sorted(folder.glob("[!.]*.plan.parquet")):
+        fault = fault_of(path)
+        if not path.exists():
+            continue  # what it planned has been encoded meanwhile
         checkup.saw(path)
-        if (fault := fault_of(path)) is not None:
+        if fault is not None:
             remedy = "remove it: a new plan is made"
             checkup.add(Finding(fault[0], path, fault[1], remedy, partial(removed, path)))
     keys = sorted(folder.glob(f"[!.]*{KEYS_SUFFIX}"))
@@ -89,6 +96,15 @@ def _add_shard(checkup: Checkup, what: What, path: Path, said: str) -> None:
         return f"removed; {_AGAIN}"
 
     checkup.add(Finding(what, path, said, f"remove it with its keys: {_AGAIN}", mend))
+
+
+def _appears(path: Path) -> bool:
+    """Whether it is there, or comes while its folder is being made."""
+    for _ in range(10):
+        if path.exists():
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def _old(path: Path) -> bool:

@@ -1,0 +1,51 @@
+"""Sizes and spans of time, as they are written and read."""
+
+from __future__ import annotations
+
+import pytest
+
+from hardneg.errors import UsageError
+from hardneg.quantities import parse_size, parse_span, size_text
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("0B", 0),
+        ("20GB", 20_000_000_000),
+        ("1.5 TB", 1_500_000_000_000),
+        (" 512mib ", 512 * 1024 * 1024),
+        ("3kb", 3_000),
+    ],
+)
+def test_sizes(text: str, count: int) -> None:
+    assert parse_size(text, "--max-size") == count
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("45s", 45),
+        ("90min", 5_400),
+        ("12h", 43_200),
+        ("30d", 2_592_000),
+        ("2 W", 1_209_600),
+        ("0.5d", 43_200),
+    ],
+)
+def test_spans(text: str, seconds: float) -> None:
+    assert parse_span(text, "--older-than") == seconds
+
+
+@pytest.mark.parametrize("text", ["", "20", "GB", "20 gigabytes", "-1GB", "1e3GB", "nanGB", "20GB!", "1,5GB"])
+def test_what_is_no_size_names_the_flag_and_the_units(text: str) -> None:
+    with pytest.raises(UsageError, match="--max-size .*write a number and one of B, KB, MB, .*such as 20GB"):
+        parse_size(text, "--max-size")
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1_000, "1.0 KB"), (1_234_567, "1.2 MB"), (5 * 10**15, "5,000.0 TB")],
+)
+def test_what_is_shown(count: int, text: str) -> None:
+    assert size_text(count) == text

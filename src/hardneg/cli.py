@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -27,6 +26,7 @@ from hardneg.config import (
     SearchConfig,
     SelectConfig,
     load_config_file,
+    refuse_credentials,
 )
 from hardneg.errors import HardnegError, UsageError
 from hardneg.export.options import ExportOptions
@@ -35,6 +35,7 @@ from hardneg.protocols import Progress
 from hardneg.recipes import recipe_help, recipe_settings
 from hardneg.refusals import plainly
 from hardneg.run_directory import RunDirectory
+from hardneg.terminal import guard_streams, printable, show, show_json
 from hardneg.trialing.options import TrialOptions
 
 app = typer.Typer(
@@ -81,9 +82,9 @@ def _progress(quiet: bool) -> Progress:
 
 def _show(value: Any, text: str, *, quiet: bool, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+        show_json(value)
     elif not quiet:
-        print(text)
+        show(text)
 
 
 def _settings(
@@ -153,7 +154,9 @@ def mine(
         summary["export"] = mined.to(to, output).as_dict()
     _show(summary, render_summary(summary), quiet=quiet, as_json=as_json)
     if not quiet and not as_json:
-        print(f"run directory: {run_dir}" + (f"\ntraining file: {output}" if output else ""))
+        show(f"run directory: {printable(str(run_dir))}")
+        if output is not None:
+            show(f"training file: {printable(str(output))}")
 
 
 @app.command()
@@ -272,7 +275,7 @@ def audit(
     _show(found, render_audit(found), quiet=quiet, as_json=as_json)
     if not quiet and not as_json:
         drawn = sorted(path.name for path in RunDirectory(kept).audit.glob("audit.*"))
-        print(f"written to {RunDirectory(kept).audit}: {', '.join(drawn)}")
+        show(printable(f"written to {RunDirectory(kept).audit}: {', '.join(drawn)}"))
 
 
 @app.command()
@@ -364,7 +367,7 @@ def demo(
     """Mine the docstrings of Python's standard library, end to end."""
     from hardneg.demo import run_demo
 
-    print(run_demo(folder, _progress(quiet=False)))
+    show(run_demo(folder, _progress(quiet=False)))
 
 
 def _version(asked: bool) -> None:
@@ -387,6 +390,7 @@ def _root(
 def main() -> None:
     """Exit codes: 0 done, 1 a failed run (or a fault that `doctor` leaves), 2 bad input or usage, 130
     interrupted."""
+    guard_streams()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     # The models' libraries print bars and notes of their own; ours say what there is to say.
@@ -394,6 +398,7 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
         with plainly():
+            refuse_credentials({"arguments": sys.argv[1:]})
             app()
     except HardnegError as error:
         _fail(f"error: {error}", error.exit_code)
@@ -419,8 +424,6 @@ def _one_line(error: BaseException) -> str:
 
 
 def _fail(line: str, code: int) -> None:
-    from hardneg.report.terminal import printable
-
     if "--debug" in sys.argv:
         raise  # called from an except block; the traceback is what was asked for
     print(printable(line), file=sys.stderr)

@@ -50,16 +50,31 @@ def content_hash(folder: Path, cache: Path | None = None) -> str:
 
 
 def _model_files(folder: Path) -> Iterator[Path]:
-    entries = list(folder.iterdir()) if folder.is_dir() else []
-    safe = any(path.suffix == ".safetensors" for path in entries)
-    for path in entries:
-        if path.is_dir():
-            if not path.name.startswith(_OTHER_FOLDERS):
-                yield from _model_files(path)
-        elif path.suffix in _SUFFIXES and path.name not in _LEFT_BEHIND:
-            if safe and path.suffix in {".bin", ".pt"}:
-                continue
-            yield path
+    for place in model_folders(folder):
+        files = [path for path in place.iterdir() if path.suffix in _SUFFIXES and path.is_file()]
+        safe = any(path.suffix == ".safetensors" for path in files)
+        for path in files:
+            if not is_left_behind(path) and not (safe and path.suffix in {".bin", ".pt"}):
+                yield path
+
+
+def model_folders(folder: Path) -> Iterator[Path]:
+    """The folder and those below it whose files decide what the model gives."""
+    if folder.is_dir():
+        yield folder
+        for path in folder.iterdir():
+            if path.is_dir() and not path.name.startswith(_OTHER_FOLDERS) and not _is_round(path):
+                yield from model_folders(path)
+
+
+def _is_round(path: Path) -> bool:
+    """Whether it is a link to a folder that it lies in."""
+    return path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
+
+
+def is_left_behind(path: Path) -> bool:
+    """Whether training left the file there and no output hangs on it."""
+    return path.name in _LEFT_BEHIND
 
 
 def _file_hash(path: Path, known: Cache, fresh: Cache) -> str:

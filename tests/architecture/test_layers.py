@@ -25,8 +25,9 @@ STAGES = [
     "trialing",
 ]
 SHARED = {
-    "config", "cores", "distinct", "engine", "errors", "files", "fingerprints", "locks", "model_files",
-    "progress", "protocols", "records", "refusals", "seals", "spreadsheet", "texts", "versions", "words",
+    "config", "cores", "credentials", "distinct", "engine", "errors", "files", "fingerprints", "locks",
+    "model_files", "model_safety", "progress", "protocols", "records", "refusals", "seals", "spreadsheet",
+    "terminal", "texts", "versions", "words",
 }  # fmt: skip
 HEAVY = {
     "torch",

@@ -18,6 +18,7 @@ from hardneg.config import EncodeConfig
 from hardneg.encode.model_folder import ModelFolder, check_packaged, check_similarity
 from hardneg.errors import ModelError, UsageError
 from hardneg.model_files import content_hash
+from hardneg.model_safety import hint
 from hardneg.protocols import Similarity
 
 
@@ -39,6 +40,7 @@ class Source:
 @dataclass
 class FolderSource(Source):
     folder: ModelFolder
+    trusted: bool  # to run code that it brings along
 
     def __post_init__(self) -> None:
         self.name = self.folder.path.name
@@ -63,13 +65,13 @@ class FolderSource(Source):
             model = SentenceTransformer(
                 str(self.folder.path),
                 device=config.first_device,
-                trust_remote_code=config.trust_remote_code,
-                local_files_only=not config.trust_remote_code,
+                trust_remote_code=self.trusted,
+                local_files_only=not self.trusted,
                 model_kwargs={"use_safetensors": True},
             )
         except Exception as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise ModelError(f"{self.folder.path}: cannot be loaded ({lines[0]})") from error
+            raise ModelError(f"{self.folder.path}: cannot be loaded ({lines[0]}){hint(error)}") from error
         return model.float()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -14,6 +13,7 @@ import numpy as np
 from hardneg.config import RescoreConfig
 from hardneg.errors import ModelError
 from hardneg.model_files import content_hash
+from hardneg.model_safety import fetched, hint, refuse_harmful
 from hardneg.records import Float32
 
 if TYPE_CHECKING:
@@ -34,16 +34,16 @@ class CrossEncoderScorer:
         model: str | Path | CrossEncoder,
         config: RescoreConfig | None = None,
         device: str | None = None,
-        trust_remote_code: bool = False,
+        trusted: bool = False,
         cache: Path | None = None,
     ) -> None:
         """Load the model, weights from safetensors only.
 
-        model              a local folder, a Hub id, or a loaded CrossEncoder (its longest input is set)
-        config             its `cross_encoder_output`, `_batch_size` and `_max_length`
-        device             cpu, cuda, mps, ...; default: the best there is. A loaded model stays where it is
-        trust_remote_code  run code that the model brings along
-        cache              folder that keeps the hashes of the weights (see `model_files`)
+        model    a local folder, a Hub id, or a loaded CrossEncoder (its longest input is set)
+        config   its `cross_encoder_output`, `_batch_size` and `_max_length`
+        device   cpu, cuda, mps, ...; default: the best there is. A loaded model stays where it is
+        trusted  run code that the model brings along
+        cache    folder that keeps the hashes of the weights (see `model_files`)
 
         Raises ModelError where the model cannot be loaded, has no head for scores, or gives several a pair.
         """
@@ -51,8 +51,10 @@ class CrossEncoderScorer:
         self._cache = cache
         self._hash: str | None = None
         self._source = str(model) if isinstance(model, str | Path) else None
+        self._folder: Path | None = None
         if isinstance(model, str | Path):
-            self._model = _load(str(model), device, trust_remote_code)
+            self._folder = _find(str(model))
+            self._model = _load(self._folder, str(model), device, trusted)
         else:
             self._model = model
         if self._model.num_labels != 1:
@@ -81,8 +83,8 @@ class CrossEncoderScorer:
 
     def _content_hash(self) -> str:
         """Of the files the model came from; a model given as an object is saved to have files."""
-        if self._source is not None:
-            return content_hash(_folder(self._source), self._cache)
+        if self._folder is not None:
+            return content_hash(self._folder, self._cache)
         with tempfile.TemporaryDirectory(prefix="hardneg-") as folder:
             self._model.save_pretrained(folder, create_model_card=False)
             return content_hash(Path(folder))
@@ -114,24 +116,33 @@ class CrossEncoderScorer:
         return result
 
 
-def _load(source: str, device: str | None, trust_remote_code: bool) -> CrossEncoder:
-    from sentence_transformers import CrossEncoder
-
+def _find(source: str) -> Path:
+    """The folder of that name, or of the model that the Hub has by it."""
     path = Path(source)
-    if not path.exists() and (path.is_absolute() or source.startswith((".", "~"))):
+    if path.exists():
+        return path
+    if path.is_absolute() or source.startswith((".", "~")):
         raise ModelError(f"cross-encoder {source!r}: no such folder; name a folder or a Hub id")
     try:
+        return fetched(source)
+    except Exception as error:
+        raise _not_loaded(source, error) from error
+
+
+def _load(folder: Path, source: str, device: str | None, trusted: bool) -> CrossEncoder:
+    from sentence_transformers import CrossEncoder
+
+    refuse_harmful(folder, trusted)
+    try:
         model = CrossEncoder(
-            source,
+            str(folder),
             device=device,
-            trust_remote_code=trust_remote_code,
+            trust_remote_code=trusted,
+            local_files_only=not trusted,
             model_kwargs={"use_safetensors": True},
         )
     except Exception as error:
-        raise ModelError(
-            f"cross-encoder {source!r} cannot be loaded ({_first_line(error)}); "
-            "name a folder or a Hub id of a model with safetensors weights"
-        ) from error
+        raise _not_loaded(source, error) from error
     architectures = getattr(model.model.config, "architectures", None) if model.model is not None else None
     modules = list(model.children())
     if len(modules) == 1 and architectures and all(name.endswith(_HEADLESS) for name in architectures):
@@ -142,17 +153,11 @@ def _load(source: str, device: str | None, trust_remote_code: bool) -> CrossEnco
     return model
 
 
-def _folder(source: str) -> Path:
-    """Where the files of a loaded model lie: the folder itself, or the Hub cache's snapshot."""
-    if Path(source).exists():
-        return Path(source)
-    from huggingface_hub import try_to_load_from_cache
-
-    cache = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
-    found = try_to_load_from_cache(source, "config.json", cache_dir=cache)
-    if not isinstance(found, str):
-        raise ModelError(f"cross-encoder {source!r}: its files are not in the Hub cache; download it again")
-    return Path(found).parent
+def _not_loaded(source: str, error: Exception) -> ModelError:
+    return ModelError(
+        f"cross-encoder {source!r} cannot be loaded ({_first_line(error)}); "
+        f"name a folder or a Hub id of a model with safetensors weights{hint(error)}"
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -36,8 +36,8 @@ nothing, as with local attention; written out, transformers masks with a large f
 TEXTS_A_BATCH = 8
 """Of 64 tokens: what a batch needs in a layer then fits the cache of the one core that runs it."""
 KEPT_KERNELS = 16
-"""Compiled for shapes of batches. OpenVINO by itself keeps thousands, in memory and for no better rate: one run over
-SciFact peaked at 1.58 GB with these, two at 1.67 and 1.72 without.
+"""Compiled for shapes of batches. OpenVINO by itself keeps thousands, in memory and for no better rate: one
+run over SciFact peaked at 1.58 GB with these, two at 1.67 and 1.72 without.
 """
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16"}
 # Of different lengths, so that both have padding; the second pair is longer than what is traced, and than

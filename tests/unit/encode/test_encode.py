@@ -186,7 +186,7 @@ def test_resume_follows_the_batches_that_the_warm_up_chose(
     tiny: Path, config: EncodeConfig, tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan_module, "TEXTS_A_SHARD", 64)
-    monkeypatch.setattr(encode_module, "WARM_UP_FROM_BYTES", 1)
+    monkeypatch.setattr(encode_module, "WARM_UP_PAYS", 0)
     monkeypatch.setattr(DenseEncoder, "_fastest", lambda self, texts, kind, prompt: 1)
     seen: list[int] = []
     real = calls_module.batches

@@ -39,7 +39,7 @@ def at_work(folder: Path, command: str, say: Callable[[str], None]) -> Iterator[
     """
     try:
         lock = _lock(folder, say)
-        (folder / HOLDER).write_text(json.dumps(_oneself(command)), "utf-8")
+        (folder / HOLDER).write_text(json.dumps(_oneself(command), allow_nan=False), "utf-8")
     except OSError as error:
         raise refusal(error, folder / HOLDER) from error
     try:

@@ -14,7 +14,7 @@ import typer
 
 from hardneg.auditing.options import AuditOptions
 from hardneg.cli_cache import cache
-from hardneg.cli_options import Debug, Json, LogJson, Quiet, show, with_options
+from hardneg.cli_options import Debug, Json, LogJson, Quiet, show_result, with_options
 from hardneg.config import (
     SELECTING,
     STAGES,
@@ -27,6 +27,7 @@ from hardneg.config import (
     SearchConfig,
     SelectConfig,
     load_config_file,
+    refuse_credentials,
 )
 from hardneg.errors import HardnegError, UsageError
 from hardneg.export.options import ExportOptions
@@ -37,6 +38,7 @@ from hardneg.protocols import Progress
 from hardneg.recipes import recipe_help, recipe_settings
 from hardneg.refusals import plainly
 from hardneg.run_directory import RunDirectory
+from hardneg.terminal import guard_streams, printable, show
 from hardneg.trialing.options import TrialOptions
 
 app = typer.Typer(
@@ -141,15 +143,17 @@ def mine(
         from hardneg.plan.estimate import estimate, render_estimate
 
         found = estimate(source, Config.from_flat(values), progress)
-        show(found, render_estimate(found), quiet=quiet, as_json=as_json)
+        show_result(found, render_estimate(found), quiet=quiet, as_json=as_json)
         return
     mined = hardneg.mine(source, run_dir=run_dir, name=name, progress=progress, **values)
     summary = dict(mined.summary)
     if to is not None and output is not None:
         summary["export"] = mined.to(to, output).as_dict()
-    show(summary, render_summary(summary), quiet=quiet, as_json=as_json)
+    show_result(summary, render_summary(summary), quiet=quiet, as_json=as_json)
     if not quiet and not as_json:
-        print(f"run directory: {run_dir}" + (f"\ntraining file: {output}" if output else ""))
+        show(f"run directory: {printable(str(run_dir))}")
+        if output is not None:
+            show(f"training file: {printable(str(output))}")
 
 
 @app.command()
@@ -180,10 +184,10 @@ def select(
         if from_trial:
             raise UsageError("--preview shows a grid of rules; leave --from-trial out")
         rows = mined.preview(**values)
-        show(rows, render_preview(rows), quiet=quiet, as_json=as_json)
+        show_result(rows, render_preview(rows), quiet=quiet, as_json=as_json)
         return
     chosen = mined.select(name=name, from_trial=from_trial, **values)
-    show(dict(chosen.summary), render_summary(chosen.summary), quiet=quiet, as_json=as_json)
+    show_result(dict(chosen.summary), render_summary(chosen.summary), quiet=quiet, as_json=as_json)
 
 
 @app.command()
@@ -205,7 +209,7 @@ def export(
 
     mined = hardneg.open_run(run, selection=selection, progress=_progress(quiet))
     report = mined.to(to, output, **settings)
-    show(report.as_dict(), str(report), quiet=quiet, as_json=as_json)
+    show_result(report.as_dict(), str(report), quiet=quiet, as_json=as_json)
 
 
 @app.command()
@@ -232,7 +236,7 @@ def suspects(
     path = output or RunDirectory(run).suspects(selection)
     table = mined.suspects(n, output=path, seed=seed)
     found = suspects_summary(table, path, mined.config.get("labels", ()))
-    show(found, render_suspects(found, run), quiet=quiet, as_json=as_json)
+    show_result(found, render_suspects(found, run), quiet=quiet, as_json=as_json)
 
 
 @app.command()
@@ -269,10 +273,10 @@ def audit(
         **options,
         **values,
     )
-    show(found, render_audit(found), quiet=quiet, as_json=as_json)
+    show_result(found, render_audit(found), quiet=quiet, as_json=as_json)
     if not quiet and not as_json:
         drawn = sorted(path.name for path in RunDirectory(kept).audit.glob("audit.*"))
-        print(f"written to {RunDirectory(kept).audit}: {', '.join(drawn)}")
+        show(printable(f"written to {RunDirectory(kept).audit}: {', '.join(drawn)}"))
 
 
 @app.command()
@@ -296,7 +300,7 @@ def trial(
 
     mined = hardneg.open_run(run, progress=_progress(quiet))
     found = mined.trial(selections=selection or (), **settings)
-    show(found, render_trial(found, run), quiet=quiet, as_json=as_json)
+    show_result(found, render_trial(found, run), quiet=quiet, as_json=as_json)
 
 
 @app.command()
@@ -313,7 +317,7 @@ def inspect(
     from hardneg.report.summary import render_query
 
     found = hardneg.open_run(run, selection=selection).inspect(query)
-    show(found, render_query(found), quiet=False, as_json=as_json)
+    show_result(found, render_query(found), quiet=False, as_json=as_json)
 
 
 @app.command()
@@ -345,7 +349,7 @@ def doctor(
             checkup.repair(found)
     else:
         found = (checkup.repair_run if repair else checkup.check_run)(path or Path())
-    show(found.as_dict(), render_checkup(found.as_dict(), repair), quiet=quiet, as_json=as_json)
+    show_result(found.as_dict(), render_checkup(found.as_dict(), repair), quiet=quiet, as_json=as_json)
     if found.left:
         raise typer.Exit(1)
 
@@ -356,7 +360,7 @@ def recipes(as_json: Json = False, log_json: LogJson = False, debug: Debug = Fal
     from hardneg.recipes import RECIPES, render_recipes
 
     found = {name: {"settings": dict(r.settings), "source": r.source} for name, r in RECIPES.items()}
-    show(found, render_recipes(), quiet=False, as_json=as_json)
+    show_result(found, render_recipes(), quiet=False, as_json=as_json)
 
 
 @app.command()
@@ -368,7 +372,7 @@ def demo(
     """Mine the docstrings of Python's standard library, end to end."""
     from hardneg.demo import run_demo
 
-    print(run_demo(folder, _progress(quiet=False)))
+    show(run_demo(folder, _progress(quiet=False)))
 
 
 def _version(asked: bool) -> None:
@@ -392,6 +396,7 @@ def main() -> None:
     """Exit codes: 0 done, 1 a failed run (or a fault that `doctor` leaves), 2 bad input or usage; 130 and 143
     ended by SIGINT and SIGTERM."""
     end_on_signals()
+    guard_streams()
     # The models' libraries print bars and notes of their own; ours say what there is to say.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -403,6 +408,7 @@ def main() -> None:
 def _run() -> None:
     try:
         with plainly():
+            refuse_credentials({"arguments": sys.argv[1:]})
             app() if not isinstance(sys.stderr, Events) else _run_logged()
     except HardnegError as error:
         _fail(error, str(error), error.exit_code)
@@ -431,12 +437,10 @@ def _warn(text: str) -> None:
     if isinstance(sys.stderr, Events):
         sys.stderr.emit("warning", "warning", message=text)
     else:
-        print(f"warning: {text}", file=sys.stderr)
+        print(printable(f"warning: {text}"), file=sys.stderr)
 
 
 def _fail(error: Exception, line: str, code: int) -> None:
-    from hardneg.report.terminal import printable
-
     if isinstance(sys.stderr, Events):
         sys.stderr.emit("error", "error", message=line, exit_code=code, **_told_of(error))
     elif "--debug" in sys.argv:

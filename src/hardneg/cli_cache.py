@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hardneg.cli_options import Debug, Json, LogJson, Quiet, show
+from hardneg.cli_options import Debug, Json, LogJson, Quiet, show_result
 from hardneg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,12 +27,14 @@ Folder = Annotated[
 
 
 @cache.command()
-def ls(cache_dir: Folder = None, as_json: Json = False, log_json: LogJson = False, debug: Debug = False) -> None:
+def ls(
+    cache_dir: Folder = None, as_json: Json = False, log_json: LogJson = False, debug: Debug = False
+) -> None:
     """List every encoder whose vectors are kept: how many texts, how large, when used last."""
     from hardneg.report.cache import render_listing
 
     found = _listing(cache_dir).as_dict()
-    show(found, render_listing(found), quiet=False, as_json=as_json)
+    show_result(found, render_listing(found), quiet=False, as_json=as_json)
 
 
 @cache.command()
@@ -55,7 +57,7 @@ def rm(
     chosen = list({held.id: held for word in which for held in [_one(found, word)]}.values())
     _confirm(chosen, yes)
     done = remove(chosen)
-    show(done.as_dict(), render_removal(done.as_dict()), quiet=quiet, as_json=as_json)
+    show_result(done.as_dict(), render_removal(done.as_dict()), quiet=quiet, as_json=as_json)
     if done.kept:
         raise typer.Exit(1)
 
@@ -91,7 +93,7 @@ def prune(
         max_size=None if max_size is None else parse_size(max_size, "--max-size"),
         dry_run=dry_run,
     )
-    show(done.as_dict(), render_removal(done.as_dict()), quiet=quiet, as_json=as_json)
+    show_result(done.as_dict(), render_removal(done.as_dict()), quiet=quiet, as_json=as_json)
 
 
 def _listing(cache_dir: Path | None) -> Listing:

@@ -6,7 +6,6 @@ Those are the one source for names, types, help and defaults.
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -15,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from hardneg.config import Names, Stage
 from hardneg.json_log import ASKED
+from hardneg.terminal import show, show_json
 
 NAMES = get_args(Names)[0]
 
@@ -26,12 +26,11 @@ LogJson = Annotated[bool, typer.Option(ASKED, help="Tell what happens as lines o
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
-def show(value: Any, text: str, *, quiet: bool, as_json: bool) -> None:
-    """A command's result."""
+def show_result(value: Any, text: str, *, quiet: bool, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+        show_json(value)
     elif not quiet:
-        print(text)
+        show(text)
 
 
 def with_options(*stages: type[Stage]) -> Callable[[Command], Command]:

@@ -15,9 +15,14 @@ from typing import Annotated, Any, Literal, Self, get_args
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from hardneg.credentials import holds_credential
 from hardneg.errors import InputError, UsageError
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+LARGEST_SCORE = 1e38
+"""Of a score, and of a setting about scores, either way: a third of what float32 holds, so that differences
+of scores are numbers too."""
 
 OnBadRow = Literal["fail", "skip"]
 Index = Literal["exact", "faiss-gpu"]
@@ -44,7 +49,14 @@ def _files(value: Any) -> Any:
     return () if named == ("none",) else named
 
 
+def _models(value: Any) -> Any:
+    """Names of models. A run of before, whose manifest says true or false of all of them, trusts none."""
+    return () if isinstance(value, bool) else _as_tuple(value)
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+ScoreLike = Annotated[float, Field(ge=-LARGEST_SCORE, le=LARGEST_SCORE)]
+Trusted = Annotated[tuple[str, ...], BeforeValidator(_models)]
 Files = Annotated[tuple[str, ...], BeforeValidator(_files)]
 
 
@@ -139,10 +151,16 @@ class EncodeConfig(Stage):
     cache_dir: str | None = Field(
         None, description="Folder of the vector store; default $HARDNEG_CACHE or the platform's cache folder."
     )
-    trust_remote_code: bool = Field(False, description="Run code that the model brings along.")
+    trust_remote_code: Trusted = Field(
+        (), description="A model, as named elsewhere, whose own code may run; may be repeated."
+    )
     vectors_similarity: Literal["dot", "cosine"] = Field(
         "dot", description="How own vectors (`vectors:DIR`) are compared."
     )
+
+    def trusts(self, model: str) -> bool:
+        """Whether code that this model brings along may run."""
+        return model in self.trust_remote_code
 
     @property
     def first_device(self) -> str | None:
@@ -239,20 +257,24 @@ class SelectConfig(Stage):
 
     num_negatives: Count = Field(4, description="Negatives a query, or `all`.")
     window: Window | None = Field(None, description="START:STOP in raw ranks; 10:210 is ranks 11 to 210.")
-    max_score: float | None = Field(None, description="Highest score of a negative.")
-    min_score: float | None = Field(None, description="Lowest score of a negative.")
-    margin: float | None = Field(None, description="Keep if score <= positive - margin.")
-    relative_margin: float | None = Field(
+    max_score: ScoreLike | None = Field(None, description="Highest score of a negative.")
+    min_score: ScoreLike | None = Field(None, description="Lowest score of a negative.")
+    margin: ScoreLike | None = Field(None, description="Keep if score <= positive - margin.")
+    relative_margin: ScoreLike | None = Field(
         0.05, description="Keep if score <= positive - |positive| * relative_margin."
     )
     reference: Reference = Field("mean", description="Positive that margins are taken against.")
-    missing_positive_score: float | None = Field(
+    missing_positive_score: ScoreLike | None = Field(
         None, description="Score of a positive that a retriever has none for; default: report the query."
     )
     sampler: SamplerName = Field("top", description="How negatives are drawn from what is left.")
-    temperature: float = Field(0.05, gt=0, description="softmax: p ∝ exp(score / temperature).")
-    simans_a: float = Field(1.0, gt=0, description="simans: p ∝ exp(-a (score - positive - b)²).")
-    simans_b: float = Field(0.0, description="simans: b of the same formula.")
+    temperature: float = Field(
+        0.05, ge=1 / LARGEST_SCORE, le=LARGEST_SCORE, description="softmax: p ∝ exp(score / temperature)."
+    )
+    simans_a: float = Field(
+        1.0, gt=0, le=LARGEST_SCORE, description="simans: p ∝ exp(-a (score - positive - b)²)."
+    )
+    simans_b: ScoreLike = Field(0.0, description="simans: b of the same formula.")
     bands: int = Field(4, ge=1, description="stratified: number of score bands.")
     diversity: float = Field(0.5, ge=0, le=1, description="diverse: weight of unlikeness to those chosen.")
     max_reuse: int | None = Field(None, ge=1, description="How often one document may serve as a negative.")
@@ -333,6 +355,7 @@ class Config(Stage):
 
 def build(stage: type[Stage], values: Mapping[str, Any]) -> Any:
     """The stage's model from its own keys; `none` unsets one. A wrong value is a UsageError naming both."""
+    refuse_credentials(values)
     for key, value in values.items():
         field = stage.model_fields.get(key)
         if value == "none" and field is not None and type(None) in get_args(field.annotation):
@@ -346,6 +369,17 @@ def build(stage: type[Stage], values: Mapping[str, Any]) -> Any:
             raise UsageError(wanted) from error
         key = str(first["loc"][0])
         raise UsageError(f"{key}: {wanted} (given: {values.get(key)!r})") from error
+
+
+def refuse_credentials(values: Mapping[str, Any]) -> None:
+    """Raises UsageError for a value with a token, key or password in it: settings are kept and shown."""
+    for key, value in values.items():
+        several = value if isinstance(value, tuple | list) else (value,)
+        if any(isinstance(one, str | PathLike) and holds_credential(fspath(one)) for one in several):
+            raise UsageError(
+                f"{key}: holds a token, key or password, and would be kept in the manifest; leave it out, "
+                "and log in with `hf auth login` or by HF_TOKEN"
+            )
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

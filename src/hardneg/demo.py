@@ -14,7 +14,7 @@ from typing import Any
 from hardneg.files import replacing
 from hardneg.protocols import Progress
 from hardneg.report.summary import render_summary
-from hardneg.report.terminal import printable
+from hardneg.terminal import printable
 
 SKIPPED = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "__pycache__"}
 SHORTEST_BODY = 80
@@ -49,7 +49,7 @@ def write_source(path: Path, root: Path | None = None) -> int:
     pairs = dict.fromkeys(docstring_pairs(root))
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
         for query, positive in pairs:
-            handle.write(json.dumps({"query": query, "positive": positive}, ensure_ascii=False) + "\n")
+            handle.write(json.dumps({"query": query, "positive": positive}, allow_nan=False) + "\n")
     return len(pairs)
 
 

@@ -10,12 +10,14 @@ HardnegError                  exit code 1: a run that failed
 ├── OutOfMemoryError          this machine's memory does not suffice
 └── ModelError                a model could not be loaded, or returned what no model may return
 
-Every message is one line: what was wrong, where, and what to do about it.
+Every message is one line: what was wrong, where, and what to do about it. None holds a credential.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from hardneg.credentials import hidden
 
 __all__ = [
     "DamagedError",
@@ -35,6 +37,9 @@ class HardnegError(Exception):
     """Anything hardneg reports to its user; `exit_code` is what the command line ends with."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(hidden(message))
 
 
 class HardnegWarning(UserWarning):

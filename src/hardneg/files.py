@@ -65,11 +65,10 @@ def replacing(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[Path]:
 
 
 def write_json(value: Any, path: Path) -> None:
-    """Sorted keys, UTF-8, and never NaN or infinity."""
+    """Sorted keys, UTF-8, and never NaN or infinity. What UTF-8 has not (a file's name may) is escaped."""
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     with replacing(path) as temporary:
-        temporary.write_text(
-            json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n", "utf-8"
-        )
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def read_json(path: Path) -> Any:

@@ -16,13 +16,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from hardneg.credentials import hidden
+
 ASKED = "--log-json"
 
 
 def event_line(event: str, level: str = "info", **fields: Any) -> str:
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     told = {"time": now, "level": level, "event": event, **fields}
-    return json.dumps(told, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+    return hidden(json.dumps(told, allow_nan=False, default=str)) + "\n"
 
 
 class Events(io.TextIOBase):

@@ -87,14 +87,31 @@ def _sorted_files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _model_files(folder: Path) -> Iterator[Path]:
-    entries = list(folder.iterdir()) if folder.is_dir() else []
-    safe = any(path.suffix == ".safetensors" for path in entries)
-    for path in entries:
-        if path.is_dir():
-            if not _OTHER_FOLDERS.fullmatch(path.name):
-                yield from _model_files(path)
-        elif _counts(path.name) and not (safe and _PICKLED.fullmatch(path.name)):
-            yield path
+    for place in model_folders(folder):
+        files = [path for path in place.iterdir() if path.is_file()]
+        safe = any(path.suffix == ".safetensors" for path in files)
+        for path in files:
+            if _counts(path.name) and not (safe and _PICKLED.fullmatch(path.name)):
+                yield path
+
+
+def model_folders(folder: Path) -> Iterator[Path]:
+    """The folder and those below it whose files decide what the model gives."""
+    if folder.is_dir():
+        yield folder
+        for path in folder.iterdir():
+            if path.is_dir() and not _OTHER_FOLDERS.fullmatch(path.name) and not _is_round(path):
+                yield from model_folders(path)
+
+
+def _is_round(path: Path) -> bool:
+    """Whether it is a link to a folder that it lies in."""
+    return path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
+
+
+def is_left_behind(path: Path) -> bool:
+    """Whether training left the file there and no output hangs on it."""
+    return _LEFT_BEHIND.fullmatch(path.name) is not None
 
 
 def _counts(name: str) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from hardneg.terminal import printable, true_stderr
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -28,13 +30,13 @@ class Terminal:
     """Lines on standard error, each once; on a terminal also a bar for what takes over two seconds."""
 
     def __init__(self) -> None:
-        self._interactive = sys.stderr.isatty()
+        self._interactive = true_stderr().isatty()
         self._said: set[str] = set()
 
     def say(self, line: str) -> None:
         if line not in self._said:
             self._said.add(line)
-            print(line, file=sys.stderr, flush=True)
+            print(printable(line), file=sys.stderr, flush=True)
 
     @contextmanager
     def track(self, label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
@@ -96,15 +98,15 @@ class _LateBar:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # a retriever may be called [red]
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn(self._unit + ", {task.fields[rate]}/s"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(file=true_stderr()),
             transient=True,
         )
-        bar.add_task(self._label, total=self._total, rate="-")
+        bar.add_task(printable(self._label), total=self._total, rate="-")
         bar.start()
         return bar
 

@@ -25,7 +25,7 @@ class RetrieverSpec:
 
     @classmethod
     def parse(cls, text: str) -> RetrieverSpec:
-        match = re.fullmatch(r"(?:(?P<name>[\w.-]+)=)?(?P<kind>\w+)(?::(?P<target>.+))?", text)
+        match = re.fullmatch(r"(?:(?P<name>[\w.-]+)=)?(?P<kind>\w+)(?::(?P<target>.+))?", text, re.DOTALL)
         kind = match["kind"] if match else text
         if match is None or kind not in KINDS:
             raise UsageError(
@@ -41,7 +41,9 @@ class RetrieverSpec:
 
 
 def _default_name(kind: str, target: str) -> str:
-    return f"{kind}:{Path(target).name}" if target else kind
+    # A file's name need not be text, as a name in a table must.
+    name = Path(target).name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return f"{kind}:{name}" if target else kind
 
 
 def parse_retrievers(texts: Sequence[str]) -> list[RetrieverSpec]:

@@ -17,6 +17,7 @@ RUN/
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -52,6 +53,10 @@ NOT_SEARCHED = 0
 """The depth of a search that a deeper one is replacing."""
 EARLIER = ("corpus.parquet", "queries.parquet", "candidates")
 """What a finished search of other tables is kept as."""
+LONGEST_NAME = 100
+"""Of a selection, in characters: file systems hold 255 bytes, and suffixes come behind."""
+_OF_DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
+"""Names that Windows keeps for itself."""
 _VERSIONED = ("hardneg", "numpy", "pyarrow", "faiss-cpu", "bm25s", "sentence-transformers", "torch")
 
 
@@ -248,6 +253,11 @@ class RunDirectory:
     def selection(self, name: str) -> Path:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
             raise UsageError(f"selection name {name!r}: use letters, digits, '.', '_' and '-' only")
+        if len(name) > LONGEST_NAME or name.endswith(".") or _OF_DEVICES.fullmatch(name):
+            raise UsageError(
+                f"selection name {name!r}: not every system can have a folder of that name; use at most "
+                f"{LONGEST_NAME} characters, no '.' at the end, and no name of a device"
+            )
         return self.path / "selections" / name
 
     def selection_is_whole(self, name: str) -> bool:
@@ -302,6 +312,7 @@ class RunDirectory:
                 f"cannot be made ({error.strerror}); choose another --run-dir", file=self.path
             ) from error
         self._refuse_others()
+        self._refuse_links_out()
         with at_work(self.path, command, say):
             self._claim()
             if sweep:
@@ -332,6 +343,17 @@ class RunDirectory:
                 f"is no run directory and not empty (it holds {others[0]!r}); choose another --run-dir",
                 file=self.path,
             )
+
+    def _refuse_links_out(self) -> None:
+        """Raises InputError where something would be written through a link to outside of the run."""
+        whole = os.path.realpath(self.path)
+        for path in self.path.rglob("*"):
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(whole):
+                raise InputError(
+                    "is a link that leads out of the run; put what it leads to in its place, or choose "
+                    "another --run-dir",
+                    file=path,
+                )
 
     def _sweep(self) -> None:
         """Remove what a killed run left under temporary names."""

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import re
 
-FORMULA = r"^[=+\-@\t\r\n]"
-"""What a spreadsheet may take for a formula."""
-_RISKY_ID = re.compile(r"'*[=+\-@\t\r\n]")
-_MARKED_ID = re.compile(r"'+[=+\-@\t\r\n]")
+_PASSED_OVER = "\\x00-\\x20\\x7f\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff"
+"""White space and what shows nothing: some programs cut it off before they look at a cell."""
+_SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b"
+"""= + - and @, also as wide and small forms, which become the plain ones."""
+_BEGINNING = f"(?:[\\t\\r\\n]|[{_PASSED_OVER}]*[{_SIGNS}])"
+FORMULA = f"^{_BEGINNING}"
+"""What a spreadsheet may take for a formula, for Python's expressions and Arrow's."""
+_RISKY_ID = re.compile(f"'*{_BEGINNING}")
+_MARKED_ID = re.compile(f"'+{_BEGINNING}")
 
 
 def marked_id(name: str) -> str:

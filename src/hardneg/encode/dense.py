@@ -52,6 +52,11 @@ def open_encoder(model: Any, config: EncodeConfig) -> Encoder:
     raise UsageError(f"model: {type(model).__name__} is no path, name, SentenceTransformer or Encoder")
 
 
+def _from_disk(model: str, config: EncodeConfig) -> FolderSource:
+    trusted = config.trusts(model)
+    return FolderSource(find_model(model, trusted), trusted)
+
+
 class DenseEncoder:
     """`protocols.Encoder` on a sentence-transformers model.
 
@@ -62,11 +67,7 @@ class DenseEncoder:
     def __init__(self, model: Any, config: EncodeConfig) -> None:
         check_asked(config)
         self._config = config
-        self._source: Source = (
-            FolderSource(find_model(model), config.trust_remote_code)
-            if isinstance(model, str)
-            else ObjectSource(model)
-        )
+        self._source: Source = _from_disk(model, config) if isinstance(model, str) else ObjectSource(model)
         self.name = model if isinstance(model, str) else self._source.name
         self.similarity: Similarity = self._source.similarity
         self._hash: str | None = None

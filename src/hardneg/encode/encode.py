@@ -238,7 +238,14 @@ def _encoded(job: _Job, calls: list[tuple[list[str], str]]) -> Iterator[tuple[An
         yield from job.encoder.encode_calls(calls, job.kind)
         return
     for texts, prompt in calls:
-        yield np.asarray(job.encoder.encode(texts, job.kind, prompt)), np.int8(-1)
+        yield _as_array(job, job.encoder.encode(texts, job.kind, prompt)), np.int8(-1)
+
+
+def _as_array(job: _Job, vectors: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(vectors)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{job.encoder.name}: returned what is no array of numbers ({error})") from error
 
 
 def _check(job: _Job, vectors: NDArray[Any], rows: Int64, dimension: int | None) -> None:
@@ -250,7 +257,8 @@ def _check(job: _Job, vectors: NDArray[Any], rows: Int64, dimension: int | None)
         raise ModelError(f"{name}: returned {vectors.dtype}; floats are needed")
     if dimension is not None and vectors.shape[1] != dimension:
         raise ModelError(f"{name}: returned vectors of {dimension} and {vectors.shape[1]} numbers")
-    bad = ~np.isfinite(vectors).all(axis=1)
+    with np.errstate(over="ignore"):  # what does not fit is infinite, and refused
+        bad = ~np.isfinite(vectors.astype(np.float32)).all(axis=1)
     if bad.any():
         text = job.name_of(job.kind, int(rows[int(np.argmax(bad))]))
         raise ModelError(f"{name}: returned NaN or infinity for {text}; its weights are damaged")

@@ -33,7 +33,7 @@ class Message:
 def write_message(message: Message, pipe: BinaryIO) -> None:
     blocks = [_as_bytes(array) for array in message.arrays]
     header = {"values": message.values, "arrays": [len(block) for block in blocks]}
-    pipe.write(json.dumps(header).encode("ascii") + b"\n")
+    pipe.write(json.dumps(header, allow_nan=False).encode("ascii") + b"\n")
     for block in blocks:
         pipe.write(block)
     pipe.flush()

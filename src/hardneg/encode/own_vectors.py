@@ -261,18 +261,20 @@ def _check_dimensions(folder: Path, kind: Kind, stored: NDArray[Any]) -> None:
 
 
 def _checked_norms(path: Path, stored: NDArray[Any], rows: Int64, ids: pa.Array) -> Float32:
-    """Euclidean lengths, float32 (table rows,). Raises InputError for zero, NaN and infinite vectors."""
-    norms = np.empty(len(rows), np.float64)
-    for start in range(0, len(rows), _ROWS_A_CHECK):
-        part = stored[rows[start : start + _ROWS_A_CHECK]].astype(np.float64)
-        norms[start : start + len(part)] = np.sqrt(np.square(part).sum(axis=1))
+    """Euclidean lengths, float32 (table rows,). Raises InputError for zero, NaN and infinite vectors, as
+    float32 has them."""
+    norms = np.empty(len(rows), np.float32)
+    with np.errstate(over="ignore"):  # what does not fit is infinite, and refused
+        for start in range(0, len(rows), _ROWS_A_CHECK):
+            part = stored[rows[start : start + _ROWS_A_CHECK]].astype(np.float32).astype(np.float64)
+            norms[start : start + len(part)] = np.sqrt(np.square(part).sum(axis=1))
     for bad, what in ((~np.isfinite(norms), "NaN or infinite"), (norms == 0, "zero")):
         if bad.any():
             names = _some(ids.filter(pa.array(bad)))
             raise InputError(
                 f"the vectors of {names} are {what}; encode them again or leave them out", file=path
             )
-    return norms.astype(np.float32)
+    return norms
 
 
 def _some(ids: pa.Array) -> str:

@@ -15,6 +15,7 @@ from hardneg.errors import ModelError, UsageError
 from hardneg.fingerprints import digest
 from hardneg.model_code import brings_code, code_hash
 from hardneg.model_files import content_hash, take_out_of_files
+from hardneg.model_safety import hint
 from hardneg.protocols import Similarity
 
 
@@ -68,13 +69,13 @@ class FolderSource(Source):
             model = SentenceTransformer(
                 str(self.folder.path),
                 device=config.first_device,
-                trust_remote_code=config.trust_remote_code,
-                local_files_only=not config.trust_remote_code,
+                trust_remote_code=self.code_trusted,
+                local_files_only=not self.code_trusted,
                 model_kwargs={"use_safetensors": True},
             )
         except Exception as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise ModelError(f"{self.folder.path}: cannot be loaded ({lines[0]})") from error
+            raise ModelError(f"{self.folder.path}: cannot be loaded ({lines[0]}){hint(error)}") from error
         model = model.float()
         take_out_of_files(model)
         return model

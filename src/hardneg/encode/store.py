@@ -241,6 +241,12 @@ class Space:
                 f"a vector does not fit into {self.dtype.name} (largest {np.abs(vectors).max():.3g}); "
                 "use --store-dtype float32"
             )
+        lost = vectors.any(axis=1) & ~stored.any(axis=1)
+        if lost.any():
+            raise StoreError(
+                f"{int(lost.sum())} vectors are so small that {self.dtype.name} holds nothing of them; "
+                "use --store-dtype float32"
+            )
         self._sweep()
         stem = f"{self._next_time():020d}-{secrets.token_hex(4)}"
         path = self.folder / f"{stem}.npy"
@@ -392,7 +398,7 @@ def _keys_table(
         "size": size,
         "crc32": crc32,
     }
-    return pa.table(columns, schema=KEYS.with_metadata({_ABOUT: json.dumps(about)}))
+    return pa.table(columns, schema=KEYS.with_metadata({_ABOUT: json.dumps(about, allow_nan=False)}))
 
 
 def _read_keys(folder: Path, stem: str) -> _ShardKeys:

@@ -13,6 +13,9 @@ from hardneg.export.formats import Format
 from hardneg.export.identifiers import refuse_ids
 from hardneg.export.options import ExportOptions
 
+LINE_BREAKING = r'[\t\n\x0B\x0C\r\x{1C}-\x{1E}\x{85}\x{2028}\x{2029}]|^"|^$'
+"""A tab; what `str.splitlines` ends a line at; a quote, which CSV readers would look for the other of."""
+
 
 def rows(examples: Examples, options: ExportOptions) -> pa.Table:
     """A row a negative, and with the option `positives` one before them for each positive, relevance 1."""
@@ -29,7 +32,7 @@ def refuse(table: pa.Table) -> None:
     for column, name in (("query-id", "query_id"), ("corpus-id", "doc_id")):
         refuse_ids(
             table[column].combine_chunks(),
-            r'[\t\r\n]|^"|^$',
+            LINE_BREAKING,
             name,
             "tabs, line ends and a leading quote cannot stand in lines of qrels; write .parquet",
         )

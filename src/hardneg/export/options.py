@@ -10,6 +10,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from hardneg.config import Stage
+from hardneg.terminal import printable
 
 
 class ExportOptions(Stage):
@@ -91,7 +92,7 @@ class ExportReport:
     def __str__(self) -> str:
         c = self.counts
         written = f"{c.queries:,} queries, {c.positives:,} positives, {c.negatives:,} negatives"
-        where = "" if self.path is None else f" in {self.path}"
+        where = "" if self.path is None else f" in {printable(str(self.path))}"
         lines = [f"{self.to}: {self.rows:,} rows from {written}{where}"]
         scored = " with a score" if c.negatives_without_score else ""
         remarks = (

@@ -17,14 +17,15 @@ from hardneg.records import Int64
 TEXTS_A_SLICE = 16384
 """About so many values are lines at a time, so that a cross product of long texts stays in bounds."""
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+_ESCAPING_ENCODER = json.JSONEncoder(allow_nan=False)
 # JSON lets these stand as they are, but `str.splitlines` ends a line at them.
 _LINE_ENDS = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
 
 
 def json_lines(table: pa.Table) -> Iterator[pa.Buffer]:
     """An object a line, keys in the order of the columns; UTF-8, never NaN or infinity."""
-    keys = [json.dumps(name, ensure_ascii=False) + ": " for name in table.column_names]
+    keys = [_ENCODER.encode(name) + ": " for name in table.column_names]
     heads = [("{" if place == 0 else ", ") + key for place, key in enumerate(keys)]
     for columns in _sliced(table, quote_json):
         parts = [part for head, column in zip(heads, columns, strict=True) for part in (head, _json(column))]
@@ -56,7 +57,7 @@ def quote_json(texts: pa.Array) -> pa.Array:
     except UnicodeDecodeError:  # a lone surrogate, which only an escape can hold
         raw = texts.cast(pa.large_binary()).to_pylist()
         decoded = [None if value is None else value.decode("utf-8", "surrogatepass") for value in raw]
-        return pa.array(map(json.dumps, decoded), pa.large_string())
+        return pa.array(map(_ESCAPING_ENCODER.encode, decoded), pa.large_string())
     for end, escaped in _LINE_ENDS.items():
         quoted = pc.replace_substring(quoted, end, escaped)
     return quoted

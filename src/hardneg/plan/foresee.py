@@ -67,6 +67,12 @@ def not_used(config: Config, own: OwnParts) -> list[str]:
     scorer = config.rescore.cross_encoder
     if config.select.rescore != "auto" and not _scorers(config, own):
         lines.append("--rescore is not used: there is no --cross-encoder")
+    models = {spec.target or config.encode.model for spec in dense} | {scorer}
+    lines += [
+        f"--trust-remote-code {name} is not used: no model of this run is called that"
+        for name in config.encode.trust_remote_code
+        if name not in models
+    ]
     return lines + [
         f"{_flag(key)} is not used: there is no --cross-encoder"
         for key in _given(config.rescore, _OF_CROSS_ENCODER, [scorer] if scorer else [])

@@ -79,12 +79,12 @@ def open_scorer(config: Config, own: OwnParts) -> Scorer | None:
     """The scorer that was asked for, if any; loads the model."""
     if own.scorer is not None or config.rescore.cross_encoder is None:
         return own.scorer
-    cache = store_root(config.encode.cache_dir)
+    cache, name = store_root(config.encode.cache_dir), config.rescore.cross_encoder
     return CrossEncoderScorer(
-        own.models.get(config.rescore.cross_encoder, config.rescore.cross_encoder),
+        own.models.get(name, name),
         config.rescore,
         config.encode.first_device,
-        config.encode.trust_remote_code,
+        config.encode.trusts(name),
         cache,
     )
 

@@ -63,4 +63,4 @@ class BadRows:
             return
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
             for row in self.refused:
-                handle.write(json.dumps(row) + "\n")
+                handle.write(json.dumps(row, allow_nan=False) + "\n")

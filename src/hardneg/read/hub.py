@@ -126,6 +126,9 @@ def subset_names(name: str) -> list[str]:
     """The configurations of a data set. Raises InputError where there is no such data set."""
     import datasets
 
+    # `csv` or `pandas` would read whatever lies in the working folder, some versions pickles too.
+    if name in getattr(datasets.packaged_modules, "_PACKAGED_DATASETS_MODULES", ()):
+        raise InputError("names a kind of file, not a data set; give a path or a Hub id", file=name)
     try:
         return list(datasets.get_dataset_config_names(name))
     except Exception as error:  # of many libraries: network, Hub, file systems

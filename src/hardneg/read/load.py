@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hardneg.config import ReadConfig, nearest
+from hardneg.config import ReadConfig, nearest, refuse_credentials
 from hardneg.errors import InputError, UsageError
 from hardneg.read.bad_rows import BadRows
 from hardneg.read.beir import find_file, is_beir_folder, named_judgment_rows, read_beir_folder, read_tables
@@ -58,6 +58,7 @@ def load(
     has_pool = corpus is not None or config.corpus is not None
     named = isinstance(source, str | os.PathLike)
     shown = str(os.fspath(source)) if named else kind_name(source)
+    refuse_credentials({"source": shown})
     try:
         if named:
             _read_named(shown, config, parsed, bad, has_pool)

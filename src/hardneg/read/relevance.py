@@ -28,6 +28,8 @@ DRAWING = RELEVANCE_LABELS.names[3:]
 YES, NO = ("true", "yes", "1", "1.0"), ("false", "no", "0", "0.0")
 _RENAME = "rename it"
 _SHOWN_LINES = 5
+_MOST = 2**53
+"""Negatives of a drawing: whole numbers up to it are floats, and nobody draws from more."""
 
 
 @dataclass(frozen=True)
@@ -230,13 +232,13 @@ def _drawing(row: Row, columns: _Columns) -> tuple[Any, ...]:
         return (None,) * len(DRAWING)
     selection, of, stratum, size, chance = values
     probability = as_number(chance, names[4], "inclusion probability")
-    if not 0 < probability <= 1:
+    if not 1 / _MOST <= probability <= 1:
         raise RowError(f"an inclusion probability is above 0 and at most 1, not {probability:g}", names[4])
     return (str(selection), _size(of, names[1]), str(stratum), _size(size, names[3]), probability)
 
 
 def _size(value: Any, column: str) -> int:
     number = as_number(value, column, "size")
-    if number < 1 or not number.is_integer():
+    if not 1 <= number <= _MOST or not number.is_integer():
         raise RowError(f"the size must be a whole number from 1 on, not {number:g}", column)
     return int(number)

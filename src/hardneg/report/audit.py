@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hardneg.report.tables import DASH, as_text, cell, new_table, number_text
+from hardneg.terminal import printable
 
 
 def render_audit(found: Mapping[str, Any]) -> str:
@@ -13,9 +14,8 @@ def render_audit(found: Mapping[str, Any]) -> str:
     parts = [_what(found), _equal_hardness(found["equal_hardness"], found["selection"])]
     if found["promotion"]:
         parts.append(_promotion(found["promotion"]))
-    parts.append(
-        "\n".join([*_miss_rates(found["miss_rates"]), *(f"note: {line}" for line in found["notes"])])
-    )
+    last = [*_miss_rates(found["miss_rates"]), *(f"note: {line}" for line in found["notes"])]
+    parts.append("\n".join(map(printable, last)))
     return "\n\n".join(part for part in parts if part)
 
 

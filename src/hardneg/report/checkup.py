@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hardneg.report.tables import as_text, cell, new_table
-from hardneg.report.terminal import printable
+from hardneg.terminal import printable
 
 
 def render_checkup(found: Mapping[str, Any], repaired: bool) -> str:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hardneg.report.tables import as_text, cell, new_table, number_text, value_text
-from hardneg.report.terminal import printable
+from hardneg.terminal import printable
 
 OUTCOMES = ("full", "short", "empty", "dropped", "invalid")
 NOT_REASONS = frozenset({"query_row", "candidates", "positives", "negatives", "wanted", "depth"})

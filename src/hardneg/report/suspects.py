@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hardneg.report.terminal import printable
+from hardneg.terminal import printable
 
 
 def suspects_summary(table: pa.Table, path: Path, labels: Sequence[str] = ()) -> dict[str, Any]:

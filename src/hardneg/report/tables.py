@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hardneg.report.terminal import printable
+from hardneg.terminal import printable
 
 if TYPE_CHECKING:
     from rich.table import Table

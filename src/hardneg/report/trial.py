@@ -8,13 +8,14 @@ from shlex import quote
 from typing import Any
 
 from hardneg.report.tables import DASH, as_text, cell, new_table
+from hardneg.terminal import printable
 
 UNTRAINED, IN_BATCH = "untrained", "in-batch only"
 
 
 def render_trial(found: Mapping[str, Any], run: Path) -> str:
     """`found` is what `hardneg.trial` gives."""
-    return "\n\n".join([_table(found), "\n".join(_verdict(found, run))])
+    return "\n\n".join([_table(found), "\n".join(map(printable, _verdict(found, run)))])
 
 
 def _table(found: Mapping[str, Any]) -> str:

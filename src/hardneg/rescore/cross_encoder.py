@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +14,8 @@ from hardneg.errors import ModelError
 from hardneg.fingerprints import digest
 from hardneg.leftovers import scratch_folder
 from hardneg.model_code import brings_code, code_hash
-from hardneg.model_files import content_hash, hub_folder, take_out_of_files
+from hardneg.model_files import content_hash, take_out_of_files
+from hardneg.model_safety import fetched, hint, refuse_harmful
 from hardneg.records import Float32
 
 if TYPE_CHECKING:
@@ -36,22 +36,22 @@ class CrossEncoderScorer:
         model: str | Path | CrossEncoder,
         config: RescoreConfig | None = None,
         device: str | None = None,
-        trust_remote_code: bool = False,
+        trusted: bool = False,
         cache: Path | None = None,
     ) -> None:
         """Load the model, weights from safetensors only.
 
-        model              a local folder, a Hub id, or a loaded CrossEncoder (its longest input is set)
-        config             its `cross_encoder_output`, `_batch_size` and `_max_length`
-        device             cpu, cuda, mps, ...; default: the best there is. A loaded model stays where it is
-        trust_remote_code  run code that the model brings along
-        cache              folder that keeps the hashes of the weights (see `model_files`)
+        model    a local folder, a Hub id, or a loaded CrossEncoder (its longest input is set)
+        config   its `cross_encoder_output`, `_batch_size` and `_max_length`
+        device   cpu, cuda, mps, ...; default: the best there is. A loaded model stays where it is
+        trusted  run code that the model brings along
+        cache    folder that keeps the hashes of the weights (see `model_files`)
 
         Raises ModelError where the model cannot be loaded, has no head for scores, or gives several a pair.
         """
         self._config = config or RescoreConfig()
         self._cache = cache
-        self._code_trusted = trust_remote_code
+        self._code_trusted = trusted
         self._hash: str | None = None
         self._source = str(model) if isinstance(model, str | Path) else None
         if isinstance(model, str | Path):
@@ -84,12 +84,12 @@ class CrossEncoderScorer:
 
     def _load_and_hash(self, source: str, device: str | None) -> tuple[CrossEncoder, str]:
         """The model, and the hash of its files; they must be the same before and after they were loaded."""
-        before = self._files_hash(Path(source)) if Path(source).exists() else None
-        model = _load(source, device, self._code_trusted)
-        after = self._files_hash(_folder(source))
-        if before not in (after, None):
+        folder = _find(source)
+        before = self._files_hash(folder)
+        model = _load(folder, source, device, self._code_trusted)
+        if before != self._files_hash(folder):
             raise ModelError(f"{self._shown} changed while it was loaded; run again")
-        return model, after
+        return model, before
 
     def _files_hash(self, folder: Path) -> str:
         files = content_hash(folder, self._cache)
@@ -128,24 +128,33 @@ class CrossEncoderScorer:
         return result
 
 
-def _load(source: str, device: str | None, trust_remote_code: bool) -> CrossEncoder:
-    from sentence_transformers import CrossEncoder
-
+def _find(source: str) -> Path:
+    """The folder of that name, or of the model that the Hub has by it."""
     path = Path(source)
-    if not path.exists() and (path.is_absolute() or source.startswith((".", "~"))):
+    if path.exists():
+        return path
+    if path.is_absolute() or source.startswith((".", "~")):
         raise ModelError(f"cross-encoder {source!r}: no such folder; name a folder or a Hub id")
     try:
+        return fetched(source)
+    except Exception as error:
+        raise _not_loaded(source, error) from error
+
+
+def _load(folder: Path, source: str, device: str | None, trusted: bool) -> CrossEncoder:
+    from sentence_transformers import CrossEncoder
+
+    refuse_harmful(folder, trusted)
+    try:
         model = CrossEncoder(
-            source,
+            str(folder),
             device=device,
-            trust_remote_code=trust_remote_code,
+            trust_remote_code=trusted,
+            local_files_only=not trusted,
             model_kwargs={"use_safetensors": True},
         )
     except Exception as error:
-        raise ModelError(
-            f"cross-encoder {source!r} cannot be loaded ({_first_line(error)}); "
-            "name a folder or a Hub id of a model with safetensors weights"
-        ) from error
+        raise _not_loaded(source, error) from error
     architectures = getattr(model.model.config, "architectures", None) if model.model is not None else None
     modules = list(model.children())
     if len(modules) == 1 and architectures and all(name.endswith(_HEADLESS) for name in architectures):
@@ -157,14 +166,11 @@ def _load(source: str, device: str | None, trust_remote_code: bool) -> CrossEnco
     return model
 
 
-def _folder(source: str) -> Path:
-    """Where the files of a loaded model lie: the folder itself, or the Hub cache's snapshot."""
-    if Path(source).exists():
-        return Path(source)
-    found = hub_folder(source)
-    if found is None:
-        raise ModelError(f"cross-encoder {source!r}: its files are not in the Hub cache; download it again")
-    return found
+def _not_loaded(source: str, error: Exception) -> ModelError:
+    return ModelError(
+        f"cross-encoder {source!r} cannot be loaded ({_first_line(error)}); "
+        f"name a folder or a Hub id of a model with safetensors weights{hint(error)}"
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hardneg.config import LARGEST_SCORE
 from hardneg.errors import ModelError
 from hardneg.protocols import Scorer
 from hardneg.records import Float32, Int32, Int64
@@ -69,12 +70,18 @@ def lengths(texts: pa.Array | pa.ChunkedArray) -> Int64:
 def _checked(scorer: Scorer, pairs: list[tuple[str, str]]) -> Float32:
     """What the scorer gives, if it is one finite number a pair."""
     try:
-        with np.errstate(over="ignore"):  # what does not fit is infinite, and refused
-            scores = np.asarray(scorer.score(pairs), np.float32)
-    except (TypeError, ValueError) as error:
+        given = np.asarray(scorer.score(pairs))
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"scorer {scorer.name!r} gave what are no numbers ({error})") from error
+    if given.dtype.kind not in "fiu":
+        raise ModelError(f"scorer {scorer.name!r} gave {given.dtype}; floats are needed")
+    with np.errstate(over="ignore"):  # what does not fit is infinite, and refused
+        scores: Float32 = given.astype(np.float32)
     if scores.shape != (len(pairs),):
         raise ModelError(f"scorer {scorer.name!r} gave shape {scores.shape} for {len(pairs)} pairs")
-    if not np.isfinite(scores).all():
-        raise ModelError(f"scorer {scorer.name!r} gave NaN or infinity; check its model and its precision")
+    if not (np.abs(scores) <= LARGEST_SCORE).all():
+        raise ModelError(
+            f"scorer {scorer.name!r} gave NaN, or a number beyond {LARGEST_SCORE:g}; check its model and its "
+            "precision"
+        )
     return scores

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hardneg.config import LARGEST_SCORE
 from hardneg.errors import ModelError
 from hardneg.records import NO_DOC, Bool, Float32, Int32, Ranking
 
@@ -24,10 +25,15 @@ def checked(
     Raises ModelError, which names retriever, query and row, for another shape or name, a row that is no
     document's, a document twice, a gap, a score that is no finite number, or scores that increase.
     """
+    if not isinstance(ranking, Ranking):
+        raise ModelError(f"retriever {name!r} gave {type(ranking).__name__}; give a hardneg.records.Ranking")
     if ranking.retriever != name:
         raise ModelError(f"retriever {name!r} calls what it found {ranking.retriever!r}; give both one name")
     given = (ranking.doc, ranking.score, ranking.positive_score)
-    doc, score, positive_score = (np.asarray(array) for array in given)
+    try:
+        doc, score, positive_score = (np.asarray(array) for array in given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"retriever {name!r} gave what are no arrays ({error})") from error
     _refuse_shapes(name, doc, score, positive_score, positives, depth)
 
     def refuse(bad: Bool, what: str) -> None:
@@ -44,13 +50,16 @@ def checked(
         scores: Float32 = score.astype(np.float32)
         of_positives: Float32 = positive_score.astype(np.float32)
     refuse(found & ~np.isfinite(scores), "a score of document row {} that is no finite number")
+    refuse(found & (np.abs(scores) > LARGEST_SCORE), f"a score of document row {{}} beyond {LARGEST_SCORE:g}")
     scores = np.where(found, scores, np.float32(np.nan))
     refuse(scores[:, 1:] > scores[:, :-1], "a score below the next; the best come first")
     refuse(_again(rows), "document row {}, which it has found for this query already")
-    if np.isinf(of_positives).any():
-        row = int(np.nonzero(np.isinf(of_positives))[0][0])
+    beyond = np.abs(of_positives) > LARGEST_SCORE
+    if beyond.any():
+        row = int(np.nonzero(beyond)[0][0])
         raise ModelError(
-            f"retriever {name!r}, query {query_id(row)!r}: an infinite score of a positive; give NaN for none"
+            f"retriever {name!r}, query {query_id(row)!r}: a score of a positive beyond {LARGEST_SCORE:g}; "
+            "give NaN for none"
         )
     return Ranking(name, rows, scores, of_positives)
 

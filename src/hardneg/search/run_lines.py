@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from hardneg.config import LARGEST_SCORE
 from hardneg.errors import InputError
 from hardneg.files import open_unpacked
 from hardneg.records import Int64
@@ -105,10 +106,12 @@ def _scores(path: Path, number: list[int], values: tuple[bytes, ...]) -> NDArray
     except ValueError:
         at = next(i for i, value in enumerate(values) if not _is_number(value))
         raise _wrong(path, number[at], "score", values[at], "number") from None
-    finite = np.abs(scores) <= np.finfo(np.float32).max
+    finite = np.abs(scores) <= LARGEST_SCORE
     if not finite.all():
         at = int(np.argmin(finite))
-        raise _wrong(path, number[at], "score", values[at], "finite float32 number")
+        raise _wrong(
+            path, number[at], "score", values[at], f"number between -{LARGEST_SCORE:g} and {LARGEST_SCORE:g}"
+        )
     return scores
 
 

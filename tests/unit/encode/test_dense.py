@@ -287,7 +287,7 @@ def test_folders_that_hold_no_dense_encoder(
         open_encoder(tmp_path / "empty", config)
     pickled = make_model()
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
-    with pytest.raises(ModelError, match="only pickled weights, which are never loaded"):
+    with pytest.raises(ModelError, match="pytorch_model.bin: holds pickled weights, which are never loaded"):
         open_encoder(pickled, config)
     reranker = make_model()
     settings = json.loads((reranker / "config_sentence_transformers.json").read_text())

@@ -49,7 +49,7 @@ def test_scores_where_there_is_nothing_do_not_count() -> None:
         ({"score": [[INFINITY, 1, NAN], [3, 3, -1]]}, "query 'q0', rank 1: a score of document row 3"),
         ({"score": [[1e39, 1, NAN], [3, 3, -1]]}, "query 'q0', rank 1: a score of document row 3"),
         ({"score": [[2, 1, NAN], [3, 4, -1]]}, "query 'q1', rank 1: a score below the next"),
-        ({"positive_score": [[1.0], [INFINITY]]}, "query 'q1': an infinite score of a positive"),
+        ({"positive_score": [[1.0], [INFINITY]]}, "query 'q1': a score of a positive beyond"),
         ({"positive_score": [[1.0]]}, r"scores of positives of shape \(1, 1\), not \(2, 1\)"),
         ({"doc": [[3, 1, -1]], "score": [[2, 1, NAN]]}, r"shape \(1, 3\).*\(2, 3\) was asked for"),
         ({"doc": [[0.5, 1, -1], [0, 2, 9]]}, "documents are float64"),

@@ -138,9 +138,9 @@ GOOD = "q1 Q0 a 1 1.0 x"
     [
         ([GOOD, "", "q1 Q0 b 2 0.5"], "line 3: 5 columns where a run has 6"),
         ([GOOD, "q1 Q0 b 2 0.5 x", "q2 Q0 a 1 0.5 x y"], "line 3: 7 columns"),
-        ([GOOD, "q1 Q0 b 2 nan x"], "line 2, column 'score': 'nan' is no finite float32 number"),
-        ([GOOD, "q1 Q0 b 2 -inf x"], "line 2, column 'score': '-inf' is no finite float32 number"),
-        ([GOOD, "q1 Q0 b 2 1e39 x"], "line 2, column 'score': '1e39' is no finite float32 number"),
+        ([GOOD, "q1 Q0 b 2 nan x"], "line 2, column 'score': 'nan' is no number between -1e+38 and 1e+38"),
+        ([GOOD, "q1 Q0 b 2 -inf x"], "line 2, column 'score': '-inf' is no number between -1e+38 and 1e+38"),
+        ([GOOD, "q1 Q0 b 2 1e39 x"], "line 2, column 'score': '1e39' is no number between -1e+38 and 1e+38"),
         ([GOOD, "q1 Q0 b 2 high x"], "line 2, column 'score': 'high' is no number"),
         ([GOOD, "q1 Q0 b 2.5 1 x"], "line 2, column 'rank': '2.5' is no whole number"),
         ([GOOD, "q2 Q0 a 1 1 x", "q1 Q0 a 2 0.5 x"], "line 3, id 'a': the document stands on line 1"),

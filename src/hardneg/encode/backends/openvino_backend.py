@@ -253,7 +253,7 @@ def _least_cosine(model: Any, running: Any) -> float:
 def _drawn(model: Any) -> Sequence[str]:
     """Texts of words drawn from the model's vocabulary: how far half precision errs differs from text to
     text, and a few of ours would not show it."""
-    tokenizer = getattr(model, "tokenizer", None)
+    tokenizer: Any = getattr(model, "tokenizer", None)
     if not hasattr(tokenizer, "get_vocab"):
         return _COMPARED[1]
     words = sorted(set(tokenizer.get_vocab()) - set(getattr(tokenizer, "all_special_tokens", ())))

@@ -39,16 +39,23 @@ def at_work(folder: Path, command: str, say: Callable[[str], None]) -> Iterator[
     """
     try:
         lock = _lock(folder, say)
+    except OSError as error:
+        raise refusal(error, folder / HOLDER) from error
+    with removed_if_ended(folder / HOLDER):
+        try:
+            _note_holder(folder, command)
+            yield
+        finally:
+            (folder / HOLDER).unlink(missing_ok=True)
+            if lock is not None:
+                lock.release()
+
+
+def _note_holder(folder: Path, command: str) -> None:
+    try:
         (folder / HOLDER).write_text(json.dumps(_oneself(command), allow_nan=False), "utf-8")
     except OSError as error:
         raise refusal(error, folder / HOLDER) from error
-    try:
-        with removed_if_ended(folder / HOLDER):
-            yield
-    finally:
-        (folder / HOLDER).unlink(missing_ok=True)
-        if lock is not None:
-            lock.release()
 
 
 def refuse_held(folder: Path) -> None:

@@ -47,6 +47,8 @@ LAYOUT = 1
 """Raised when the files' meaning changes; a run of another layout is refused, not misread."""
 
 EMPTY_MANIFEST: dict[str, Any] = {"layout": LAYOUT, "stages": {}, "selections": {}}
+PARTS = "[!.]*.parquet"
+"""Files of a folder of parts; one that a killed run left under a temporary name is none."""
 COLLECTION_TABLES = ("corpus", "queries", "qrels", "given")
 SELECTION_TABLES = ("decisions", "positives", "negatives", "outcomes")
 NOT_SEARCHED = 0
@@ -233,7 +235,7 @@ class RunDirectory:
 
         Raises DamagedError where a finished search has left more.
         """
-        found = sorted(path.stem for path in self.candidates.glob("*.parquet"))
+        found = sorted(path.stem for path in self.candidates.glob(PARTS))
         for number in range(self.stage("search").get("parts", 0)):
             if part_name(number) not in found:
                 gone = self.candidates / f"{part_name(number)}.parquet"

@@ -27,8 +27,10 @@ def cut_small() -> None:
     """Parts, shards and groups so small that there are several of each."""
     from hardneg.encode import plan
     from hardneg.plan import choose, part_scores, retrieve
+    from hardneg.plan.checkup import run
 
-    retrieve.QUERIES_A_PART = choose.QUERIES_A_PART = QUERIES_A_PART  # type: ignore[attr-defined]
+    for module in (retrieve, choose, run):
+        module.QUERIES_A_PART = QUERIES_A_PART  # type: ignore[attr-defined]
     plan.TEXTS_A_SHARD = TEXTS_A_SHARD
     part_scores.PAIRS_KEPT_AT_ONCE = PAIRS_AT_ONCE
 
@@ -179,12 +181,23 @@ def mined_and_chosen(folder: Path) -> None:
     mine.select(name="more", num_negatives=3).to("st-triplet", folder / "more.jsonl")
 
 
+def damaged(folder: Path) -> None:
+    """A part's candidates are cut short, and a byte is another in its positives and in two tables."""
+    run = folder / "run"
+    part = run / "candidates" / "part-00001.parquet"
+    part.write_bytes(part.read_bytes()[:-20])
+    for name in ("positives/part-00001.parquet", "selections/default/negatives.parquet", "qrels.parquet"):
+        data = bytearray((run / name).read_bytes())
+        data[len(data) // 2] ^= 1
+        (run / name).write_bytes(data)
+
+
 MINE = ("mine", "data", "--run-dir", "run", "--num-negatives", "3", "--depth", "20", "--retriever")
 COMMANDS: dict[str, Callable[[Path], None]] = {
     "mine": typed(*MINE, "bm25", "--to", "st-triplet", "--output", "train.parquet"),
     "mine several": typed(
         *MINE, "bm25", "--retriever", "own=vectors:vectors", "--retriever", "other=run:found.trec",
-        "--missing-positive-score", "skip", "--combine", "any",
+        "--missing-positive-score", "0", "--combine", "any",
         "--to", "flagembedding", "--output", "train.jsonl",
     ),
     "mine turned": typed("mine", "turned", *MINE[2:], "bm25"),
@@ -198,6 +211,9 @@ COMMANDS: dict[str, Callable[[Path], None]] = {
     "export": typed("export", "run", "--to", "flagembedding", "--output", "exported.jsonl"),
     "suspects": typed("suspects", "run", "-n", "12"),
     "audit": typed("audit", "run", "--repeats", "1"),
+    "trial": typed("trial", "run", "--student", "adapter", "--steps", "4", "--batch", "8", "--seeds", "1"),
+    "damage": damaged,
+    "doctor": typed("doctor", "run", "--repair"),
     "encode": mined("data", encoder=True, retriever="dense"),
     "encode grown": mined("grown", encoder=True, retriever="dense"),
     "rescore": mined("data", 1, rescore="all"),
@@ -219,6 +235,16 @@ class Scenario:
     then: tuple[str, ...] = ()
 
 
+TYPED = (
+    "all stages",
+    "several retrievers",
+    "another source",
+    "a deeper search",
+    "an audit",
+    "a trial",
+    "a repair",
+)
+"""Those of commands alone, which signals end with a word."""
 SCENARIOS = {
     "all stages": Scenario(("mine", "select", "export", "suspects")),
     "several retrievers": Scenario(("mine several",)),
@@ -230,6 +256,8 @@ SCENARIOS = {
     "another source": Scenario(("mine turned",), ("mine",)),
     "a deeper search": Scenario(("select deeper", "select deepened"), ("mine",)),
     "an audit": Scenario(("audit",), ("mine",)),
+    "a trial": Scenario(("trial",), ("mine several",)),
+    "a repair": Scenario(("doctor", "mine"), ("mine", "damage")),
     "back to the earlier scorer": Scenario(("rescore by another",), ("rescore",), ("rescore",)),
     "back to the earlier source": Scenario(("mine turned",), ("mine",), ("mine",)),
     "back to the earlier selection": Scenario(

@@ -1,4 +1,4 @@
-"""Runs commands of `kill_scenarios` in processes that are ended by SIGKILL; spoken to by `test_kills.py`.
+"""Runs commands of `kill_scenarios` in processes that a signal ends; spoken to by `test_kills.py`.
 
 Every run is a fork of this process, which imports what the runs imported and starts no thread: so a run costs
 what it does, not what importing does. A request is a line of JSON, and so is its answer:
@@ -7,6 +7,9 @@ what it does, not what importing does. A request is a line of JSON, and so is it
     commands  names in `kill_scenarios.COMMANDS`, run one after the other
     event     end the process at this boundary: twice the number of a call of PATCHED, one more for after it
     seconds   end it so long after its start
+    signal    with which; by itself SIGKILL
+
+The answer's `ending` are the seconds from the signal to the process's end.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ import kill_scenarios
 import numpy as np
 import pyarrow.parquet as pq
 
+from hardneg.interruption import end_on_signals
+
 PATCHED: list[tuple[Any, str]] = [
     *((os, name) for name in ("replace", "rename", "fsync", "unlink", "rmdir", "mkdir")),
     *((np, name) for name in ("save", "savez")),
@@ -43,9 +48,9 @@ PATCHED: list[tuple[Any, str]] = [
 class Boundaries:
     """Counts them, and ends the process at one."""
 
-    def __init__(self, event: int | None) -> None:
+    def __init__(self, event: int | None, number: int) -> None:
         self.names: list[str] = []
-        self._event = event
+        self._event, self._number = event, number
 
     def install(self) -> None:
         for place, name in PATCHED:
@@ -63,11 +68,14 @@ class Boundaries:
 
     def _pass(self, name: str) -> None:
         if len(self.names) == self._event:
-            os.kill(os.getpid(), signal.SIGKILL)
+            said = os.open("signalled", os.O_WRONLY | os.O_CREAT)
+            os.write(said, str(time.monotonic()).encode())
+            os.close(said)
+            os.kill(os.getpid(), self._number)
         self.names.append(name)
 
 
-def run(folder: Path, commands: list[str], event: int | None) -> None:
+def run(folder: Path, commands: list[str], event: int | None, number: int) -> None:
     """The fork: never returns."""
     code = 1
     try:
@@ -77,7 +85,9 @@ def run(folder: Path, commands: list[str], event: int | None) -> None:
         os.chdir(folder)
         os.environ["HARDNEG_CACHE"] = str(folder / "cache")
         kill_scenarios.cut_small()
-        boundaries = Boundaries(event)
+        if number != signal.SIGKILL:
+            end_on_signals()
+        boundaries = Boundaries(event, number)
         boundaries.install()
         for command in commands:
             kill_scenarios.COMMANDS[command](folder)
@@ -92,17 +102,24 @@ def run(folder: Path, commands: list[str], event: int | None) -> None:
         os._exit(code)
 
 
-def ended(pid: int, seconds: float | None) -> int:
-    """The exit code of the process, the negative number of the signal where one ended it."""
+def ended(pid: int, folder: Path, seconds: float | None, number: int) -> tuple[int, float]:
+    """The exit code of the process, the negative number of the signal where one ended it; and `ending`."""
+    signalled = None
     if seconds is not None:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             found, status = os.waitpid(pid, os.WNOHANG)
             if found:
-                return os.waitstatus_to_exitcode(status)
+                return os.waitstatus_to_exitcode(status), 0.0
             time.sleep(0.001)
-        os.kill(pid, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        signalled = time.monotonic()
+        os.kill(pid, number)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    now, note = time.monotonic(), folder / "signalled"
+    if note.exists():
+        signalled = float(note.read_text())
+        note.unlink()
+    return code, now - (signalled or now)
 
 
 def load(folder: Path) -> None:
@@ -116,14 +133,16 @@ def load(folder: Path) -> None:
 def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
+        folder, number = Path(asked["folder"]), asked.get("signal", signal.SIGKILL)
         started = time.monotonic()
         pid = os.fork()
         if pid == 0:
-            run(Path(asked["folder"]), asked["commands"], asked.get("event"))
-        code = ended(pid, asked.get("seconds"))
+            run(folder, asked["commands"], asked.get("event"), number)
+        code, ending = ended(pid, folder, asked.get("seconds"), number)
         if code == 0:
-            load(Path(asked["folder"]))
-        print(json.dumps({"code": code, "seconds": time.monotonic() - started}), flush=True)
+            load(folder)
+        answer = {"code": code, "seconds": time.monotonic() - started, "ending": ending}
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

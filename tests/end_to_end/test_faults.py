@@ -638,6 +638,20 @@ def test_doctor_says_what_where_and_what_to_do(sound: Sound, tmp_path: Path) -> 
     assert doctor(run)[0] == 0
 
 
+def test_what_a_killed_run_was_writing_is_no_part(sound: Sound, tmp_path: Path) -> None:
+    """Neither for doctor nor for those that read beside it."""
+    run = sound.copy(tmp_path)
+    for folder in ("candidates", "positives"):
+        (run / folder / ".tmp-00-part-00001.parquet").write_bytes(b"half")
+    opened = hardneg.open_run(run)
+    assert opened.inspect(opened.negatives["query_id"][0].as_py())["candidates"]
+    assert opened.candidates.num_rows
+    code, said = doctor(run, "--repair", "--json")
+    assert code == 0
+    assert {one["what"] for one in json.loads(said)["findings"]} == {"leftover"}
+    assert not list(run.rglob(".tmp-*"))
+
+
 def test_doctor_of_a_cache(sound: Sound, tmp_path: Path) -> None:
     sound.copy(tmp_path)
     (first, *_) = (tmp_path / "cache" / "vectors").rglob("*.npy")

@@ -169,6 +169,8 @@ def test_no_process_of_it_survives(number: signal.Signals, source: Path, tmp_pat
             told = interrupt(process, number)
             assert told.splitlines()[-1] == f"interrupted ({number.name}); {GOES_ON}"
         _, alive = psutil.wait_procs(children, timeout=LIMIT_S + SLACK_S)
+        for child in alive:
+            child.kill()
         assert not alive
 
 

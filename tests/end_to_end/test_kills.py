@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,12 +20,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import kill_scenarios
-from kill_scenarios import PAIRS_AT_ONCE, SCENARIOS, TEXTS_A_SHARD, Scenario
+from kill_scenarios import PAIRS_AT_ONCE, SCENARIOS, TEXTS_A_SHARD, TYPED, Scenario
 
 Tally = Callable[..., None]
 KILLED = -9
 SINGLE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """A process with threads cannot be forked."""
+LIMIT_S, SLACK_S = 2.0, 4.0
+"""In which a command ends, and what a machine that does other things too may add."""
 OF_TIME = {"timings", "seconds", "versions", "folder", "encoded", "reused", "checksum"}
 """Keys of the manifest that say how long something took, where, and how much of it was done before."""
 
@@ -42,14 +45,14 @@ class Server:
             env={**os.environ, **SINGLE},
         )
 
-    def run(self, folder: Path, commands: tuple[str, ...], **kill: Any) -> tuple[int, float]:
-        """Exit code and seconds."""
+    def run(self, folder: Path, commands: tuple[str, ...], **kill: Any) -> tuple[int, float, float]:
+        """Exit code, seconds, and those of them after the signal."""
         assert self._process.stdin is not None and self._process.stdout is not None
         asked = {"folder": str(folder), "commands": commands, **kill}
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         found = json.loads(self._process.stdout.readline())
-        return found["code"], found["seconds"]
+        return found["code"], found["seconds"], found["ending"]
 
     def end(self) -> None:
         self._process.communicate()
@@ -92,7 +95,7 @@ def wanted(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Wants:
         before = copied(sources, tmp_path_factory.mktemp("before") / "work")
         assert server.run(before, scenario.before)[0] == 0, said(before)
         whole = copied(before, tmp_path_factory.mktemp("whole") / "work")
-        code, seconds = server.run(whole, scenario.killed)
+        code, seconds, _ = server.run(whole, scenario.killed)
         assert code == 0, said(whole)
         boundaries = json.loads((whole / "boundaries.json").read_text())
         done = {what: n - kill_scenarios.work(before)[what] for what, n in kill_scenarios.work(whole).items()}
@@ -114,9 +117,13 @@ def said(folder: Path) -> str:
 
 
 def results(folder: Path, scenario: Scenario) -> dict[str, bytes]:
-    """Every file that the commands leave, and the manifest but for times."""
+    """Every file that the commands leave, and the manifest but for times.
+
+    Beside an exported file SIGKILL may leave what was being written: nobody knows of it later.
+    """
     found = {}
-    for path in sorted([*(folder / "run").rglob("*"), *folder.glob("*.jsonl"), *folder.glob("*.parquet")]):
+    exported = (path for suffix in ("jsonl", "parquet") for path in folder.glob(f"[!.]*.{suffix}"))
+    for path in sorted([*(folder / "run").rglob("*"), *exported]):
         if path.is_file() and path.name not in (".lock", ".holder", "manifest.json", "refused_rows.jsonl"):
             found[str(path.relative_to(folder))] = path.read_bytes()
     manifest = json.loads((folder / "run" / "manifest.json").read_text().replace(str(folder), "FOLDER"))
@@ -145,11 +152,14 @@ class Kills:
         folder = copied(self._wanted.before, self._folder / "killed")
         before, killed, finished = kill_scenarios.work(folder), 0, {}
         for moment in moments:
-            code, _ = self._server.run(folder, self._scenario.killed, **moment)
-            assert code in (KILLED, 0), said(folder)
-            killed += code == KILLED
+            code, _, ending = self._server.run(folder, self._scenario.killed, **moment)
+            number = moment.get("signal", signal.SIGKILL)
+            assert code in (_code(number), 0), said(folder)
+            killed += code != 0
+            if code and number != signal.SIGKILL:
+                self.wrong += _not_said(folder, number, ending)
             finished = self._finished(folder)
-        code, _ = self._server.run(folder, self._scenario.then or self._scenario.killed)
+        code, *_ = self._server.run(folder, self._scenario.then or self._scenario.killed)
         wrong = self._wrong(folder, finished, before, killed) if code == 0 else said(folder)[-2000:]
         self.tried += killed
         if wrong and killed:
@@ -188,6 +198,23 @@ class Kills:
             for name in names
             if (folder / name).read_bytes() == self._wanted.results.get(name)
         }
+
+
+def _code(number: int) -> int:
+    """That a command ends with after this signal."""
+    return KILLED if number == signal.SIGKILL else 128 + number
+
+
+def _not_said(folder: Path, number: int, ending: float) -> list[str]:
+    """What is wrong with how a command ended by this signal."""
+    wrong, told = [], said(folder)
+    if ending > LIMIT_S + SLACK_S:
+        wrong.append(f"it took {ending:.1f} s to end")
+    if not told.splitlines()[-1].startswith(f"interrupted ({signal.Signals(number).name}); "):
+        wrong.append(f"did not say so: {told[-300:]}")
+    if "Traceback" in told:
+        wrong.append(told[-2000:])
+    return wrong + [f"left {path}" for path in (*folder.rglob(".tmp-*"), *folder.rglob(".holder"))]
 
 
 def _lines(one: bytes, other: bytes) -> list[str]:
@@ -237,3 +264,37 @@ def test_killed_anywhere(name: str, server: Server, wanted: Wants, tmp_path: Pat
     tally("kills survived (SIGKILL, then the same command)", tried=kills.tried, failed=len(kills.wrong))
     assert not kills.wrong, "\n".join(kills.wrong)
     assert kills.tried >= 24
+
+
+# -- signals that a command answers -----------------------------------------------------------------------
+
+ENDED = "commands ended by SIGINT or SIGTERM in time, with a word, and gone on with"
+
+
+@pytest.mark.reliability
+def test_an_interrupted_run_goes_on(server: Server, wanted: Wants, tmp_path: Path, tally: Tally) -> None:
+    scenario = SCENARIOS["all stages"]
+    kills = Kills(server, scenario, wanted(scenario), tmp_path)
+    for event, number in zip(
+        spread(4, len(wanted(scenario).boundaries), 3), (signal.SIGINT, signal.SIGTERM) * 2, strict=True
+    ):
+        kills.at({"event": event, "signal": number})
+    tally(ENDED, tried=kills.tried, failed=len(kills.wrong))
+    assert not kills.wrong, "\n".join(kills.wrong)
+    assert kills.tried == 4
+
+
+@pytest.mark.slow
+@pytest.mark.reliability
+@pytest.mark.parametrize("name", TYPED)
+def test_interrupted_anywhere(name: str, server: Server, wanted: Wants, tmp_path: Path, tally: Tally) -> None:
+    scenario = SCENARIOS[name]
+    kills, draw = Kills(server, scenario, wanted(scenario), tmp_path), random.Random(name)
+    numbers = (signal.SIGINT, signal.SIGTERM) * 6
+    for event, number in zip(spread(12, len(wanted(scenario).boundaries), 7), numbers, strict=True):
+        kills.at({"event": event, "signal": number})
+    for number in numbers:
+        kills.at({"seconds": draw.uniform(0, wanted(scenario).seconds), "signal": number})
+    tally(ENDED, tried=kills.tried, failed=len(kills.wrong))
+    assert not kills.wrong, "\n".join(kills.wrong)
+    assert kills.tried >= 12

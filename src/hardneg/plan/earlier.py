@@ -24,7 +24,7 @@ from hardneg.plan.prepare import Prepared
 from hardneg.plan.retrievers import Source
 from hardneg.read import rows_of
 from hardneg.records import NO_DOC, Bool, Float32, Int32, Ranking
-from hardneg.run_directory import RunDirectory, part_name
+from hardneg.run_directory import PARTS, RunDirectory, part_name
 from hardneg.search.candidates import by_rank_of
 from hardneg.search.exact import DenseRetriever
 from hardneg.search.grown import Found, GrownRetriever, SomeRows
@@ -124,7 +124,7 @@ class Earlier:
     def keep_scores(self, prepared: Prepared, queries_a_part: int) -> None:
         """What a scorer gave then to pairs that there are now, for the parts of now."""
         candidates = self.folder / "candidates"
-        for path in sorted(candidates.glob("*.parquet")):
+        for path in sorted(candidates.glob(PARTS)):
             mark, keys, scores = scores_of_part(candidates, path.stem)
             query, doc = self.query_now[keys >> 32], self.doc_now[keys & 0xFFFFFFFF]
             there = (query >= 0) & (doc != NO_DOC)

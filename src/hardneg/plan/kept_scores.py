@@ -19,7 +19,7 @@ from hardneg.files import read_arrays, read_metadata, read_parquet, write_arrays
 from hardneg.fingerprints import digest
 from hardneg.plan.prepare import Prepared
 from hardneg.records import CANDIDATES, Float32, Int32, Int64
-from hardneg.run_directory import RunDirectory, part_name
+from hardneg.run_directory import PARTS, RunDirectory, part_name
 
 SCORER_KEY = b"hardneg.scorer"
 """Metadata of a part's two files: the mark of the scorer whose scores they hold."""
@@ -87,7 +87,7 @@ def load_scores(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
 def keep_part_scores(prepared: Prepared, queries_a_part: int) -> None:
     """Of all parts of a run whose candidates are about to go, for the parts with the same queries."""
     run = prepared.run
-    for name in sorted(path.stem for path in run.candidates.glob("*.parquet")):
+    for name in sorted(path.stem for path in run.candidates.glob(PARTS)):
         with suppress(DamagedError):  # it is scored anew
             mark, keys, scores = scores_of_part(run.candidates, name, run.positives)
             keep(prepared, mark, name, keys, scores, queries_a_part)

@@ -31,6 +31,7 @@ from hardneg.records import (
 from hardneg.run_directory import (
     COLLECTION_TABLES,
     EMPTY_MANIFEST,
+    PARTS,
     SELECTION_TABLES,
     RunDirectory,
     part_name,
@@ -208,7 +209,7 @@ class _Contents:
     def _parts(self, stage: dict[str, Any], ids: tuple[pa.ChunkedArray, pa.ChunkedArray] | None) -> None:
         run = self._run
         expected = {part_name(number) for number in range(_number_of_parts(stage, ids))}
-        there = {path.stem for folder in (run.candidates, run.positives) for path in folder.glob("*.parquet")}
+        there = {path.stem for folder in (run.candidates, run.positives) for path in folder.glob(PARTS)}
         for name in sorted(expected | there):
             candidates, positives = (f / f"{name}.parquet" for f in (run.candidates, run.positives))
             if name not in expected and name.startswith("part-") and expected:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -425,6 +426,7 @@ def _one_line(error: BaseException) -> str:
 
 def _fail(line: str, code: int) -> None:
     if "--debug" in sys.argv:
-        raise  # called from an except block; the traceback is what was asked for
+        traceback.print_exc()
+        raise SystemExit(code)
     print(printable(line), file=sys.stderr)
     raise SystemExit(code)

@@ -188,7 +188,7 @@ def _warm_up(job: _Job, missing: Bool, lengths: Int64) -> int | None:
     rows = job.first[missing]
     total, wanted = int(lengths[missing].sum()), encoder.warm_up_bytes
     if total >= WARM_UP_PAYS * wanted:
-        sample = rows[:: max(1, len(rows) * wanted // total)]
+        sample = rows[:: max(1, total // wanted)]
         texts = [job.column[row].as_py() for row in sample.tolist()]
         encoder.warm_up(texts, job.kind, job.prompt_of(int(rows[0])))
     return int(encoder.texts_a_batch)

@@ -444,7 +444,7 @@ def _fail(error: Exception, line: str, code: int) -> None:
     if isinstance(sys.stderr, Events):
         sys.stderr.emit("error", "error", message=line, exit_code=code, **_told_of(error))
     elif "--debug" in sys.argv:
-        raise  # called from an except block; the traceback is what was asked for
+        traceback.print_exc()
     else:
         print(printable(f"error: {line}"), file=sys.stderr)
     raise SystemExit(code)

@@ -41,6 +41,7 @@ from hardneg.files import (
     write_sealed_json,
 )
 from hardneg.records import Collection, ReadReport
+from hardneg.texts import has_half_pair
 from hardneg.versions import installed
 
 LAYOUT = 1
@@ -307,6 +308,11 @@ class RunDirectory:
 
         Raises StoreError at once where another process holds it, naming that one.
         """
+        if has_half_pair(str(self.path.absolute())):
+            raise InputError(
+                "its name, or that of a folder above it, is not UTF-8; choose another --run-dir",
+                file=self.path,
+            )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

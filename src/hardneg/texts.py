@@ -58,3 +58,12 @@ def take(texts: pa.ChunkedArray, rows: npt.NDArray[np.integer[Any]]) -> pa.Array
     back = np.empty(len(order), np.int64)
     back[order] = np.arange(len(order))
     return pa.concat_arrays(parts).take(pa.array(back)) if parts else pa.array([], texts.type)
+
+
+def has_half_pair(text: str) -> bool:
+    """Whether half a surrogate pair is in it, which no UTF-8 holds: from JSON, or from a file's name."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -61,6 +61,7 @@ def code_of(canary: Path) -> str:
 
 
 def put_json(path: Path, **values: Any) -> None:
+    path.parent.mkdir(exist_ok=True)
     found = json.loads(path.read_text("utf-8")) if path.exists() else {}
     path.write_text(json.dumps({**found, **values}), "utf-8")
 
@@ -134,7 +135,6 @@ def tokenizer_class(folder: Path, canary: Path) -> None:
 
 
 def routed(folder: Path, canary: Path) -> None:
-    (folder / "2_Router").mkdir()
     put_json(folder / "2_Router" / "router_config.json", types={"query_0": "evil_module.Evil"}, structure={})
     add_module(folder, "sentence_transformers.models.Router", "2_Router")
 

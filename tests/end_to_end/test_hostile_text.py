@@ -250,7 +250,7 @@ def test_names_that_are_no_text_are_kept_and_shown(tmp_path: Path) -> None:
     name = os.fsdecode(b"\xff\x1b.jsonl")
     rows = [{"query": f"river {n}", "positive": f"river engine {n}"} for n in range(9)]
     (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    run = tmp_path / os.fsdecode(b"run\xfe")
+    run = tmp_path / "run"
     strange = tmp_path / os.fsdecode(b"\xfd.trec")
     strange.write_text("q Q0 d 1 1.0 x\n")
     ended = run_piped("mine", str(tmp_path / name), "--run-dir", str(run), "--retriever", "bm25")
@@ -263,7 +263,9 @@ def test_names_that_are_no_text_are_kept_and_shown(tmp_path: Path) -> None:
     )
     assert failed.returncode == 2
     assert "no line is about any of the queries" in failed.stderr
-    assert not bad_characters(failed.stderr)
+    refused = run_piped("mine", str(tmp_path / name), "--run-dir", str(tmp_path / os.fsdecode(b"run\xfe")))
+    assert (refused.returncode, "run\\udcfe: its name" in refused.stderr) == (2, True), refused.stderr
+    assert not bad_characters(failed.stderr + refused.stderr)
 
 
 # -- exported -----------------------------------------------------------------------------------------------

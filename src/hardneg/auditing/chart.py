@@ -9,6 +9,7 @@ from typing import Any
 from hardneg.auditing.points import OWN, RULES
 from hardneg.errors import MissingExtraError
 from hardneg.files import replacing
+from hardneg.terminal import printable
 
 COLOURS = ("#4c78a8", "#54a24b", "#f58518", "#b279a2", "#d62728")
 """Of RULES."""
@@ -37,12 +38,12 @@ def chart(numbers: Mapping[str, Any]) -> Any:
 
     rows = _rows(numbers)
     by = numbers["hardness_by"]
-    unit = "standard deviations" if by == "standardised" else f"score of {by}"
+    unit = "standard deviations" if by == "standardised" else f"score of {_plain(by)}"
     highest = max((row["high"] for row in rows), default=1.0)
     x = altair.X("hardness:Q", title=f"hardness: mean {unit} of the negatives (harder →)")
     y = altair.Y("contamination:Q", title="contamination: hidden positives among the negatives")
     x, y = x.scale(zero=False, nice=False, padding=12), y.axis(format=".1%" if highest < 0.05 else "%")
-    layers = [*_curves(rows, x, y), *_selection(rows, f"selection {numbers['selection']}", x, y)]
+    layers = [*_curves(rows, x, y), *_selection(rows, f"selection {_plain(numbers['selection'])}", x, y)]
     return (
         altair.layer(*layers)
         .properties(width=WIDTH, height=HEIGHT, title=_title(numbers), background="white")
@@ -79,6 +80,12 @@ def _selection(rows: Sequence[Mapping[str, Any]], name: str, x: Any, y: Any) -> 
         own.mark_text(**text, stroke="white", strokeWidth=4).encode(x, y, text="name:N"),
         own.mark_text(**text).encode(x, y, text="name:N"),
     ]
+
+
+def _plain(name: str) -> str:
+    """A retriever is called after a file. Vega takes escapes in a title for what they stand for, and what XML
+    has not ends the process."""
+    return printable(name).replace("\\", "\N{REPLACEMENT CHARACTER}")
 
 
 def _title(numbers: Mapping[str, Any]) -> dict[str, Any]:

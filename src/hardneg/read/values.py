@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from hardneg.read.bad_rows import RowError
+from hardneg.texts import has_half_pair
 
 _LARGEST = 3.4e38  # of a float32
 _EXACT = 2**53  # whole numbers above it are not all floats
@@ -17,7 +18,7 @@ def as_id(value: Any, column: str) -> str:
     if type(value) is str:
         if not value:
             raise RowError("the id is empty", column)
-        if not value.isascii() and _has_half_pair(value):
+        if not value.isascii() and has_half_pair(value):
             raise RowError("the id holds half a surrogate pair, which no UTF-8 file can", column)
         if "\0" in value:
             raise RowError("the id holds a NUL character", column)
@@ -29,14 +30,6 @@ def as_id(value: Any, column: str) -> str:
     if value is None:
         raise RowError("the id is missing", column)
     raise RowError(f"the id must be text or a whole number, not {describe(value)}", column)
-
-
-def _has_half_pair(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 def is_blank(text: str) -> bool:

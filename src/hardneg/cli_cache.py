@@ -122,7 +122,7 @@ def _one(found: Listing, word: str) -> Held:
 def _confirm(chosen: list[Held], yes: bool) -> None:
     """Raises UsageError where nobody is there to be asked."""
     from hardneg.quantities import size_text
-    from hardneg.report.terminal import printable
+    from hardneg.terminal import printable
 
     if yes:
         return

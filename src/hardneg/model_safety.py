@@ -47,7 +47,7 @@ def refuse_harmful(folder: Path, trusted: bool) -> None:
         _refuse_pickles(place)
         if not trusted:
             for path in sorted(place.glob("*.json")):
-                if path.name not in _VOCABULARIES:
+                if path.name not in _VOCABULARIES and not is_left_behind(path):
                     _refuse_code(path)
 
 

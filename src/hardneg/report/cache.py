@@ -7,7 +7,7 @@ from typing import Any
 
 from hardneg.quantities import size_text
 from hardneg.report.tables import DASH, as_text, cell, new_table
-from hardneg.report.terminal import printable
+from hardneg.terminal import printable
 
 ID_SHOWN = 12
 """Digits: enough to tell any two apart, and what `rm` takes."""

@@ -33,16 +33,19 @@ Maker = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Encoding:
-    """One call of the encoder, with all that a user can set."""
+    """One call of the encoder, with all that a user can set; `trusted`: the model is named as one whose code
+    may run."""
 
     texts: list[str] = field(default_factory=lambda: TEXTS)
     kind: Kind = "document"
     prompts: list[str | None] | None = None
     store_dtype: str = "float32"
     settings: Mapping[str, Any] = field(default_factory=dict)
+    trusted: bool = False
 
     def __call__(self, model: Any, cache: Path) -> EncodedTexts:
-        config = EncodeConfig(**{**OUTRIGHT, "cache_dir": str(cache), **self.settings})
+        named = {"trust_remote_code": (str(model),) if self.trusted else ()}
+        config = EncodeConfig(**{**OUTRIGHT, "cache_dir": str(cache), **named, **self.settings})
         store = VectorStore(cache, self.store_dtype)
         return encode_texts(
             open_encoder(model, config), self.texts, self.kind, store=store, prompts=self.prompts
@@ -200,7 +203,7 @@ def _nothing(folder: Path) -> None:
 
 
 DOT = Encoding()
-CODE = Encoding(settings={"trust_remote_code": True})
+CODE = Encoding(trusted=True)
 FOLDERS: dict[str, tuple[Change, Change, Encoding]] = {
     "weights": (_nothing, _other_weights, DOT),
     "weights in half precision": (_nothing, _half, DOT),
@@ -253,7 +256,7 @@ def test_code_that_is_not_trusted_any_more(make_model: Maker, tmp_path: Path) ->
     _set("config.json", auto_map={"AutoModel": "modeling.Own"})(folder)
     marks = [
         open_encoder(folder, EncodeConfig(**OUTRIGHT, cache_dir=str(tmp_path), trust_remote_code=trusted))
-        for trusted in (False, True)
+        for trusted in ((), (str(folder),))
     ]
     assert marks[0].fingerprint("query") != marks[1].fingerprint("query")
     # Its class may be told whether it reads a query or a document.
@@ -265,7 +268,10 @@ def test_a_module_of_the_models_own_may_treat_queries_otherwise(make_model: Make
     """Whatever it is called."""
     folder = make_model(tmp_path / "tiny")
     _json(folder, "modules.json", lambda found: [found[0] | {"type": "own.Transformer"}, *found[1:]])
-    encoder = open_encoder(folder, EncodeConfig(**OUTRIGHT, cache_dir=str(tmp_path)))
+    trusted = (str(folder),)
+    encoder = open_encoder(
+        folder, EncodeConfig(**OUTRIGHT, cache_dir=str(tmp_path), trust_remote_code=trusted)
+    )
     assert encoder.fingerprint("query") != encoder.fingerprint("document")
 
 
@@ -274,7 +280,7 @@ def test_the_code_of_another_repository(make_model: Maker, tmp_path: Path) -> No
     other.mkdir()
     (other / "modeling.py").write_text("FACTOR = 1")
     _set("config.json", auto_map={"AutoModel": f"{other}--modeling.Own"})(folder)
-    config = EncodeConfig(**OUTRIGHT, cache_dir=str(tmp_path), trust_remote_code=True)
+    config = EncodeConfig(**OUTRIGHT, cache_dir=str(tmp_path), trust_remote_code=(str(folder),))
     before = open_encoder(folder, config).fingerprint("query")
     assert open_encoder(folder, config).fingerprint("query") == before
     (other / "modeling.py").write_text("FACTOR = 2")
@@ -558,7 +564,7 @@ SAME_FOLDER: dict[str, Callable[[Path], Path | None]] = {
 SAME_SETTINGS: dict[str, Mapping[str, Any]] = {
     "batch size": {"batch_size": 1},
     "the device's name": {"device": None},
-    "trust where there is no code": {"trust_remote_code": True},
+    "trust where there is no code": {"trusted": True},
     "a prompt of the other kind": {"query_prompt": "query : "},
     "the prompt that is the model's own": {"document_prompt": ""},
 }
@@ -577,7 +583,8 @@ def test_a_folder_that_is_the_same(name: str, make_model: Maker, tmp_path: Path)
 @pytest.mark.parametrize("name", SAME_SETTINGS)
 def test_a_setting_that_decides_nothing(name: str, tiny: Path, tmp_path: Path) -> None:
     old = vectors(Encoding()(tiny, tmp_path))
-    found = Encoding(settings=SAME_SETTINGS[name])(tiny, tmp_path)
+    settings = dict(SAME_SETTINGS[name])
+    found = Encoding(trusted=settings.pop("trusted", False), settings=settings)(tiny, tmp_path)
     assert (found.encoded, found.reused) == (0, len(TEXTS))
     np.testing.assert_array_equal(vectors(found), old)
 

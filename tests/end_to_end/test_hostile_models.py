@@ -264,14 +264,14 @@ def told_to_unpickle(folder: Path, canary: Path) -> None:
         )
 
 
-LOADED: dict[Spoil, bool] = {
-    auto_map: False,
-    own_tokenizer: False,
-    told_to_trust: False,
-    both_weights: True,
-    told_to_unpickle: True,
+LOADED: dict[Spoil, tuple[int, ...]] = {
+    auto_map: (1,),
+    own_tokenizer: (0, 1),  # transformers may take a tokenizer of its own in its place
+    told_to_trust: (1,),
+    both_weights: (0,),
+    told_to_unpickle: (0,),
 }
-"""Whether the model is still one to be loaded, without what it was spoilt by."""
+"""How the command may end: with 0 where the model is one without what it was spoilt by."""
 
 
 @pytest.fixture
@@ -316,7 +316,7 @@ def test_an_encoder_from_elsewhere_runs_no_code(
     )
     tally("hostile artefacts, code run", tried=1, failed=int(canary.exists()))
     assert not canary.exists()
-    assert ended.returncode == (0 if LOADED.get(spoil) else 1), ended.stderr
+    assert ended.returncode in LOADED.get(spoil, (1,)), ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -25,8 +25,9 @@ STAGES = [
     "trialing",
 ]
 SHARED = {
-    "config", "cores", "distinct", "engine", "errors", "files", "fingerprints", "locks", "model_files",
-    "progress", "protocols", "records", "refusals", "seals", "spreadsheet", "texts", "versions", "words",
+    "config", "cores", "distinct", "engine", "errors", "files", "fingerprints", "json_values", "locks",
+    "model_files", "named_files", "progress", "protocols", "records", "refusals", "seals", "spreadsheet",
+    "texts", "versions", "words",
 }  # fmt: skip
 HEAVY = {
     "torch",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hardneg.config import EncodeConfig
 from hardneg.encode.model_folder import ModelFolder, check_packaged, check_similarity
 from hardneg.errors import ModelError, UsageError
-from hardneg.model_files import content_hash
+from hardneg.model_files import content_hash, refuse_wordless
 from hardneg.protocols import Similarity
 
 
@@ -70,6 +70,7 @@ class FolderSource(Source):
         except Exception as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise ModelError(f"{self.folder.path}: cannot be loaded ({lines[0]})") from error
+        refuse_wordless(getattr(model, "tokenizer", None), self.folder.path)
         return model.float()
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from hardneg.config import RescoreConfig
 from hardneg.errors import ModelError
-from hardneg.model_files import content_hash
+from hardneg.model_files import content_hash, refuse_wordless
 from hardneg.records import Float32
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ def _load(source: str, device: str | None, trust_remote_code: bool) -> CrossEnco
             f"cross-encoder {source!r} cannot be loaded ({_first_line(error)}); "
             "name a folder or a Hub id of a model with safetensors weights"
         ) from error
+    refuse_wordless(getattr(model, "tokenizer", None), f"cross-encoder {source!r}")
     architectures = getattr(model.model.config, "architectures", None) if model.model is not None else None
     modules = list(model.children())
     if len(modules) == 1 and architectures and all(name.endswith(_HEADLESS) for name in architectures):

@@ -3,7 +3,7 @@
 Both: 15 random negatives of raw ranks 11 to 210, in processes of their own, hardneg's vector store empty.
 Then hardneg alone: choosing again with another seed and with another window.
 
-    python benchmarks/scifact.py [--pairs N]
+    python benchmarks/scifact.py [--pairs N] [--precisions auto fp32]
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pathlib import Path
 from measuring import print_table, run_process, shared_data, write_result
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+HARDNEG = str(Path(sys.executable).with_name("hardneg"))
+OFFLINE = {"HF_HUB_OFFLINE": "1"}
 _GB = ("peak_bytes", 1e9)
 
 
@@ -59,39 +61,53 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=16, help="of sentence-transformers: its best here")
+    parser.add_argument("--precisions", nargs="+", default=["auto", "fp32"])
     parser.add_argument("--peer", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peer:
         peer(*arguments.peer, arguments.batch_size)
         return
     data = str(shared_data("scifact"))
-    ratios, ours, theirs, again = [], [], [], []
-    hardneg = str(Path(sys.executable).with_name("hardneg"))
+    mined: dict[str, list[dict[str, float]]] = {precision: [] for precision in arguments.precisions}
+    theirs, again = [], []
     for _ in range(arguments.pairs):
         with tempfile.TemporaryDirectory() as scratch:
-            run, environment = f"{scratch}/run", {"HARDNEG_CACHE": f"{scratch}/cache", "HF_HUB_OFFLINE": "1"}
-            mine = [hardneg, "mine", data, "--run-dir", run, "--recipe", "bge", "--shortfall", "backfill"]
-            ours.append(
-                run_process([*mine, "--to", "st-n-tuple", "--output", f"{scratch}/a.jsonl"], environment)
-            )
+            for precision, runs in mined.items():
+                runs.append(mine(data, Path(scratch) / precision, precision))
             theirs.append(
                 run_process([sys.executable, __file__, "--peer", data, f"{scratch}/b.jsonl",
-                             "--batch-size", str(arguments.batch_size)], environment)
+                             "--batch-size", str(arguments.batch_size)], OFFLINE)
             )  # fmt: skip
-            ratios.append(theirs[-1]["seconds"] / ours[-1]["seconds"])
             for extra in (["--seed", "7"], ["--window", "5:50"]):
-                select = [hardneg, "select", run, "--name", f"again{len(again)}", *extra]
-                again.append(run_process(select, environment))
-    rows = [
-        {"what": "hardneg mine, start to file (s)", "median": _median(ours), "all": _all(ours)},
+                first = Path(scratch) / arguments.precisions[0]
+                select = [HARDNEG, "select", str(first / "run"), "--name", f"again{len(again)}", *extra]
+                again.append(run_process(select, environment(first)))
+    rows = []
+    for precision, runs in mined.items():
+        ratios = [peer["seconds"] / own["seconds"] for peer, own in zip(theirs, runs, strict=True)]
+        rows += [
+            {"what": f"hardneg mine, {precision} (s)", "median": _median(runs), "all": _all(runs)},
+            {"what": f"peer over {precision}, pairwise", "median": statistics.median(ratios), "all": ratios},
+            {"what": f"hardneg mine, {precision}, peak (GB)", "median": _peak(runs), "all": _all(runs, *_GB)},
+        ]
+    rows += [
         {"what": "sentence-transformers, the same (s)", "median": _median(theirs), "all": _all(theirs)},
-        {"what": "ratio theirs/ours, pair by pair", "median": statistics.median(ratios), "all": ratios},
-        {"what": "hardneg mine, peak (GB)", "median": _peak(ours), "all": _all(ours, *_GB)},
         {"what": "sentence-transformers, peak (GB)", "median": _peak(theirs), "all": _all(theirs, *_GB)},
         {"what": "hardneg select, other seed or window (s)", "median": _median(again), "all": _all(again)},
     ]
     print_table([{**row, "all": ", ".join(f"{value:.2f}" for value in row["all"])} for row in rows])
     write_result("scifact", rows, batch_size_of_peer=arguments.batch_size)
+
+
+def mine(data: str, scratch: Path, precision: str) -> dict[str, float]:
+    command = [HARDNEG, "mine", data, "--run-dir", f"{scratch}/run", "--recipe", "bge"]
+    command += ["--shortfall", "backfill", "--precision", precision]
+    command += ["--to", "st-n-tuple", "--output", f"{scratch}/a.jsonl"]
+    return run_process(command, environment(scratch))
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    return {"HARDNEG_CACHE": str(scratch / "cache"), **OFFLINE}
 
 
 def _all(runs: list[dict[str, float]], what: str = "seconds", unit: float = 1.0) -> list[float]:

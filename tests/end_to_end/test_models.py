@@ -70,7 +70,7 @@ def scores(mined: hardneg.Mined, column: str) -> dict[tuple[str, str], float]:
 def test_dense_scores_are_the_models_own_cosines(tiny: Path, data: Collection, tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
-    mined = hardneg.mine(data, model=str(tiny), run_dir=tmp_path / "run", **RULES)
+    mined = hardneg.mine(data, model=str(tiny), precision="fp32", run_dir=tmp_path / "run", **RULES)
     model = SentenceTransformer(str(tiny), device="cpu")
     texts = dict(zip(data.corpus["doc_id"].to_pylist(), data.corpus["text"].to_pylist(), strict=True))
     asked = dict(zip(data.queries["query_id"].to_pylist(), data.queries["text"].to_pylist(), strict=True))

@@ -27,10 +27,11 @@ from hardneg.protocols import Encoder, Kind, Similarity
 from hardneg.records import Float32
 
 TRIED_TEXTS_A_BATCH = (4, 8, 16, 32)
-TRIED_TEXTS_A_BATCH_ELSEWHERE = (4, 8, 16, 32, 64, 128)
+TRIED_TEXTS_A_BATCH_ELSEWHERE = (16, 32, 64, 128)
 """By a warm-up. On a CPU larger batches leave its cache, and OpenVINO keeps the memory that the largest took:
 128 texts take 0.6 GB more than 32 with MiniLM, for no better rate.
 """
+WARM_UP_BYTES, WARM_UP_BYTES_ELSEWHERE = 20_000, 1_000_000
 WORTH_CHANGING = 1.03
 """A warm-up departs from the default only for a rate so many times as high: less is noise."""
 
@@ -206,8 +207,7 @@ class DenseEncoder:
     def _fastest(self, texts: Sequence[str], kind: Kind, prompt: str) -> int:
         """Each size runs twice, in turns, and its better time counts: what else goes on slows all alike."""
         self.encode(texts[:1], kind, prompt)
-        on_cpu = self.about.choice.device.startswith("cpu")
-        tried = TRIED_TEXTS_A_BATCH if on_cpu else TRIED_TEXTS_A_BATCH_ELSEWHERE
+        tried = TRIED_TEXTS_A_BATCH if self._on_cpu else TRIED_TEXTS_A_BATCH_ELSEWHERE
         seconds = dict.fromkeys(tried, float("inf"))
         for _ in range(2):
             for size in tried:
@@ -221,8 +221,19 @@ class DenseEncoder:
 
     @property
     def texts_a_call(self) -> int:
-        """Enough for many batches, so that each holds texts of like length."""
-        return 512 if self.about.choice.device.startswith("cpu") else 4096
+        """Enough for many batches, so that each holds texts of like length; few enough that a GPU need not
+        wait long for the first to be tokenised."""
+        return 512 if self._on_cpu else 1024
+
+    @property
+    def warm_up_bytes(self) -> int:
+        """Of UTF-8, spread over the texts: what a warm-up encodes for each size it tries. A GPU is so fast
+        that less would tell of its start, not of its rate."""
+        return WARM_UP_BYTES if self._on_cpu else WARM_UP_BYTES_ELSEWHERE
+
+    @property
+    def _on_cpu(self) -> bool:
+        return self.about.choice.device.startswith("cpu")
 
     # -- the open model -----------------------------------------------------------------------------------
 

@@ -30,10 +30,8 @@ An encoder whose batches are large asks for more (`texts_a_call`).
 """
 BYTES_A_CALL = 8 << 20
 """Of UTF-8, were all as long as the longest: tokens are padded to it, and are fewer than bytes."""
-WARM_UP_FROM_BYTES = 4 << 20
-"""From so much text on (some 3,000 abstracts) finding the best batch pays for itself."""
-WARM_UP_BYTES = 20_000
-"""Of UTF-8, spread over all the texts: what the warm-up encodes once for each size it tries."""
+WARM_UP_PAYS = 200
+"""From so many times the text of a warm-up on (some 3,000 abstracts on a CPU) it pays for itself."""
 
 
 @dataclass(frozen=True)
@@ -184,16 +182,16 @@ def _encode_missing(job: _Job, before: Locations, progress: Progress, engine: En
 
 def _warm_up(job: _Job, missing: Bool, lengths: Int64) -> int | None:
     """How many texts a batch suit this machine; None for an encoder that has no such setting."""
-    warm_up = getattr(job.encoder, "warm_up", None)
-    if warm_up is None or not hasattr(job.encoder, "texts_a_batch"):
+    encoder: Any = job.encoder
+    if not hasattr(encoder, "warm_up"):
         return None
     rows = job.first[missing]
-    total = int(lengths[missing].sum())
-    if total >= WARM_UP_FROM_BYTES:
-        sample = rows[:: max(1, len(rows) * WARM_UP_BYTES // total)]
+    total, wanted = int(lengths[missing].sum()), encoder.warm_up_bytes
+    if total >= WARM_UP_PAYS * wanted:
+        sample = rows[:: max(1, total // wanted)]
         texts = [job.column[row].as_py() for row in sample.tolist()]
-        warm_up(texts, job.kind, job.prompt_of(int(rows[0])))
-    return int(job.encoder.texts_a_batch)
+        encoder.warm_up(texts, job.kind, job.prompt_of(int(rows[0])))
+    return int(encoder.texts_a_batch)
 
 
 def _encode_shard(

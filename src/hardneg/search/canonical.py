@@ -8,9 +8,12 @@ threads, nor a BLAS decides the order of a sum. The sum is rounded once, to floa
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from numpy.typing import NDArray
 
+from hardneg.cores import usable_cores
 from hardneg.protocols import Vectors
 from hardneg.records import NO_DOC, Float32, Int32, Int64
 
@@ -19,7 +22,7 @@ Float64 = NDArray[np.float64]
 _SUM_ELEMENTS = 1 << 17
 """Products summed at once: 1 MiB of float64, which stays in a core's own cache."""
 _GATHER_ELEMENTS = 1 << 21
-"""Vector elements fetched at once: 8 MiB of float32."""
+"""Vector elements that a thread fetches at once: 8 MiB of float32."""
 _TRANSPOSE_WIDTH = 32
 """From this width on numpy adds faster along the documents than along the dimension."""
 
@@ -58,10 +61,15 @@ def score_documents(query_vectors: Float32, documents: Vectors, doc: Int32) -> F
     dimension = query_vectors.shape[1]
     out = np.empty((queries, k), np.float32)
     step = max(1, _GATHER_ELEMENTS // max(1, k * dimension))
-    for start in range(0, queries, step):
+
+    def score(start: int) -> None:
         rows = np.maximum(doc[start : start + step], 0)
         vectors = documents.take(rows.reshape(-1)).reshape(*rows.shape, dimension)
         out[start : start + step] = canonical_scores(query_vectors[start : start + step], vectors)
+
+    with ThreadPoolExecutor(usable_cores()) as threads:
+        for _ in threads.map(score, range(0, queries, step)):
+            pass
     out[doc == NO_DOC] = np.nan
     return out
 

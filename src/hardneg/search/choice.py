@@ -9,6 +9,7 @@ from pathlib import Path
 from hardneg.config import Index
 from hardneg.search.faiss_finder import FaissFinder, FaissGpuFinder
 from hardneg.search.finders import Finder
+from hardneg.search.fused_finder import FusedFinder, can_fuse
 from hardneg.search.torch_finder import TorchFinder
 
 _DRIVER = Path("/proc/driver/nvidia/version")
@@ -26,7 +27,8 @@ def finders(index: Index, device: str | None) -> Sequence[Finder]:
     gpu = _gpu(device)
     if gpu is None:
         return (FaissFinder(),)
-    return (TorchFinder(gpu, "half"), TorchFinder(gpu, "float32"))
+    half = FusedFinder(gpu) if can_fuse(gpu) else TorchFinder(gpu, "half")
+    return (half, TorchFinder(gpu, "float32"))
 
 
 def deepest(index: Index) -> int | None:

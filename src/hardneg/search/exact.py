@@ -11,9 +11,11 @@ finder, a more exact one; after the last, every document within reach is looked 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -27,10 +29,10 @@ from hardneg.search.ordering import NOTHING, Keys, ragged_smallest, sort_keys, u
 
 BLOCK_BYTES = 128 << 20
 """FAISS looks for a threshold anew in each block: with half of this it takes a tenth longer."""
+_ROWS_OF = 256
+"""Blocks have a multiple of so many documents: GPUs multiply odd numbers of them at half the rate."""
 _TILE_ELEMENTS = 1 << 22
 """Scores of the second pass held at once."""
-_STATE_ELEMENTS = 1 << 21
-"""Candidates of a block of queries held at once."""
 _LARGEST = float(np.finfo(np.float32).max) / 4
 _UNDERFLOW = 2.0**-124
 """A dimension's share of what is lost where a library takes numbers below float32's normal range as zero."""
@@ -84,7 +86,8 @@ class DenseRetriever:
         self._queries = queries
         self.documents = documents
         self._block_bytes = block_bytes
-        self._rows_a_block = max(1, block_bytes // (4 * max(1, documents.shape[1])))
+        rows = max(1, block_bytes // (4 * max(1, documents.shape[1])))
+        self._rows_a_block = rows if rows < _ROWS_OF else rows // _ROWS_OF * _ROWS_OF
         self._query_block = query_block or finders[0].queries_at_once
         self._finders = finders
         self._name_of = name_of
@@ -96,7 +99,8 @@ class DenseRetriever:
         doc = np.full((len(query), width), NO_DOC, np.int32)
         score = np.full((len(query), width), np.nan, np.float32)
         positive_score = np.full(positives.shape, np.nan, np.float32)
-        step = max(1, min(self._query_block, _STATE_ELEMENTS // (width + self._finders[0].overfetch)))
+        finder = self._finders[0]
+        step = max(1, min(self._query_block, finder.candidates_at_once // (width + finder.overfetch)))
         blocks = -(-len(query) // step)
         with progress.track(f"search {self.name}", blocks * count, "documents") as advance:
             for start in range(0, len(query), step):
@@ -165,7 +169,7 @@ class DenseRetriever:
         """The best documents and their approximate scores, (queries, fetch) both, and the largest document
         norm."""
         running, largest = finder.begin(queries.vectors, fetch), 0.0
-        for start, vectors, norms in self._blocks(queries):
+        for start, vectors, norms in self._blocks(queries, finder.blocks_ahead):
             largest = max(largest, float(norms.max()))
             running.add(start, vectors)
             advance(len(vectors))
@@ -188,16 +192,16 @@ class DenseRetriever:
                 floor[part] = np.fmax(floor[part], last)
         return best
 
-    def _blocks(self, queries: _Queries) -> Iterator[tuple[int, Float32, Float32]]:
-        """First row, vectors and norms of each block of documents; the next one is read meanwhile."""
+    def _blocks(self, queries: _Queries, blocks_ahead: int = 1) -> Iterator[tuple[int, Float32, Float32]]:
+        """First row, vectors and norms of each block of documents; the next ones are read meanwhile."""
         largest_query = float(queries.norms.max(initial=0.0))
         starts = range(0, self.documents.shape[0], self._rows_a_block)
-        with ThreadPoolExecutor(1) as ahead:
+        with ThreadPoolExecutor(blocks_ahead) as ahead:
             begun = (ahead.submit(self._block, start) for start in starts)
-            reading = next(begun, None)
-            while reading is not None:
-                start, vectors, norms = reading.result()
-                reading = next(begun, None)
+            reading = deque(islice(begun, blocks_ahead))
+            while reading:
+                start, vectors, norms = reading.popleft().result()
+                reading.extend(islice(begun, 1))
                 too_large = ~(norms * max(largest_query, 1.0) < _LARGEST)
                 self._refuse(too_large, "document", np.arange(start, start + len(norms)))
                 yield start, vectors, norms.astype(np.float32)

@@ -9,7 +9,15 @@ import numpy as np
 from hardneg.errors import UsageError
 from hardneg.records import Float32, Int32
 from hardneg.search.faiss_library import faiss
-from hardneg.search.finders import Best, Running, exponent_of, float32_error, half_error, scaled_rows
+from hardneg.search.finders import (
+    CANDIDATES_AT_ONCE,
+    Best,
+    Running,
+    exponent_of,
+    float32_error,
+    half_error,
+    scaled_rows,
+)
 
 MOST_OF_A_GPU = 2048
 """Documents that a GPU index returns for a query at most."""
@@ -20,6 +28,8 @@ class FaissFinder:
 
     queries_at_once = 8192
     """All vectors are read, and widened to float32, once for so many."""
+    candidates_at_once = CANDIDATES_AT_ONCE
+    blocks_ahead = 1
     overfetch = 32
 
     def relative_error(self, dimension: int) -> float:
@@ -50,6 +60,8 @@ class FaissGpuFinder:
     """
 
     queries_at_once = 8192
+    candidates_at_once = CANDIDATES_AT_ONCE
+    blocks_ahead = 1
     overfetch = 256
     deepest = MOST_OF_A_GPU - overfetch
 

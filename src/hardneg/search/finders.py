@@ -29,11 +29,15 @@ class Running(Protocol):
 
 
 class Finder(Protocol):
-    """queries_at_once  how many queries go through the documents together
-    overfetch        documents to find beyond the depth, so that nearly every boundary is proved
+    """queries_at_once     how many queries go through the documents together
+    candidates_at_once  and how many candidates, all queries' together, are held meanwhile
+    blocks_ahead        how many blocks of documents are read while one is looked at
+    overfetch           documents to find beyond the depth, so that nearly every boundary is proved
     """
 
     queries_at_once: int
+    candidates_at_once: int
+    blocks_ahead: int
     overfetch: int
 
     def relative_error(self, dimension: int) -> float:
@@ -87,6 +91,10 @@ def scaled_rows(vectors: Float32) -> tuple[Float32, Float32]:
 def exponent_of(vectors: Float32) -> int:
     """Of the power of two that all are to be divided by, for the largest number to lie in [1/2, 1)."""
     return int(np.frexp(max(vectors.max(initial=0), -vectors.min(initial=0)))[1])
+
+
+CANDIDATES_AT_ONCE = 1 << 21
+"""On a CPU; 32 bytes each."""
 
 
 class Best:

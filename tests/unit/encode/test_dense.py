@@ -19,6 +19,13 @@ from hardneg.encode.families import FAMILIES, family_of
 from hardneg.encode.model_folder import packaged_minilm
 from hardneg.errors import InputError, ModelError, UsageError
 
+
+@pytest.fixture
+def config(config: EncodeConfig) -> EncodeConfig:
+    """In float32, whatever else the processor has."""
+    return config.model_copy(update={"precision": "fp32"})
+
+
 BGE = "Represent this sentence for searching relevant passages: "
 
 

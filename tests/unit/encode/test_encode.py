@@ -19,6 +19,7 @@ import pytest
 from hardneg.config import EncodeConfig
 from hardneg.encode import DenseEncoder, StoredVectors, VectorStore, encode_texts, open_encoder, text_hashes
 from hardneg.encode import calls as calls_module
+from hardneg.encode import dense as dense_module
 from hardneg.encode import encode as encode_module
 from hardneg.encode import plan as plan_module
 from hardneg.encode.plan import ShardPlan
@@ -186,7 +187,7 @@ def test_resume_follows_the_batches_that_the_warm_up_chose(
     tiny: Path, config: EncodeConfig, tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan_module, "TEXTS_A_SHARD", 64)
-    monkeypatch.setattr(encode_module, "WARM_UP_FROM_BYTES", 1)
+    monkeypatch.setattr(encode_module, "WARM_UP_PAYS", 0)
     monkeypatch.setattr(DenseEncoder, "_fastest", lambda self, texts, kind, prompt: 1)
     seen: list[int] = []
     real = calls_module.batches
@@ -205,6 +206,29 @@ def test_resume_follows_the_batches_that_the_warm_up_chose(
     seen.clear()
     encode_texts(open_encoder(tiny, config), texts, "document", store=VectorStore(tmp_path / "new"))
     assert seen == [16 * 64] * 4
+
+
+def test_a_warm_up_encodes_as_much_as_it_is_meant_to_and_only_where_it_pays(
+    tiny: Path, config: EncodeConfig, tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sample too large by the square is no smaller than what there is to do."""
+    texts = sorted(set(texts), key=len)
+    wanted = sum(map(len, texts)) // 4
+    monkeypatch.setattr(dense_module, "WARM_UP_BYTES", wanted)
+    seen: list[list[str]] = []
+    monkeypatch.setattr(
+        DenseEncoder, "_fastest", lambda self, sample, kind, prompt: seen.append(list(sample)) or 8
+    )
+    encode_texts(open_encoder(tiny, config), texts, "document", store=VectorStore(tmp_path / "small"))
+    assert seen == []
+    monkeypatch.setattr(encode_module, "WARM_UP_PAYS", 4)
+    encode_texts(open_encoder(tiny, config), texts, "document", store=VectorStore(tmp_path / "large"))
+    (sample,) = seen
+    assert 0.5 * wanted < sum(map(len, sample)) < 1.5 * wanted
+    assert {"short": sample[0] in texts[:30], "long": sample[-1] in texts[-30:]} == {
+        "short": True,
+        "long": True,
+    }
 
 
 def _shards(folder: Path) -> list[bytes]:

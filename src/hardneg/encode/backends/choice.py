@@ -58,7 +58,7 @@ class Notes:
 
     @classmethod
     def of(cls, cache: Path, model: str, config: EncodeConfig) -> Notes:
-        asked = [config.backend, config.precision, config.device]
+        asked = [config.backend, config.precision, config.device, config.max_length]
         return cls(cache / "backends", digest({"model": model, "asked": asked, "machine": _machine()}))
 
     def read(self, what: str) -> Mapping[str, Any] | None:

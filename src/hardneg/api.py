@@ -87,6 +87,8 @@ def _take_objects(values: dict[str, Any]) -> OwnParts:
     """Take models, retrievers and scorers given as objects out of the settings; names take their place."""
     models: dict[str, Any] = {}
     for key in ("model", "cross_encoder"):
+        if isinstance(values.get(key), list | tuple | dict | bool | int | float):
+            continue  # out of a file: no model, and refused with its key
         if not isinstance(values.get(key), str | os.PathLike | None):
             models[object_name(key)] = values[key]
             values[key] = object_name(key)

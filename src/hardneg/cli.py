@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -26,13 +27,14 @@ from hardneg.config import (
     RescoreConfig,
     SearchConfig,
     SelectConfig,
-    load_config_file,
     refuse_credentials,
 )
+from hardneg.config_file import load_config_file, refuse_no_text
 from hardneg.errors import HardnegError, UsageError
 from hardneg.export.options import ExportOptions
 from hardneg.interruption import end_on_signals
 from hardneg.json_log import ASKED, Events, Logged, events_on_stderr
+from hardneg.named_files import refuse_inputs
 from hardneg.progress import Silent, Terminal, warned_once
 from hardneg.protocols import Progress
 from hardneg.recipes import recipe_help, recipe_settings
@@ -58,6 +60,8 @@ def _file_first(context: typer.Context, path: Path | None) -> Path | None:
     """The file's values for the command's own flags (--run-dir, --to, ...) become their defaults."""
     if path is not None:
         values = {key: value for key, value in load_config_file(path).items() if key in OF_COMMANDS}
+        for key, value in values.items():
+            refuse_no_text(key, value)
         context.default_map = {**(context.default_map or {}), **values}
     return path
 
@@ -133,10 +137,14 @@ def mine(
 ) -> None:
     """Read, encode, search, rescore, guard and select; with --to and --output also export."""
     import hardneg
+    from hardneg.export import check_output
     from hardneg.report.summary import render_summary
 
     if (to is None) != (output is None):
         raise UsageError("--to FORMAT and --output FILE go together")
+    if to is not None and output is not None:  # before hours of work
+        check_output(to, output)
+        refuse_inputs(output, [source])
     progress = _progress(quiet)
     values = _settings(config, recipe, settings)
     if dry_run:
@@ -409,24 +417,41 @@ def _run() -> None:
     try:
         with plainly():
             refuse_credentials({"arguments": sys.argv[1:]})
-            app() if not isinstance(sys.stderr, Events) else _run_logged()
+            code = app(standalone_mode=False)
+        raise SystemExit(code if isinstance(code, int) else 0)
+    except typer.Abort:
+        raise SystemExit(1) from None
     except HardnegError as error:
         _fail(error, str(error), error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except Exception as error:
+        if hasattr(error, "format_message"):
+            _show_usage(error)
         _fail(error, f"{type(error).__name__}: {_one_line(error)}; --debug shows where", 1)
 
 
-def _run_logged() -> None:
-    """What is wrong with the arguments is an event too, and no frame around a text."""
-    try:
-        raise SystemExit(app(standalone_mode=False))
-    except Exception as error:
-        if hasattr(error, "format_message"):  # click's own, which typer brings under a name of its own
-            raise UsageError(" ".join(error.format_message().split())) from error
-        raise
+def _show_usage(error: Any) -> None:
+    """What typer says of a command that cannot be, in a line; or the help, where nothing was asked."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error.format_message(), file=sys.stderr)
+        raise SystemExit(error.exit_code)
+    line = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
+    for told, plain in _PLAIN.items():
+        line = re.sub(told, plain, line)
+    line = line if len(line) <= _LONGEST_USAGE else f"{line[:_LONGEST_USAGE]}…"
+    context = getattr(error, "ctx", None)
+    command = "hardneg" if context is None else context.command_path
+    _fail(error, f"{line}; `{command} --help` says what there is", error.exit_code)
+
+
+_LONGEST_USAGE = 300
+_PLAIN = {
+    r"(Input should be a valid|Unable to parse input string as an) integer.*": "must be a whole number",
+    r"Input should be a valid number.*": "must be a number",
+}
+"""What is said of a value of a wrong type, by pydantic → by us."""
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,22 +1,28 @@
 """One frozen model a stage; the same names as flags, as keys of a config file and as keyword arguments.
 
-A config file (YAML or JSON) is flat: `depth: 200`. Every key belongs to exactly one stage.
+Every key belongs to exactly one stage.
 """
 
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from hardneg.credentials import holds_credential
-from hardneg.errors import InputError, UsageError
+from hardneg.errors import UsageError
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -60,6 +66,27 @@ Trusted = Annotated[tuple[str, ...], BeforeValidator(_models)]
 Files = Annotated[tuple[str, ...], BeforeValidator(_files)]
 
 
+def _is_count(text: str) -> bool:
+    """Digits as they are typed: `isdigit` alone takes a superscript for one."""
+    return text.isascii() and text.isdigit()
+
+
+_MOST_DIGITS = 9
+"""Of a count: tables have fewer rows than 2^31."""
+_LARGEST = 1 << 63
+_SHOWN = 60  # letters of a value
+
+
+def shown(value: Any) -> str:
+    """A value for a message, never long."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, int) and abs(value) >= _LARGEST:
+        return "a number of many digits"
+    text = repr(list(value) if isinstance(value, tuple) else value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
 def _window(value: Any) -> Any:
     """`10:210` → (10, 210): raw ranks 11 to 210. `5:` has no end."""
     if not isinstance(value, str):
@@ -68,8 +95,12 @@ def _window(value: Any) -> Any:
         else:
             return value
     start, colon, stop = value.partition(":")
-    if not colon or not (start or "0").isdigit() or not (stop or "0").isdigit():
-        raise ValueError(f"{value!r} is no window; write START:STOP, e.g. 10:210 for raw ranks 11 to 210")
+    if not colon or not all(end == "" or _is_count(end) for end in (start, stop)):
+        raise ValueError(
+            f"{shown(value)} is no window; write START:STOP, e.g. 10:210 for raw ranks 11 to 210"
+        )
+    if max(len(start), len(stop)) > _MOST_DIGITS:
+        raise ValueError(f"{shown(value)} reaches beyond all ranks; leave STOP out where there is no end")
     if stop and int(stop) <= int(start or 0):
         raise ValueError(f"{value!r} holds no rank; START must be below STOP")
     return (int(start or 0), int(stop) if stop else None)
@@ -79,7 +110,8 @@ Window = Annotated[tuple[int, int | None], BeforeValidator(_window)]
 
 
 def _count(value: Any) -> Any:
-    number = int(value) if isinstance(value, str) and value.isdigit() else value
+    typed = isinstance(value, str) and _is_count(value) and len(value) <= _MOST_DIGITS
+    number = int(value) if typed else value
     if number != "all" and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
         raise ValueError("must be a whole number from 1 on, or `all`")
     return number
@@ -89,9 +121,24 @@ Count = Annotated[int | Literal["all"], BeforeValidator(_count)]
 
 
 class Stage(BaseModel):
-    """What the stages' models share: frozen, no unknown keys, no NaN or infinity."""
+    """What the stages' models share: frozen, no unknown keys, no NaN or infinity, texts and whole
+    numbers that can be written."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _sane(cls, value: Any, about: ValidationInfo) -> Any:
+        if isinstance(value, bool) and cls.model_fields[about.field_name or ""].annotation is not bool:
+            raise ValueError("true and false are none of its values")
+        for text in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(text, str) and "\0" in text:
+                raise ValueError("holds a NUL character; leave it out")
+            if isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise ValueError("is not UTF-8, or holds half a surrogate pair; write it anew")
+            if isinstance(text, int) and abs(text) > _LARGEST:
+                raise ValueError("is too large")
+        return value
 
 
 class ReadConfig(Stage):
@@ -175,7 +222,9 @@ class SearchConfig(Stage):
         ("dense",),
         description="dense, dense:MODEL, bm25, run:FILE or vectors:DIR; NAME=... names it; repeatable.",
     )
-    depth: int = Field(200, ge=1, description="Documents searched for each query, by each retriever.")
+    depth: int = Field(
+        200, ge=1, lt=2**31, description="Documents searched for each query, by each retriever."
+    )
     index: Index = Field(
         "exact",
         description="Who searches vectors: FAISS on the CPU or torch on a GPU (exact), or FAISS on all GPUs; "
@@ -364,11 +413,35 @@ def build(stage: type[Stage], values: Mapping[str, Any]) -> Any:
         return stage(**values)
     except ValidationError as error:
         first = error.errors()[0]
-        wanted = first["msg"].removeprefix("Value error, ")
+        wanted = _in_words(first)
         if not first["loc"]:
             raise UsageError(wanted) from error
         key = str(first["loc"][0])
-        raise UsageError(f"{key}: {wanted} (given: {values.get(key)!r})") from error
+        raise UsageError(f"{key}: {wanted} (given: {shown(values.get(key))})") from error
+
+
+def _in_words(error: Mapping[str, Any]) -> str:
+    """What a value must be."""
+    kind, bounds = error["type"], error.get("ctx", {})
+    if kind.startswith("int_"):
+        return "must be a whole number"
+    words = {
+        "finite_number": "must be a finite number",
+        "float_parsing": "must be a number",
+        "float_type": "must be a number",
+        "string_type": "must be text",
+        "tuple_type": "must be a list of texts",
+        "bool_parsing": "must be true or false",
+        "bool_type": "must be true or false",
+        "greater_than_equal": "must be {ge} or more",
+        "greater_than": "must be above {gt}",
+        "less_than_equal": "must be {le} or less",
+        "less_than": "must be below {lt}",
+        "literal_error": "must be one of {expected}",
+    }
+    if kind in words:
+        return words[kind].format(**bounds)
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def refuse_credentials(values: Mapping[str, Any]) -> None:
@@ -386,46 +459,6 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` where something is near, else nothing."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _loader() -> type[yaml.SafeLoader]:
-    """YAML 1.1 takes 10:20 for 620, a number of base 60; here it stays a window."""
-
-    class Loader(yaml.SafeLoader):
-        """With numbers as JSON writes them."""
-
-    Loader.yaml_implicit_resolvers = {
-        first: [(tag, _NUMBERS.get(tag, pattern)) for tag, pattern in patterns]
-        for first, patterns in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    return Loader
-
-
-_NUMBERS = {
-    "tag:yaml.org,2002:int": re.compile(r"[-+]?(0|[1-9][0-9]*)$"),
-    "tag:yaml.org,2002:float": re.compile(
-        r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$|[-+]?[0-9]+[eE][-+]?[0-9]+$"
-    ),
-}
-
-
-def load_config_file(path: Path) -> dict[str, Any]:
-    """A flat mapping from YAML or JSON; a run's manifest.json is taken too, by its `config`."""
-    try:
-        values = yaml.load(path.read_text("utf-8"), Loader=_loader())  # noqa: S506  # a SafeLoader
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read ({error})", file=path) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = None if mark is None else mark.line + 1
-        problem = getattr(error, "problem", None) or "not YAML"
-        hint = "write `key: value` lines, a value that holds or ends in a colon in quotes"
-        raise InputError(f"{problem}; {hint}", file=path, line=line) from error
-    if isinstance(values, dict) and isinstance(values.get("config"), dict):
-        values = values["config"]
-    if not isinstance(values, dict):
-        raise InputError("holds no keys; write `key: value` lines", file=path)
-    return {str(key).replace("-", "_"): value for key, value in values.items()}
 
 
 FORMATS: tuple[str, ...] = get_args(Format)

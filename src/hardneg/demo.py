@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hardneg.errors import UsageError
 from hardneg.files import replacing
+from hardneg.named_files import kind_of_path
 from hardneg.protocols import Progress
 from hardneg.report.summary import render_summary
 from hardneg.terminal import printable
@@ -57,6 +59,8 @@ def run_demo(folder: Path, progress: Progress, shown: int = 3) -> str:
     """Mine the standard library's docstrings end to end; return what to show: some queries and the paths."""
     from hardneg.api import mine
 
+    if kind_of_path(folder) == "file":
+        raise UsageError(f"{folder}: is a file, not a folder; choose another --folder")
     source, output, run_dir = folder / "docstrings.jsonl", folder / "train.jsonl", folder / "run"
     count = write_source(source)
     progress.say(f"demo: {count:,} docstrings of Python's standard library in {source}")

@@ -10,7 +10,8 @@ HardnegError                  exit code 1: a run that failed
 ├── OutOfMemoryError          this machine's memory does not suffice
 └── ModelError                a model could not be loaded, or returned what no model may return
 
-Every message is one line: what was wrong, where, and what to do about it. None holds a credential.
+Every message is one line, and none without end: what was wrong, where, and what to do about it. No credential
+is in it, wherever it comes from.
 """
 
 from __future__ import annotations
@@ -33,13 +34,22 @@ __all__ = [
 ]
 
 
+_LONGEST_MESSAGE, _ITS_END = 1000, 300
+_LONGEST_NAME = 120
+
+
+def within(text: str, longest: int = _LONGEST_MESSAGE, end: int = _ITS_END) -> str:
+    """The text, without its middle where it is too long: ids and names in it are the user's."""
+    return text if len(text) <= longest else f"{text[: longest - end]} … {text[-end:]}"
+
+
 class HardnegError(Exception):
     """Anything hardneg reports to its user; `exit_code` is what the command line ends with."""
 
     exit_code = 1
 
-    def __init__(self, message: str) -> None:
-        super().__init__(hidden(message))
+    def __init__(self, message: str = "") -> None:
+        super().__init__(hidden(within(message)))
 
 
 class HardnegWarning(UserWarning):
@@ -83,12 +93,16 @@ class InputError(HardnegError):
             for part in (
                 self.file,
                 f"line {line}" if line is not None else None,
-                f"column {column!r}" if column is not None else None,
-                f"id {row_id!r}" if row_id is not None else None,
+                f"column {_name(column)}" if column is not None else None,
+                f"id {_name(row_id)}" if row_id is not None else None,
             )
             if part
         ]
         super().__init__(f"{', '.join(where)}: {message}" if where else message)
+
+
+def _name(text: str) -> str:
+    return within(repr(text), _LONGEST_NAME, _LONGEST_NAME // 4)
 
 
 class StoreError(HardnegError):

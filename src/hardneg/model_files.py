@@ -169,3 +169,14 @@ def _read_cache(cache: Path | None) -> Cache:
     if not isinstance(values, dict):
         return {}
     return {key: entry for key, entry in values.items() if isinstance(entry, list) and len(entry) == 5}
+
+
+def refuse_wordless(tokenizer: Any, model: object) -> None:
+    """Raises ModelError for a tokenizer that knows only its own marks: transformers makes up such a one where
+    the folder holds none, and every text would get the vector of unknown words."""
+    if not hasattr(tokenizer, "get_vocab") or not hasattr(tokenizer, "all_special_tokens"):
+        return
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+        raise ModelError(
+            f"{model}: its tokenizer knows no words; save the model's tokenizer (save_pretrained) there too"
+        )

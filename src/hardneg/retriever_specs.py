@@ -25,7 +25,7 @@ class RetrieverSpec:
 
     @classmethod
     def parse(cls, text: str) -> RetrieverSpec:
-        match = re.fullmatch(r"(?:(?P<name>[\w.-]+)=)?(?P<kind>\w+)(?::(?P<target>.+))?", text, re.DOTALL)
+        match = re.fullmatch(r"(?:(?P<name>[\w.-]+)=)?(?P<kind>\w+)(?::(?P<target>.*))?", text, re.DOTALL)
         kind = match["kind"] if match else text
         if match is None or kind not in KINDS:
             raise UsageError(
@@ -33,8 +33,8 @@ class RetrieverSpec:
                 f"{nearest(kind, KINDS)}"
             )
         target = match["target"] or ""
-        if KINDS[kind] and not target:
-            raise UsageError(f"retriever {text!r}: write {kind}:PATH")
+        if not target and (KINDS[kind] or match["target"] is not None):
+            raise UsageError(f"retriever {text!r}: write {kind}:{'MODEL' if kind == 'dense' else 'PATH'}")
         if kind == "bm25" and target:
             raise UsageError(f"retriever {text!r}: bm25 takes nothing behind it; to name it write NAME=bm25")
         return cls(match["name"] or _default_name(kind, target), kind, target)

@@ -40,7 +40,8 @@ from hardneg.files import (
     write_parquet,
     write_sealed_json,
 )
-from hardneg.records import Collection, ReadReport
+from hardneg.named_files import refuse_inputs
+from hardneg.records import CORPUS, GIVEN, QRELS, QUERIES, Collection, ReadReport
 from hardneg.texts import has_half_pair
 from hardneg.versions import installed
 
@@ -50,8 +51,15 @@ LAYOUT = 1
 EMPTY_MANIFEST: dict[str, Any] = {"layout": LAYOUT, "stages": {}, "selections": {}}
 PARTS = "[!.]*.parquet"
 """Files of a folder of parts; one that a killed run left under a temporary name is none."""
-COLLECTION_TABLES = ("corpus", "queries", "qrels", "given")
+SCHEMAS = {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS, "given": GIVEN}
+COLLECTION_TABLES = tuple(SCHEMAS)
 SELECTION_TABLES = ("decisions", "positives", "negatives", "outcomes")
+OWN = {
+    *(f"{name}.parquet" for name in COLLECTION_TABLES),
+    *("manifest.json", "manifest.json.damaged", "refused_rows.jsonl", "report.html", ".lock", ".holder"),
+    *("candidates", "positives", "earlier", "guard", "audit", "trial", "selections", "suspects", "rescoring"),
+}
+"""What a run puts into its folder; only in `suspects` lie files for people to write."""
 NOT_SEARCHED = 0
 """The depth of a search that a deeper one is replacing."""
 EARLIER = ("corpus.parquet", "queries.parquet", "candidates")
@@ -103,7 +111,10 @@ class RunDirectory:
         if not self.manifest_path.exists():
             return deepcopy(EMPTY_MANIFEST)
         try:
-            return read_sealed_json(self.manifest_path)
+            found = read_sealed_json(self.manifest_path)
+            if not _is_manifest(found):
+                raise DamagedError(self.manifest_path, "holds something else than a manifest")
+            return found
         except DamagedError as error:  # removed, the folder would be taken for something else than a run
             raise DamagedError(self.manifest_path, error.what, remedy_of(self.path)) from error
 
@@ -179,8 +190,16 @@ class RunDirectory:
             write_parquet(getattr(collection, name), self.path / f"{name}.parquet")
 
     def collection(self) -> Collection:
-        tables = {name: read_parquet(self.path / f"{name}.parquet") for name in COLLECTION_TABLES}
+        tables = {name: self._collection_table(name) for name in COLLECTION_TABLES}
         return Collection(**tables, report=ReadReport(source=str(self.manifest().get("source", self.path))))
+
+    def _collection_table(self, name: str) -> pa.Table:
+        path = self.path / f"{name}.parquet"
+        table = read_parquet(path)
+        lacking = [column for column in SCHEMAS[name].names if column not in table.column_names]
+        if lacking:
+            raise DamagedError(path, f"lacks the column {lacking[0]!r}", remedy_of(self.path))
+        return table
 
     def set_aside(self) -> None:
         """Keep tables and candidates of a finished search in `earlier`, before other tables are read.
@@ -329,10 +348,24 @@ class RunDirectory:
 
     @contextmanager
     def locked_for(self, output: Path, command: str) -> Iterator[None]:
-        """Hold the run where the file lies in it: whoever holds it sweeps away what is half written."""
-        inside = output.resolve().is_relative_to(self.path.resolve())
+        """Hold the run where the file lies in it: whoever holds it sweeps away what is half written.
+
+        Raises UsageError for a file of the run itself, and for one that it was read from.
+        """
+        whole, folder = output.resolve(), self.path.resolve()
+        inside = whole.is_relative_to(folder)
+        if inside and whole != folder and whole.relative_to(folder).parts[0] in OWN - {"suspects"}:
+            raise UsageError(f"{output}: is a place of the run's own; choose another --output")
+        refuse_inputs(output, self._inputs())
         with self.locked(command) if inside else nullcontext():
             yield
+
+    def _inputs(self) -> list[str]:
+        """The files and folders that the run was read from."""
+        manifest = self.manifest()
+        config = manifest.get("config", {})
+        lists = [path for key in ("exclude_docs", "exclude_queries") if (path := config.get(key))]
+        return [*manifest.get("read_again", {}).values(), *lists, *config.get("labels", ())]
 
     def _claim(self) -> None:
         """Mark the folder as a run before anything else is written."""
@@ -370,6 +403,13 @@ class RunDirectory:
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink(missing_ok=True)
+
+
+def _is_manifest(found: Mapping[str, Any]) -> bool:
+    """Whether its parts are objects, and the stages and selections objects in them."""
+    parts = [found.get(key, {}) for key in ("config", "stages", "selections", "timings")]
+    inner = [one for part in parts[1:3] if isinstance(part, dict) for one in part.values()]
+    return all(isinstance(part, dict) for part in [*parts, *inner])
 
 
 def part_name(number: int) -> str:

@@ -103,7 +103,7 @@ def test_a_runs_manifest_given_back_makes_the_same(
     ("arguments", "code", "message"),
     [
         (["mine", "missing.jsonl"], 2, "missing.jsonl"),
-        (["mine", "PAIRS", "--depth", "0"], 2, "depth: Input should be greater than or equal to 1"),
+        (["mine", "PAIRS", "--depth", "0"], 2, "depth: must be 1 or more"),
         (["mine", "PAIRS", "--window", "9"], 2, "'9' is no window"),
         (["mine", "PAIRS", "--retriever", "bm52"], 2, "did you mean 'bm25'"),
         (["mine", "PAIRS", "--query-column", "qery"], 2, "qery"),

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardneg.config import STAGES, Config, load_config_file
+from hardneg.config import STAGES, Config
+from hardneg.config_file import load_config_file
 from hardneg.errors import InputError, UsageError
 
 
@@ -41,7 +42,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
     ("values", "message"),
     [
         ({"dept": 100}, "unknown key 'dept'; did you mean 'depth'?"),
-        ({"depth": 0}, "depth: Input should be greater than or equal to 1 (given: 0)"),
+        ({"depth": 0}, "depth: must be 1 or more (given: 0)"),
         (
             {"window": "ten"},
             "window: 'ten' is no window; write START:STOP, e.g. 10:210 for raw ranks 11 to 210",
@@ -49,8 +50,8 @@ def test_the_defaults_are_the_documented_ones() -> None:
         ({"window": "30:10"}, "window: '30:10' holds no rank; START must be below STOP"),
         ({"num_negatives": "0"}, "num_negatives: must be a whole number from 1 on, or `all`"),
         ({"num_negatives": "many"}, "num_negatives: must be a whole number from 1 on, or `all`"),
-        ({"margin": float("nan")}, "margin: Input should be a finite number"),
-        ({"sampler": "best"}, "sampler: Input should be 'top', 'random'"),
+        ({"margin": float("nan")}, "margin: must be a finite number"),
+        ({"sampler": "best"}, "sampler: must be one of 'top', 'random'"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(values: dict[str, object], message: str) -> None:
@@ -91,7 +92,7 @@ def test_a_config_file_takes_flags_spelling_and_a_manifest(tmp_path: Path) -> No
         (b"depth: [1\n", "line 2: expected ',' or ']'"),
         (b"", "holds no keys"),
         (b"- a\n", "holds no keys"),
-        (b"\xff\xfe\x00", "cannot be read"),
+        (b"\xff\xfe\x00", "is not UTF-8"),
     ],
 )
 def test_a_broken_config_file_is_refused_by_name(tmp_path: Path, content: bytes, message: str) -> None:
@@ -100,7 +101,7 @@ def test_a_broken_config_file_is_refused_by_name(tmp_path: Path, content: bytes,
     with pytest.raises(InputError, match="rules.yaml") as caught:
         load_config_file(path)
     assert message in str(caught.value)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is no file"):
         load_config_file(tmp_path / "missing.yaml")
 
 

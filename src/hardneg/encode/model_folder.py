@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hardneg.config import DEFAULT_MODEL
-from hardneg.errors import InputError, ModelError
+from hardneg.errors import InputError, ModelError, UsageError
 from hardneg.model_safety import fetched, refuse_harmful
+from hardneg.named_files import kind_of_path
 from hardneg.protocols import Kind, Similarity
 from hardneg.versions import installed
 
@@ -38,13 +39,15 @@ class ModelFolder:
     @cached_property
     def settings(self) -> Mapping[str, Any]:
         """config_sentence_transformers.json; empty where there is none (a plain transformers model)."""
-        found = self._json("config_sentence_transformers.json")
-        return found if isinstance(found, dict) else {}
+        return self._object("config_sentence_transformers.json")
 
     @property
     def prompts(self) -> dict[str, str]:
         """The prompts that the model declares, by name; those left empty are not declared."""
         prompts = self.settings.get("prompts") or {}
+        if not isinstance(prompts, dict):
+            place = self.path / "config_sentence_transformers.json"
+            raise ModelError(f"{place}: its prompts are no object of names and texts; save the model again")
         return {str(name): str(text) for name, text in prompts.items() if text}
 
     @property
@@ -54,7 +57,7 @@ class ModelFolder:
     @property
     def depends_on_task(self) -> bool:
         """Whether the same text may get another vector as a query than as a document, prompts aside."""
-        modules = self._json("modules.json")
+        modules = self._modules()
         if modules is None:
             return False
         template = any(self.path.rglob("chat_template*")) or '"chat_template"' in self._text(
@@ -80,9 +83,8 @@ class ModelFolder:
             raise ModelError(
                 f"{self.path}: holds no weights; save the model as safetensors (save_pretrained) there"
             )
-        config = self._json("config.json") or {}
-        architectures = config.get("architectures") or [""]
-        if self._json("modules.json") is None and str(architectures[0]).endswith("ForSequenceClassification"):
+        architectures = self._object("config.json").get("architectures") or [""]
+        if self._modules() is None and str(architectures[0]).endswith("ForSequenceClassification"):
             raise ModelError(
                 f"{self.path}: is a classifier or cross-encoder ({architectures[0]}), not a dense encoder; "
                 "name it as --cross-encoder, or name another model"
@@ -94,14 +96,32 @@ class ModelFolder:
         except FileNotFoundError:
             return ""
         except (OSError, UnicodeDecodeError) as error:
-            raise ModelError(f"{self.path / name}: cannot be read ({error}); save the model again") from error
+            reason = getattr(error, "strerror", None) or "it is not UTF-8"
+            raise ModelError(
+                f"{self.path / name}: cannot be read ({reason}); save the model again"
+            ) from error
 
     def _json(self, name: str | Path) -> Any:
         text = self._text(name)
         try:
-            return json.loads(text) if text else None
-        except ValueError as error:
-            raise ModelError(f"{self.path / name}: is not JSON ({error}); save the model again") from error
+            return json.loads(text) if text else None  # with the Infinity that some models' settings hold
+        except (ValueError, RecursionError) as error:
+            reason = "nested too deep" if isinstance(error, RecursionError) else error
+            raise ModelError(f"{self.path / name}: is not JSON ({reason}); save the model again") from error
+
+    def _modules(self) -> Sequence[Mapping[str, Any]] | None:
+        """modules.json; None where there is none (a plain transformers model)."""
+        found = self._json("modules.json")
+        if found is None or (isinstance(found, list) and all(isinstance(one, dict) for one in found)):
+            return found
+        raise ModelError(f"{self.path / 'modules.json'}: is no list of modules; save the model again")
+
+    def _object(self, name: str) -> Mapping[str, Any]:
+        """A file's object, empty where there is no such file."""
+        found = self._json(name)
+        if not isinstance(found, dict | None):
+            raise ModelError(f"{self.path / name}: is no JSON object; save the model again")
+        return found or {}
 
 
 def _indifferent(module_type: str) -> bool:
@@ -132,9 +152,12 @@ def find_model(model: str, trusted: bool = False) -> ModelFolder:
     Raises InputError for a path that is no folder, ModelError where there is no such model.
     """
     path = Path(model).expanduser()
-    if path.is_dir():
+    kind = kind_of_path(path)
+    if not model:
+        raise UsageError("model: its name is empty; give the folder of a model, or its id on the Hub")
+    if kind == "folder":
         folder = ModelFolder(path)
-    elif path.is_file():
+    elif kind == "file":
         raise InputError("is a file; give the folder of a model, or its id on the Hub", file=path)
     elif path.is_absolute() or model.count("/") > 1 or model.startswith((".", "~")):
         raise ModelError(f"{model}: no such folder; give the folder of a model, or its id on the Hub")

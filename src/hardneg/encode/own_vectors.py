@@ -11,9 +11,10 @@ npy and safetensors stay on disk, memory-mapped; Parquet is read into memory.
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from numpy.typing import NDArray
 from hardneg.errors import InputError, StoreError
 from hardneg.files import load_array, read_parquet
 from hardneg.fingerprints import digest, file_digest
+from hardneg.json_values import NotJsonError, parse_json
+from hardneg.named_files import named_text
 from hardneg.protocols import Kind, Progress, Similarity
 from hardneg.records import Float32, Int32, Int64
 
@@ -32,6 +35,11 @@ _FORMATS = (".npy", ".safetensors", ".parquet")
 _SAFETENSORS_TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
 _ROWS_A_CHECK = 16_384
 _SHOWN = 3
+_SHOWN_LETTERS = 200  # of another library's message
+_NOT_NPY = "it is another format, cut off, damaged, or holds Python objects"
+_NPY = b"\x93NUMPY"
+_LONGEST_IDS = 1 << 32  # bytes
+_LONGEST_HEADER = 100_000_000  # as safetensors itself
 
 
 class OwnVectors:
@@ -137,11 +145,22 @@ def _open_vectors(path: Path) -> NDArray[Any]:
 
 
 def _open_npy(path: Path) -> NDArray[Any]:
+    return _npy(path, mapped=True)
+
+
+def _npy(path: Path, *, mapped: bool) -> NDArray[Any]:
     try:
-        vectors: NDArray[Any] = load_array(path, mapped=True)
-        return vectors
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read as .npy ({error}); save it with numpy.save", file=path) from error
+        with path.open("rb") as handle:
+            if handle.read(len(_NPY)) != _NPY:  # numpy would open an archive, or look for pickles
+                raise ValueError
+        return load_array(path, mapped=mapped)
+    except (OSError, ValueError, EOFError, OverflowError, SyntaxError, MemoryError, TokenError) as error:
+        reason = error.strerror if isinstance(error, OSError) else _NOT_NPY
+        raise InputError(f"cannot be read as .npy ({reason}); save it with numpy.save", file=path) from error
+
+
+def _plain(error: BaseException) -> str:
+    return " ".join((getattr(error, "strerror", None) or str(error)).split())[:_SHOWN_LETTERS]
 
 
 def _open_safetensors(path: Path) -> NDArray[Any]:
@@ -151,26 +170,35 @@ def _open_safetensors(path: Path) -> NDArray[Any]:
             length = int.from_bytes(handle.read(8), "little")
             if not 2 <= length <= path.stat().st_size:
                 raise ValueError("its header is longer than the file")
-            header = json.loads(handle.read(length))
+            if length > _LONGEST_HEADER:
+                raise ValueError("its header is longer than 100 MB")
+            header = parse_json(handle.read(length).decode("utf-8"))
         tensors = {name: about for name, about in header.items() if name != "__metadata__"}
         if len(tensors) != 1:
             raise ValueError(f"it holds {len(tensors)} tensors, not one")
         about = next(iter(tensors.values()))
+        for key in ("dtype", "shape", "data_offsets"):
+            if key not in about:
+                raise ValueError(f"its tensor has no {key}")
         if about["dtype"] not in _SAFETENSORS_TYPES:
             raise ValueError(f"its type is {about['dtype']}, not one of {', '.join(_SAFETENSORS_TYPES)}")
-        dtype, offset = (
-            np.dtype(_SAFETENSORS_TYPES[about["dtype"]]),
-            8 + length + int(about["data_offsets"][0]),
-        )
-        return np.memmap(path, dtype, mode="r", offset=offset, shape=tuple(about["shape"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"cannot be read as safetensors ({error})", file=path) from error
+        dtype, shape = np.dtype(_SAFETENSORS_TYPES[about["dtype"]]), tuple(map(int, about["shape"]))
+        begin, end = map(int, about["data_offsets"])
+        if min(shape, default=0) < 0 or not 0 <= begin <= end <= path.stat().st_size:
+            raise ValueError("its shape or its offsets cannot be")
+        if math.prod(shape) * dtype.itemsize != end - begin:
+            raise ValueError("its shape and its offsets speak of different numbers")
+        return np.memmap(path, dtype, mode="r", offset=8 + length + begin, shape=shape)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise InputError(f"cannot be read as safetensors ({_plain(error)})", file=path) from error
 
 
 def _open_parquet(path: Path) -> NDArray[Any]:
     column = _parquet_column(path, "vector").combine_chunks()
     if not (pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)):
         raise InputError(f"holds {column.type}, no lists of numbers", file=path, column="vector")
+    if not pa.types.is_floating(column.type.value_type):
+        raise InputError(f"its lists hold {column.type.value_type}, not floats", file=path, column="vector")
     lengths = pc.unique(pc.list_value_length(column)).to_pylist()
     if len(lengths) != 1 or not lengths[0]:
         raise InputError(f"its lists are not of one length ({lengths[:_SHOWN]})", file=path, column="vector")
@@ -204,21 +232,28 @@ def _file_ids(path: Path, count: int) -> pa.Array:
 
 
 def _read_ids(path: Path) -> Any:
-    try:
-        if path.suffix == ".npy":
-            return load_array(path).astype(str).tolist()
-        text = path.read_text("utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read ({error}); write one id a line, UTF-8", file=path) from error
+    if path.suffix == ".npy":
+        return _npy_ids(path)
+    text = named_text(path, _LONGEST_IDS)
     if path.suffix == ".txt":
         return text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
     try:
-        ids = json.loads(text)
-    except ValueError as error:
+        ids = parse_json(text)
+    except NotJsonError as error:
         raise InputError(f"is not JSON ({error}); write a list of strings", file=path) from error
-    if not isinstance(ids, list) or not all(isinstance(value, str | int) for value in ids):
+    if not isinstance(ids, list) or not all(type(value) in (str, int) for value in ids):
         raise InputError("is no list of strings", file=path)
     return [str(value) for value in ids]
+
+
+def _npy_ids(path: Path) -> list[str]:
+    ids = _npy(path, mapped=False)
+    if ids.ndim != 1 or ids.dtype.kind not in "USiu":
+        raise InputError(f"holds {ids.dtype} of shape {ids.shape}, no list of strings", file=path)
+    try:
+        return list(map(str, (np.char.decode(ids, "utf-8") if ids.dtype.kind == "S" else ids).tolist()))
+    except UnicodeDecodeError as error:
+        raise InputError("is not UTF-8; write the ids as strings", file=path) from error
 
 
 def _strings(ids: Any) -> pa.Array:

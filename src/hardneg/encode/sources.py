@@ -14,7 +14,7 @@ from hardneg.encode.model_object import object_hash
 from hardneg.errors import ModelError, UsageError
 from hardneg.fingerprints import digest
 from hardneg.model_code import brings_code, code_hash
-from hardneg.model_files import content_hash, take_out_of_files
+from hardneg.model_files import content_hash, refuse_wordless, take_out_of_files
 from hardneg.model_safety import hint
 from hardneg.protocols import Similarity
 
@@ -76,6 +76,7 @@ class FolderSource(Source):
         except Exception as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise ModelError(f"{self.folder.path}: cannot be loaded ({lines[0]}){hint(error)}") from error
+        refuse_wordless(getattr(model, "tokenizer", None), self.folder.path)
         model = model.float()
         take_out_of_files(model)
         return model

@@ -3,7 +3,7 @@
 from hardneg.export.formats import MODULES
 from hardneg.export.options import Counts, ExportOptions, ExportReport, SelectedTables
 from hardneg.export.row_file import check_suffix, write_rows
-from hardneg.export.writing import export, to_dataset
+from hardneg.export.writing import check_output, export, to_dataset
 
 FORMATS = tuple(sorted(MODULES))
 
@@ -13,6 +13,7 @@ __all__ = [
     "ExportOptions",
     "ExportReport",
     "SelectedTables",
+    "check_output",
     "check_suffix",
     "export",
     "to_dataset",

@@ -21,6 +21,7 @@ from hardneg.export.read_back import Passed, check_lines, check_parquet
 from hardneg.export.rendering import csv_lines, header, json_lines, separated_lines
 from hardneg.export.requirements import required_layout
 from hardneg.files import refuse_not_finite, replacing
+from hardneg.named_files import kind_of_path
 from hardneg.seals import Summed
 
 if TYPE_CHECKING:
@@ -40,9 +41,8 @@ def export(
     that do not fit together or cannot be held by the format, StorageError where the file cannot be written,
     DamagedError where it is not read back as it was written.
     """
-    found = find_format(to, options)
     output = Path(output)
-    kind = _kind(found, to, output)
+    found, kind = check_output(to, output, options)
     layout = required_layout(selection, to, found, options)
     tally = _Tally()
     tables = tally.counted(
@@ -106,13 +106,15 @@ def _report(to: str, output: Path, layout: Layout, tally: _Tally) -> ExportRepor
 # -- before anything is written -------------------------------------------------------------------------
 
 
-def _kind(found: Format, to: str, output: Path) -> str:
-    if output.is_dir():
+def check_output(to: str, output: Path, options: ExportOptions = DEFAULT_OPTIONS) -> tuple[Format, str]:
+    """The format, and the kind of file by its suffix. Raises UsageError for one that cannot be."""
+    found = find_format(to, options)
+    if kind_of_path(output) == "folder":
         raise UsageError(f"{output} is a folder; name a file in it")
     fitting = [suffix for suffix in found.kinds if output.name.endswith(suffix)]
     if not fitting:
         raise UsageError(f"{output}: {to} is written to names ending in {', '.join(found.kinds)}")
-    return found.kinds[max(fitting, key=len)]
+    return found, found.kinds[max(fitting, key=len)]
 
 
 # -- writing --------------------------------------------------------------------------------------------

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hardneg.errors import InputError
-from hardneg.files import open_unpacked
+from hardneg.json_values import NotJsonError, parse_json
+from hardneg.named_files import LONGEST_LINE, TOO_LONG, named_lines
 
 ID_KEYS = ("_id", "id", "doc_id", "docid", "query_id", "qid")
 TEXT_KEYS = ("text", "query", "contents", "passage")
@@ -45,34 +44,32 @@ def read_entries(path: Path) -> Iterator[Entry]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        with open_unpacked(path) as stream:
-            for number, raw in enumerate(stream, start=1):
-                line = _decode(path, number, raw).strip()
-                if line:
-                    yield number, line
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"cannot be read ({error})", file=path) from error
+    for number, raw in named_lines(path):
+        if len(raw) > LONGEST_LINE:
+            raise InputError(f"{TOO_LONG}; write one id or text a line", file=path, line=number)
+        line = _decode(path, number, raw).strip()
+        if line:
+            yield number, line
 
 
 def _decode(path: Path, number: int, raw: bytes) -> str:
     try:
-        return raw.decode("utf-8-sig" if number == 1 else "utf-8")
+        return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError("is not UTF-8; save the file as UTF-8", file=path, line=number) from error
 
 
 def _is_object(line: str) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
+        return isinstance(parse_json(line), dict)
+    except NotJsonError:
         return False
 
 
 def _json_entry(path: Path, number: int, line: str) -> Entry:
     try:
-        row = json.loads(line)
-    except ValueError as error:
+        row = parse_json(line)
+    except NotJsonError as error:
         raise InputError(f"is not JSON ({error}); the lines before it are", file=path, line=number) from error
     row = row if isinstance(row, dict) else {}
     name = next((str(row[key]) for key in ID_KEYS if isinstance(row.get(key), str | int)), None)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hardneg.config import Config, Stage
-from hardneg.errors import InputError, UsageError
+from hardneg.errors import UsageError
+from hardneg.named_files import refuse_no_file
 from hardneg.plan.guarding import label_digests
 from hardneg.plan.lazily import why_all
 from hardneg.plan.retrievers import OwnParts, check_path
@@ -42,8 +43,8 @@ def foresee(config: Config, own: OwnParts) -> None:
         why_all(config, scorer)
     for key in ("exclude_docs", "exclude_queries"):
         path = getattr(config.guard, key)
-        if path is not None and not Path(path).is_file():
-            raise InputError(f"is no file; give --{key.replace('_', '-')} an existing one", file=path)
+        if path is not None:
+            refuse_no_file(Path(path), f"give {_flag(key)} an existing one")
     label_digests(config)
 
 

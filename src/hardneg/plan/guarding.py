@@ -9,7 +9,6 @@ import numpy as np
 
 from hardneg import texts, words
 from hardneg.config import Config, GuardConfig
-from hardneg.errors import InputError
 from hardneg.files import read_parquet, write_parquet
 from hardneg.fingerprints import digest, file_digest
 from hardneg.guard import (
@@ -19,6 +18,7 @@ from hardneg.guard import (
     describe_unmatched,
     excluded_queries,
 )
+from hardneg.named_files import refuse_no_file
 from hardneg.plan.prepare import Prepared, timed
 from hardneg.protocols import Rule
 from hardneg.read import partly_relevant
@@ -106,6 +106,5 @@ def list_digests(config: Config) -> dict[str, str]:
 def label_digests(config: Config) -> dict[str, str]:
     """What the files of judged pairs hold, by path. Raises InputError for one that is not there."""
     for path in config.guard.labels:
-        if not Path(path).is_file():
-            raise InputError("is no file; give --labels an existing one, or --labels none", file=path)
+        refuse_no_file(Path(path), "give --labels an existing one, or --labels none")
     return {path: file_digest(Path(path)) for path in config.guard.labels}

@@ -18,6 +18,7 @@ from hardneg.config import Config, EncodeConfig, Index, OnBadRow
 from hardneg.encode import VectorStore, encode_texts, load_own_vectors, open_encoder, own_vectors_fingerprint
 from hardneg.errors import InputError, UsageError
 from hardneg.fingerprints import file_digest
+from hardneg.named_files import kind_of_path, refuse_no_file
 from hardneg.plan.prepare import THIS_PROCESS, Prepared, timed
 from hardneg.protocols import Encoder, Engine, Kind, Retriever, Scorer, Vectors
 from hardneg.retriever_specs import RetrieverSpec, encode_config_of, parse_retrievers
@@ -139,9 +140,9 @@ def _source(
 def check_path(spec: RetrieverSpec) -> None:
     """Raises InputError where a retriever's file or folder is not there."""
     path = Path(spec.target)
-    if spec.kind == "run" and not path.is_file():
-        raise InputError("is no file; give the path of a TREC run", file=path)
-    if spec.kind == "vectors" and not path.is_dir():
+    if spec.kind == "run":
+        refuse_no_file(path, "give the path of a TREC run")
+    if spec.kind == "vectors" and kind_of_path(path) != "folder":
         raise InputError("is no folder; give one with queries.npy, documents.npy and their ids", file=path)
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from hardneg.errors import InputError
+from hardneg.errors import InputError, within
 from hardneg.files import replacing
 
 HINT = "; mend the row, or leave such rows out with --on-bad-row skip"
@@ -46,7 +46,7 @@ class BadRows:
             self._places[file, line] = None
             reason = row.reason if row.row_id is None else f"id {row.row_id!r}: {row.reason}"
             reason = reason if row.column is None else f"column {row.column!r}: {reason}"
-            self.refused.append({"file": file, "line": line, "reason": reason})
+            self.refused.append({"file": file, "line": line, "reason": within(reason)})
 
     def refuse_numbered(self, row: RowError, file_number: int, line: int) -> None:
         self.refuse(row, self._files[file_number], line)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hardneg.config import ReadConfig, nearest
 from hardneg.errors import InputError
+from hardneg.named_files import kind_of_path
 from hardneg.read.bad_rows import BadRows
 from hardneg.read.documents import read_documents
 from hardneg.read.parsed import Parsed
@@ -92,9 +93,10 @@ def judgment_rows(folder: Path, config: ReadConfig, notes: list[str], hub_rows: 
 def named_judgment_rows(qrels: str, split: str, notes: list[str], hub_rows: HubRows) -> Rows:
     """Judgments from a file, a folder of splits, or a Hub data set; an existing path wins."""
     path = Path(qrels).expanduser()
-    if qrels.startswith("hf:") or not path.exists():
+    kind = "nothing" if qrels.startswith("hf:") else kind_of_path(path)
+    if kind == "nothing":
         return hub_rows(qrels, split)
-    if path.is_dir():
+    if kind == "folder":
         inner = path / "qrels"
         return qrels_file_rows(split_file(inner if inner.is_dir() else path, split), notes)
     return qrels_file_rows(path, notes)
@@ -102,7 +104,7 @@ def named_judgment_rows(qrels: str, split: str, notes: list[str], hub_rows: HubR
 
 def split_file(folder: Path, split: str) -> Path:
     """The file of a split. Raises InputError naming the splits that there are."""
-    path = find_file(folder, split, _QREL_KINDS)
+    path = find_file(folder, split, _QREL_KINDS) if Path(split).name == split else None
     if path is None:
         known = splits_of(folder)
         raise InputError(

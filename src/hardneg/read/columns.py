@@ -38,6 +38,9 @@ POSITIVE_SCORES, NEGATIVE_SCORES = ("pos_scores",), ("neg_scores",)
 
 Found = TypeVar("Found")
 
+MOST_COLUMNS = 1_000
+"""Of rows that each name their own: more are data in the place of names, and each would be a column."""
+
 
 def find(columns: Sequence[str], names: Sequence[str]) -> str | None:
     """The first of the names that is a column, whatever its case."""
@@ -94,13 +97,16 @@ class ColumnFinder(Generic[Found]):
     def __init__(self, rows: Rows, find: Callable[[Sequence[str]], Found], bad: BadRows) -> None:
         self._rows, self._find, self._bad = rows, find, bad
         self._found: dict[tuple[str, ...], Found | RowError] = {}
+        self._names: set[str] = set()
 
     def __call__(self, row: Row, line: int) -> Found | None:
         """What `find` gave for the row's columns; None where the row was refused."""
         key = tuple(row)
         found = self._found.get(key)
         if found is None:
+            self._refuse_many(key, line)
             try:
+                _refuse_half_pairs(key)
                 found = self._find(key)
             except RowError as error:
                 found = error
@@ -111,3 +117,23 @@ class ColumnFinder(Generic[Found]):
             self._bad.refuse(found, self._rows.name, line)
             return None
         return found
+
+    def _refuse_many(self, names: Sequence[str], line: int) -> None:
+        self._names.update(names)
+        if len(self._names) > MOST_COLUMNS and not self._rows.uniform:
+            raise InputError(
+                f"up to here the rows have over {MOST_COLUMNS:,} different columns; are there values in the "
+                "place of names?",
+                file=self._rows.name,
+                line=line,
+            )
+
+
+def _refuse_half_pairs(names: Sequence[str]) -> None:
+    for name in names:
+        try:
+            name.encode("utf-8")
+        except UnicodeEncodeError:
+            raise RowError(
+                "the name of a column holds half a surrogate pair, which no UTF-8 file can; rename it", name
+            ) from None

@@ -10,6 +10,7 @@ from typing import Any
 
 from hardneg.config import ReadConfig, nearest, refuse_credentials
 from hardneg.errors import InputError, UsageError
+from hardneg.named_files import kind_of_path
 from hardneg.read.bad_rows import BadRows
 from hardneg.read.beir import find_file, is_beir_folder, named_judgment_rows, read_beir_folder, read_tables
 from hardneg.read.canonicalise import canonicalise
@@ -101,14 +102,16 @@ def _naming_list(collection: Collection, path: Path | None) -> Collection:
 
 
 def _read_named(source: str, config: ReadConfig, parsed: Parsed, bad: BadRows, has_pool: bool) -> None:
-    path = Path(source).expanduser()
-    if not source:
+    if not source.removeprefix("hf:"):
         raise InputError("the name of a source is empty; give a file, a folder or a Hub id")
     if source.startswith("hf:"):
         read_hub(forced_hub_name(source), config, parsed, bad)
-    elif path.is_dir():
+        return
+    path = Path(source).expanduser()
+    kind = kind_of_path(path)
+    if kind == "folder":
         _read_folder(path, config, parsed, bad, has_pool)
-    elif path.exists():
+    elif kind == "file":
         _read_file(path, config, parsed, bad, has_pool)
     elif is_hub_id(source):
         read_hub(source, config, parsed, bad)
@@ -155,15 +158,15 @@ def _read_file(path: Path, config: ReadConfig, parsed: Parsed, bad: BadRows, has
 
 def _pool_rows(pool: str) -> Rows:
     """A pool's rows: a file, a BEIR folder's corpus, a folder as on the Hub, or the Hub's after `hf:`."""
-    path = Path(pool).expanduser()
     if pool.startswith("hf:"):
         return hub_documents(forced_hub_name(pool))
-    if path.is_dir():
+    path = Path(pool).expanduser()
+    if kind_of_path(path) == "folder":
         inner = find_file(path, "corpus")
         if inner is None:
             return hub_documents(_hub_folder(path))
         path = inner
-    if not path.exists():
+    if kind_of_path(path) == "nothing":
         hint = "; put hf: before the id of a Hub data set" if is_hub_id(pool) else ""
         raise InputError(f"there is no such file or folder{_near_file(path)}{hint}", file=pool)
     return file_rows(path)

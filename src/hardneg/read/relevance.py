@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from hardneg.errors import InputError
+from hardneg.named_files import refuse_no_file
 from hardneg.read.bad_rows import BadRows, RowError
 from hardneg.read.columns import QREL_DOCUMENT, QREL_QUERY, ColumnFinder, find, required
 from hardneg.read.labels import rows_of
@@ -166,8 +167,7 @@ def _rows(names: Sequence[tuple[str, str]], ids: pa.ChunkedArray) -> Int32:
 
 
 def _judged_lines(path: Path, counts: dict[str, int]) -> Iterator[_Line]:
-    if not path.is_file():
-        raise InputError("is no file; give --labels an existing one", file=path)
+    refuse_no_file(path, "give --labels an existing one")
     rows, bad = file_rows(path), BadRows("skip")
     finder = ColumnFinder(rows, _columns, bad)
     unmarked = kind_of(path) in (".csv", ".tsv")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,12 +12,15 @@ from typing import IO, Any
 import pyarrow as pa
 
 from hardneg.errors import InputError
-from hardneg.files import open_unpacked
+from hardneg.json_values import NotJsonError, parse_json
+from hardneg.named_files import LONGEST_LINE, TOO_LONG, named_lines, open_named
 from hardneg.read.bad_rows import BadRows, RowError
 from hardneg.read.rows import BATCH_ROWS, Row, Rows, batch_rows, unique_columns
 
 PACKED = ("", ".gz", ".zst")
-LONGEST_FIELD = 2**31 - 1
+_LARGEST_UNPACKED = 1 << 30
+"""Of a packed Parquet file, which is unpacked into memory."""
+_PIECE = 1 << 20
 
 
 def kind_of(path: Path) -> str:
@@ -48,37 +50,32 @@ def file_rows(path: Path) -> Rows:
 
 def open_bytes(path: Path) -> IO[bytes]:
     """Open a file, unpacked whatever its name. Raises InputError where it cannot be opened or is empty."""
-    try:
-        if path.stat().st_size == 0:
-            raise InputError("is an empty file", file=path)
-        return open_unpacked(path)
-    except OSError as error:
-        raise InputError(f"cannot be opened ({error.strerror or error})", file=path) from error
+    handle = open_named(path)
+    if path.stat().st_size == 0:
+        handle.close()
+        raise InputError("is an empty file", file=path)
+    return handle
 
 
 def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Lines with their numbers from 1. Raises InputError where a packed file is damaged or holds nothing."""
+    """As `named_lines`. Raises InputError where the file holds nothing, too."""
     number = 0
-    with open_bytes(path) as handle:
-        try:
-            for number, line in enumerate(handle, 1):  # the error below names it
-                yield number, line
-        except (EOFError, OSError, zlib.error) as error:
-            reason = f"is damaged, or cut off, after this line ({error})"
-            raise InputError(reason, file=path, line=number or None) from error
+    for number, line in named_lines(path):  # what follows looks at it
+        yield number, line
     if number == 0:
         raise InputError("is an empty file", file=path)
 
 
 def decode(line: bytes, number: int) -> str:
-    """A line's text, without a byte order mark. Raises RowError where it is not UTF-8."""
+    """A line's text. Raises RowError where it is too long or not UTF-8."""
+    if len(line) > LONGEST_LINE:
+        raise RowError(TOO_LONG)
     try:
-        text = line.decode("utf-8")
+        return line.decode("utf-8")
     except UnicodeDecodeError as error:
         utf_16 = number == 1 and line[:2] in (b"\xff\xfe", b"\xfe\xff")
         hint = "; it looks like UTF-16: save the file as UTF-8" if utf_16 else ""
         raise RowError(f"is not UTF-8 at byte {error.start + 1} of the line{hint}") from error
-    return text.removeprefix("\ufeff") if number == 1 else text
 
 
 # -- JSON lines -------------------------------------------------------------------------------------
@@ -101,22 +98,14 @@ def jsonl_rows(path: Path) -> Rows:
     return Rows(name, read, uniform=False)
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON value")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
-
-
 def _json_object(text: str) -> Row | None:
     """The object of a line, None of a blank one. Raises RowError."""
     if not text or text.isspace():
         return None
     try:
-        row: Any = _DECODER.decode(text)
-    except (ValueError, RecursionError) as error:
-        what = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
-        raise RowError(f"is not JSON ({what}); write one object a line") from error
+        row: Any = parse_json(text)
+    except NotJsonError as error:
+        raise RowError(f"is not JSON ({error}); write one object a line") from error
     if type(row) is not dict:
         kinds = {list: "an array", str: "a string", int: "a number", float: "a number", bool: "a truth value"}
         kind = kinds.get(type(row), "null")
@@ -141,7 +130,7 @@ def _delimited(path: Path, delimiter: str) -> Rows:
     name = str(path)
 
     def read(bad: BadRows) -> Iterator[tuple[int, Row]]:
-        limit = csv.field_size_limit(LONGEST_FIELD)
+        limit = csv.field_size_limit(LONGEST_LINE)
         try:
             yield from _delimited_rows(path, delimiter, bad)
         finally:
@@ -153,7 +142,8 @@ def _delimited(path: Path, delimiter: str) -> Rows:
 class _Lines:
     """Decoded lines for the csv module, which asks for as many as a record needs.
 
-    A line that is not UTF-8 is passed on mended, and remembered until its record is complete.
+    A line that is not UTF-8 is passed on mended, and remembered until its record is complete. Of one that is
+    too long it is not known whether it ends inside quotes, and so where the next record begins.
     """
 
     def __init__(self, path: Path) -> None:
@@ -167,6 +157,8 @@ class _Lines:
 
     def __next__(self) -> str:
         self.number, line = next(self._lines)
+        if len(line) > LONGEST_LINE:
+            raise InputError(f"{TOO_LONG}; mend it", file=self.name, line=self.number)
         try:
             return decode(line, self.number)
         except RowError as error:
@@ -204,11 +196,19 @@ def _records(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str], Ro
             return
         except csv.Error as error:
             if lines.number > first:  # where the next record begins cannot be known
-                reason = f"a quote is opened here and does not match up to line {lines.number} ({error})"
+                reason = f"a quote is opened here and does not match up to line {lines.number}"
                 raise InputError(f"{reason}; mend it", file=lines.name, line=first) from error
-            lines.error = lines.error or RowError(f"its quotes do not match ({error})")
+            lines.error = lines.error or RowError(_csv_fault(error))
         if fields or lines.error is not None:
             yield first, fields, lines.error
+
+
+def _csv_fault(error: csv.Error) -> str:
+    if "new-line character" in str(error):
+        return "a line ends in CR alone; save the file with LF or CRLF at the ends of lines"
+    if "field limit" in str(error):
+        return TOO_LONG
+    return "its quotes do not match"
 
 
 # -- Parquet ----------------------------------------------------------------------------------------
@@ -222,16 +222,29 @@ def parquet_rows(path: Path) -> Rows:
         import pyarrow.parquet as pq
 
         with open_bytes(path) as handle:
-            plain = handle if handle.seekable() and kind_of(path) == path.suffix.lower() else None
             try:
-                file = pq.ParquetFile(plain or io.BytesIO(handle.read()))
+                file = pq.ParquetFile(_seekable(handle, path))
                 unique_columns(file.schema_arrow.names, name)
                 first = 1
                 for batch in file.iter_batches(BATCH_ROWS):
                     yield from batch_rows(batch, first, name, bad)
                     first += batch.num_rows
-            except (pa.ArrowException, OSError, EOFError) as error:
-                reason = str(error).splitlines()[0]
-                raise InputError(f"cannot be read as Parquet ({reason})", file=name) from error
+            except (pa.ArrowException, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+                raise InputError(
+                    "cannot be read as Parquet: it is another format, cut off or damaged", file=name
+                ) from error
 
     return Rows(name, read)
+
+
+def _seekable(handle: IO[bytes], path: Path) -> IO[bytes]:
+    """The file itself; a packed one in memory, for going back in it would unpack it anew each time."""
+    if isinstance(getattr(handle, "raw", None), io.FileIO):
+        return handle
+    whole = io.BytesIO()
+    while piece := handle.read(_PIECE):
+        whole.write(piece)
+        if whole.tell() > _LARGEST_UNPACKED:
+            raise InputError("holds more than 1 GiB; unpack it, for Parquet packs by itself", file=path)
+    whole.seek(0)
+    return whole

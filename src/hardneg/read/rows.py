@@ -42,7 +42,7 @@ def unique_columns(names: Sequence[str], file: str, line: int | None = None) -> 
 def batch_rows(batch: pa.RecordBatch, first: int, name: str, bad: BadRows) -> Iterator[tuple[int, Row]]:
     """The rows of a batch, the first of them numbered `first`; those that are not UTF-8 are refused."""
     try:
-        columns = [column.to_pylist() for column in batch.columns]
+        columns = [_values(batch, place, name) for place in range(batch.num_columns)]
     except UnicodeDecodeError:
         yield from _one_by_one(batch, first, name, bad)
         return
@@ -51,14 +51,33 @@ def batch_rows(batch: pa.RecordBatch, first: int, name: str, bad: BadRows) -> It
         yield line, dict(zip(names, values, strict=True))
 
 
+def _values(batch: pa.RecordBatch, place: int, name: str) -> list[Any]:
+    """A column's values. Times that Python has no object for are texts."""
+    column = batch.column(place)
+    try:
+        values: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        raise
+    except (ValueError, OverflowError) as error:
+        if not pa.types.is_temporal(column.type):
+            raise InputError(
+                f"holds {column.type} of which some cannot be read; write texts",
+                file=name,
+                column=batch.schema.names[place],
+            ) from error
+        values = column.cast(pa.string()).to_pylist()
+    return values
+
+
 def _one_by_one(batch: pa.RecordBatch, first: int, name: str, bad: BadRows) -> Iterator[tuple[int, Row]]:
     for place in range(batch.num_rows):
+        row = batch.slice(place, 1)
         try:
-            row = batch.slice(place, 1).to_pylist()[0]
+            values = [_values(row, column, name)[0] for column in range(batch.num_columns)]
         except UnicodeDecodeError as error:
             bad.refuse(RowError(f"is not UTF-8 ({error.reason})"), name, first + place)
             continue
-        yield first + place, row
+        yield first + place, dict(zip(batch.schema.names, values, strict=True))
 
 
 def table_rows(table: pa.Table, name: str) -> Rows:

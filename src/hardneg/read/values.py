@@ -10,6 +10,7 @@ from hardneg.texts import has_half_pair
 
 _LARGEST = 3.4e38  # of a float32
 _EXACT = 2**53  # whole numbers above it are not all floats
+_LARGEST_ID = 10**100
 _BLANK = "\0\ufeff\u200b"
 
 
@@ -23,7 +24,7 @@ def as_id(value: Any, column: str) -> str:
         if "\0" in value:
             raise RowError("the id holds a NUL character", column)
         return value
-    if type(value) is int:
+    if type(value) is int and abs(value) < _LARGEST_ID:
         return str(value)
     if type(value) is float and value.is_integer() and abs(value) < _EXACT:
         return str(int(value))
@@ -62,7 +63,18 @@ def as_number(value: Any, column: str, what: str) -> float:
 
 
 def describe(value: Any) -> str:
-    """A value for a message: its kind, and the value where it is short."""
-    shown = repr(value)
-    kind = {"NoneType": "null", "dict": "an object", "list": "a list"}.get(type(value).__name__)
-    return kind or (f"{type(value).__name__} {shown}" if len(shown) <= 40 else type(value).__name__)
+    """A value for a message: what people call it, and the value where it is short."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    for kinds, name in _KINDS:
+        if isinstance(value, kinds):
+            return name
+    kind = "text" if isinstance(value, str) else "number" if isinstance(value, int | float) else "value"
+    try:
+        shown = repr(value) if isinstance(value, str) else str(value)
+    except ValueError:  # a number of more digits than Python writes
+        return f"a long {kind}"
+    return f"the {kind} {shown}" if len(shown) <= 40 else f"a long {kind}"
+
+
+_KINDS = ((dict, "an object"), (list | tuple, "a list"), (bytes, "bytes"))

@@ -14,7 +14,7 @@ from hardneg.errors import ModelError
 from hardneg.fingerprints import digest
 from hardneg.leftovers import scratch_folder
 from hardneg.model_code import brings_code, code_hash
-from hardneg.model_files import content_hash, take_out_of_files
+from hardneg.model_files import content_hash, refuse_wordless, take_out_of_files
 from hardneg.model_safety import fetched, hint, refuse_harmful
 from hardneg.records import Float32
 
@@ -155,6 +155,7 @@ def _load(folder: Path, source: str, device: str | None, trusted: bool) -> Cross
         )
     except Exception as error:
         raise _not_loaded(source, error) from error
+    refuse_wordless(getattr(model, "tokenizer", None), f"cross-encoder {source!r}")
     architectures = getattr(model.model.config, "architectures", None) if model.model is not None else None
     modules = list(model.children())
     if len(modules) == 1 and architectures and all(name.endswith(_HEADLESS) for name in architectures):

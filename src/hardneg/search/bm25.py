@@ -59,6 +59,7 @@ class Bm25Retriever:
         """See `protocols.Retriever`."""
         index = self._index(progress)
         count = len(self._documents)
+        depth = min(depth, count)  # more would be room for nothing
         doc = np.full((len(query), depth), NO_DOC, np.int32)
         score = np.full((len(query), depth), np.nan, np.float32)
         positive_score = np.full(positives.shape, np.nan, np.float32)

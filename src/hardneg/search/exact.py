@@ -96,8 +96,8 @@ class DenseRetriever:
         """See `protocols.Retriever`. Memory is bounded by the blocks and the result."""
         count = self.documents.shape[0]
         width = min(depth, count)
-        doc = np.full((len(query), depth), NO_DOC, np.int32)
-        score = np.full((len(query), depth), np.nan, np.float32)
+        doc = np.full((len(query), width), NO_DOC, np.int32)
+        score = np.full((len(query), width), np.nan, np.float32)
         positive_score = np.full(positives.shape, np.nan, np.float32)
         finder = self._finders[0]
         step = max(1, min(self._query_block, finder.candidates_at_once // (width + finder.overfetch)))
@@ -108,7 +108,7 @@ class DenseRetriever:
                 queries = self._query_vectors(query[part])
                 if width:
                     keys = self._top(queries, width, self._finders, advance)
-                    doc[part, :width], score[part, :width] = unpack(keys)
+                    doc[part], score[part] = unpack(keys)
                 if positives.shape[1]:
                     positive_score[part] = score_documents(queries.vectors, self.documents, positives[part])
         return Ranking(self.name, doc, score, positive_score)

@@ -87,10 +87,11 @@ class GrownRetriever:
     def search(self, query: Int32, depth: int, positives: Int32, progress: Progress) -> Ranking:
         """See `protocols.Retriever`."""
         found = self._earlier(query)
-        keys = np.full((len(query), depth), NOTHING, np.uint64)
+        width = min(depth, self._whole.documents.shape[0])
+        keys = np.full((len(query), width), NOTHING, np.uint64)
         seen = np.flatnonzero(found.floor < np.inf)
         kept = found.keys()[seen]
-        keys[seen, : kept.shape[1]] = np.sort(kept, axis=1)[:, :depth]
+        keys[seen, : kept.shape[1]] = np.sort(kept, axis=1)[:, :width]
         keys[seen] = self._with_new(query[seen], keys[seen], found.floor[seen], progress)
         needed = min(depth - self._spare, self._whole.documents.shape[0])
         again = np.flatnonzero(np.count_nonzero(keys != NOTHING, axis=1) < needed)

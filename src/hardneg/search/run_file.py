@@ -66,6 +66,7 @@ class RunRetriever:
                 progress.say(f"run {self.name}: {note}")
             self._told = True
         count = np.minimum(np.diff(lines.start)[query], depth)
+        depth = int(count.max(initial=0))  # more would be room for nothing
         place = np.arange(depth)[None, :] < count[:, None]
         index = (lines.start[query][:, None] + np.arange(depth))[place]
         doc = np.full(place.shape, NO_DOC, np.int32)

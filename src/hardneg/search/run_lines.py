@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +12,12 @@ from numpy.typing import NDArray
 
 from hardneg.config import LARGEST_SCORE
 from hardneg.errors import InputError
-from hardneg.files import open_unpacked
+from hardneg.named_files import named_lines
 from hardneg.records import Int64
 
-_LINES_AT_ONCE = 1 << 16
+_LINES_AT_ONCE = 1 << 14
+_LONGEST_LINE = 1 << 16  # so many at once stay below a gigabyte
+_SHOWN = 40  # letters of a value
 _COLUMNS = "query_id Q0 doc_id rank score tag"
 
 
@@ -125,16 +125,19 @@ def _is_number(value: bytes) -> bool:
 
 def _wrong(path: Path, line: int, column: str, value: bytes, wanted: str) -> InputError:
     text = value.decode("utf-8", "replace")
+    text = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
     return InputError(f"{text!r} is no {wanted}; write {_COLUMNS}", file=path, line=line, column=column)
 
 
 def _line_blocks(path: Path) -> Iterator[tuple[int, list[bytes]]]:
     """The number of the first line, from 1, and some thousands of lines."""
-    number = 1
-    try:
-        with open_unpacked(path) as file:
-            while lines := list(islice(file, _LINES_AT_ONCE)):
-                yield number, lines
-                number += len(lines)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"cannot be read ({error})", file=path) from error
+    first, lines = 1, list[bytes]()
+    for number, line in named_lines(path, _LONGEST_LINE):
+        if len(line) > _LONGEST_LINE:
+            raise InputError(f"is longer than 64 KiB; write {_COLUMNS}", file=path, line=number)
+        lines.append(line)
+        if len(lines) == _LINES_AT_ONCE:
+            yield first, lines
+            first, lines = number + 1, []
+    if lines:
+        yield first, lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ def parse_quotas(values: Iterable[str]) -> dict[str, int]:
     quotas: dict[str, int] = {}
     for value in values:
         name, equals, number = value.rpartition("=")
-        if not equals or not name or not number.isdigit() or int(number) < 1:
+        if not equals or not name or not re.fullmatch("[0-9]{1,9}", number) or int(number) < 1:
             raise UsageError(f"quota {value!r}: write NAME=N with N from 1 on, e.g. bm25=2")
         if name in quotas:
             raise UsageError(f"quota {value!r}: {name!r} has one already ({quotas[name]})")

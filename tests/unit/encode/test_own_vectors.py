@@ -159,7 +159,7 @@ def broken(folder: Path, how: str) -> None:
         ("one dimension", r"of shape \(4,\)"),
         ("cut short", "cannot be read as .npy"),
         ("two formats", "holds both"),
-        ("not UTF-8", "cannot be read"),
+        ("not UTF-8", "is not UTF-8"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(folder: Path, how: str, message: str) -> None:

@@ -131,7 +131,7 @@ def test_bad_lists_are_refused_with_file_and_line(tmp_path: Path, data: bytes, m
 
 
 def test_a_list_that_is_not_there_or_damaged(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is no file"):
         documents(tmp_path / "absent.txt")
     for start in (b"\x1f\x8b", b"\x28\xb5\x2f\xfd"):  # what a file holds says what it is, not its name
         path = tmp_path / "list"

@@ -19,32 +19,24 @@ from hardneg.plan.mending import remove_to_make_again
 from hardneg.plan.retrieve import QUERIES_A_PART
 from hardneg.records import (
     CANDIDATES,
-    CORPUS,
     DECISIONS,
-    GIVEN,
     NEGATIVES,
     POSITIVES,
-    QRELS,
-    QUERIES,
     SELECTED_POSITIVES,
 )
 from hardneg.run_directory import (
     COLLECTION_TABLES,
     EMPTY_MANIFEST,
+    OWN,
     PARTS,
+    SCHEMAS,
     SELECTION_TABLES,
     RunDirectory,
     part_name,
 )
 
 _MINE = "then the same `hardneg mine` again"
-_SCHEMAS = {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS, "given": GIVEN}
 _SELECTION_SCHEMAS = {"decisions": DECISIONS, "positives": SELECTED_POSITIVES, "negatives": NEGATIVES}
-_OWN = {
-    *(f"{name}.parquet" for name in COLLECTION_TABLES),
-    *("manifest.json", "manifest.json.damaged", "refused_rows.jsonl", "report.html", ".lock", ".holder"),
-    *("candidates", "positives", "earlier", "guard", "audit", "trial", "selections", "suspects", "rescoring"),
-}
 
 
 def check_run(path: Path) -> Checkup:
@@ -119,7 +111,7 @@ def _files(run: RunDirectory, checkup: Checkup) -> Iterator[Path]:
                 said = "a run that was killed has left it, or one is at work"
                 checkup.add(Finding("leftover", path, said, "remove it", partial(removed, path)))
             continue
-        if not path.is_file() or path == run.manifest_path or place[0] not in _OWN:
+        if not path.is_file() or path == run.manifest_path or place[0] not in OWN:
             continue  # what is not ours may be the user's: an export, say
         checkup.saw(path)
         fault = fault_of(path, _schema(place))
@@ -131,7 +123,7 @@ def _files(run: RunDirectory, checkup: Checkup) -> Iterator[Path]:
 def _schema(place: tuple[str, ...]) -> pa.Schema | None:
     stem = Path(place[-1]).stem
     if len(place) == 1:
-        return _SCHEMAS.get(stem)
+        return SCHEMAS.get(stem)
     if place[0] == "selections":
         return _SELECTION_SCHEMAS.get(stem)
     return {"candidates": CANDIDATES, "positives": POSITIVES}.get(place[0])

@@ -443,7 +443,7 @@ def _show_usage(error: Any) -> None:
     line = line if len(line) <= _LONGEST_USAGE else f"{line[:_LONGEST_USAGE]}…"
     context = getattr(error, "ctx", None)
     command = "hardneg" if context is None else context.command_path
-    _fail(error, f"{line}; `{command} --help` says what there is", error.exit_code)
+    _fail(UsageError(line), f"{line}; `{command} --help` says what there is", error.exit_code)
 
 
 _LONGEST_USAGE = 300

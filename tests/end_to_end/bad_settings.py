@@ -157,7 +157,7 @@ MINE = [
     flag("--name ''", "selection name ''", name="--name of nothing"),
     flag("--name ..", "selection name '..'"),
     flag("--name a/b", "selection name 'a/b'"),
-    flag("--name " + _long(300), "selection name", "up to 100", name="--name of 300 letters"),
+    flag("--name " + _long(300), "selection name", "at most", name="--name of 300 letters"),
     flag("--dept 3", "--dept", "--depth"),
     flag("--depth", "--depth"),
     flag("--config", "--config"),

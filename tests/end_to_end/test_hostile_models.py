@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import hardneg
-from hardneg.config import load_config_file
+from hardneg.config_file import load_config_file
 from hardneg.encode.model_folder import find_model
 from hardneg.errors import DamagedError, HardnegError, InputError, ModelError
 from hardneg.files import read_arrays

@@ -23,7 +23,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from hardneg.report.terminal import printable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -42,6 +41,7 @@ from hardneg.records import Collection
 from hardneg.retriever_specs import encode_config_of, parse_retrievers
 from hardneg.run_directory import RunDirectory
 from hardneg.search.run_file import RunRetriever
+from hardneg.terminal import printable
 
 Tally = Callable[..., None]
 Inputs = st.SearchStrategy[Any]

@@ -252,7 +252,7 @@ MODELS = [
     model("with pickled weights only", _pickled, "pickled"),
     model("without a tokenizer", _without("tokenizer*"), "tokenizer knows no words"),
     model("without a configuration", _without("config.json"), "m"),
-    model("whose configuration is no JSON", _holding("config.json", "{oops"), "config.json", "cannot be read as JSON"),
+    model("whose configuration is no JSON", _holding("config.json", "{oops"), "config.json", "read as JSON"),
     model("whose configuration is a list", _holding("config.json", "[]"), "config.json"),
     model("whose modules are an object", _holding("modules.json", "{}"), "modules.json"),
     model("whose modules are numbers", _holding("modules.json", "[1, 2]"), "modules.json"),

@@ -1150,7 +1150,7 @@ def test_what_a_student_has_no_use_for_is_said(
     [
         ({"student": object()}, "student: object has no name, at_once, fingerprint, untrained, train"),
         ({"student": "adaptor"}, "student"),
-        ({"learning_rate": True}, "learning_rate: True is no number above 0"),
+        ({"learning_rate": True}, "learning_rate: true and false are none of its values"),
         ({"softmax_temperature": [0.1, -1]}, "softmax_temperature: -1 is no number above 0"),
     ],
 )

@@ -447,7 +447,7 @@ def read_model(name: str) -> Callable[[Path, bytes], None]:
             (folder / file).write_bytes(content if file == name else good)
         (folder / "model.safetensors").touch()
         model = ModelFolder(folder)
-        model.check_loadable()
+        model.check_loadable(trusted=False)
         assert model.similarity in ("dot", "cosine") and all(model.prompts.values())
         assert model.depends_on_task in (True, False)
 

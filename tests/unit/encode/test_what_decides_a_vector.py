@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -335,8 +336,8 @@ SETTINGS: dict[str, tuple[Encoding, Encoding]] = {
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_setting_that_changed(name: str, make_model: Maker, tmp_path: Path) -> None:
-    if name == "backend":
-        pytest.importorskip("openvino")
+    if name == "backend" and find_spec("openvino") is None:
+        pytest.skip("openvino is not installed")
     first, then = SETTINGS[name]
     folder = make_model(tmp_path / "e5-small")  # by its name of a family with prompts
     alike = name in ("backend", "store dtype")

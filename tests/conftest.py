@@ -55,6 +55,10 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> ModelMaker:
     return make
 
 
+_SCRATCH = tempfile.TemporaryDirectory(prefix="hardneg-tests-")
+"""Goes with the process."""
+
+
 def build_model(
     *,
     seed: int = 0,
@@ -109,7 +113,7 @@ def _bert(words: list[str]) -> Path:
         max_position_embeddings=64,
         initializer_range=0.5,  # large enough that different texts get clearly different vectors
     )
-    folder = Path(tempfile.mkdtemp())
+    folder = Path(tempfile.mkdtemp(dir=_SCRATCH.name))
     fast.save_pretrained(str(folder))
     BertModel(config).save_pretrained(str(folder))
     return folder

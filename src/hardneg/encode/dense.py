@@ -14,7 +14,7 @@ import numpy as np
 
 from hardneg.config import EncodeConfig
 from hardneg.encode.backends import Choice, kept_choice, open_running
-from hardneg.encode.backends.choice import Notes, keep_choice
+from hardneg.encode.backends.choice import keep_choice, notes_of
 from hardneg.encode.calls import Call, CallRunner, Encoded
 from hardneg.encode.families import family_of
 from hardneg.encode.model_folder import declared_prompt, find_model, major_versions
@@ -23,6 +23,7 @@ from hardneg.encode.processes import About, Processes, devices_of
 from hardneg.encode.sources import FolderSource, ObjectSource, Source, limit_length
 from hardneg.encode.store import store_root
 from hardneg.errors import ModelError, UsageError
+from hardneg.notes import Notes
 from hardneg.protocols import Encoder, Kind, Similarity
 from hardneg.records import Float32
 
@@ -108,7 +109,7 @@ class DenseEncoder:
 
     @cached_property
     def _notes(self) -> Notes:
-        return Notes.of(store_root(self._config.cache_dir), self._content(), self._config)
+        return notes_of(store_root(self._config.cache_dir), self._content(), self._config)
 
     def _content(self) -> str:
         if self._hash is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import string
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

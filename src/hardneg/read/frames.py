@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from hardneg.errors import InputError
@@ -42,12 +43,12 @@ def frame_rows(value: Any, name: str | None = None) -> Rows:
 
 
 def _pandas_rows(frame: Any, name: str) -> Rows:
-    """NaN and None are missing values. A column of mixed types is taken value by value."""
+    """NaN and None are missing values. A column that Arrow has no type for is taken value by value."""
     frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
     unique_columns(list(frame.columns), name)
     try:
         return table_rows(pa.Table.from_pandas(frame, preserve_index=False), name)
-    except pa.ArrowException:
+    except (pa.ArrowException, TypeError, OverflowError, UnicodeEncodeError):
         values = frame.astype(object)
         return _mapping_rows(values.where(values.notna(), None).to_dict("records"), name)
 
@@ -69,8 +70,21 @@ def _mapping_rows(values: Any, name: str) -> Rows:
     def read(bad: BadRows) -> Iterator[tuple[int, Row]]:
         for number, row in enumerate(values, 1):
             if isinstance(row, Mapping):
-                yield number, {str(key): value for key, value in row.items()}
+                yield number, {str(key): _of_python(value) for key, value in row.items()}
             else:
                 bad.refuse(RowError(f"is no mapping of columns to values ({kind_name(row)})"), name, number)
 
     return Rows(name, read, uniform=False)
+
+
+def _of_python(value: Any) -> Any:
+    """numpy's numbers, texts and arrays as Python's own; and text of a class of its own as plain text."""
+    if isinstance(value, list | tuple):
+        return [_of_python(one) for one in value] if any(map(_is_foreign, value)) else value
+    if not _is_foreign(value):
+        return value
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str.__str__(value)
+
+
+def _is_foreign(value: Any) -> bool:
+    return isinstance(value, np.ndarray | np.generic | str) and type(value) is not str

@@ -10,8 +10,10 @@ _NAMES = re.compile(r"(?:TOKEN|_KEY|SECRET|PASSWORD|PASSWD|PASSPHRASE)$", re.IGN
 _SHORTEST = 8
 """Characters: a shorter value is more likely a switch or a word than a secret."""
 _IN_URL = re.compile(r"(?<=://)[^/\s@'\"]+(?=@)")
-_BY_SHAPE = re.compile(r"(?<![A-Za-z0-9])(?:hf_|sk-)[A-Za-z0-9_-]{20,}")
-"""Tokens of the Hugging Face Hub and keys as most APIs have them, wherever they come from."""
+_BY_SHAPE = re.compile(
+    r"(?<![A-Za-z0-9])(?:(?:hf_|sk-)[A-Za-z0-9_-]{20,}|A[KS]IA[A-Z0-9]{16}(?![A-Za-z0-9]))"
+)
+"""Tokens of the Hugging Face Hub, keys as most APIs have them and those of AWS, wherever they come from."""
 
 
 def hidden(text: str) -> str:

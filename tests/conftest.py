@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import string
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,10 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> ModelMaker:
         return folder
 
     return make
+
+
+_SCRATCH = tempfile.TemporaryDirectory(prefix="hardneg-tests-")
+"""Goes with the process."""
 
 
 def build_model(
@@ -109,7 +114,7 @@ def _bert(words: list[str]) -> Path:
         max_position_embeddings=64,
         initializer_range=0.5,  # large enough that different texts get clearly different vectors
     )
-    folder = Path(tempfile.mkdtemp())
+    folder = Path(tempfile.mkdtemp(dir=_SCRATCH.name))
     fast.save_pretrained(str(folder))
     BertModel(config).save_pretrained(str(folder))
     return folder

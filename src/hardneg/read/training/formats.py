@@ -16,7 +16,13 @@ from hardneg.read.training.options import ReadOptions
 from hardneg.read.training.sample import FOLDER, Sample, sample_of
 
 MODULES: Mapping[str, str] = {
+    "beir": "beir",
     "flagembedding": "flagembedding",
+    "st-labeled-list": "sentence_transformers",
+    "st-labeled-pair": "sentence_transformers",
+    "st-n-tuple": "sentence_transformers",
+    "st-triplet": "sentence_transformers",
+    "trec": "trec",
 }
 
 
@@ -27,11 +33,13 @@ class TrainingReader:
     groups     the file → tables of `records.GROUPS`, in the file's order, some thousand texts a table
     kinds      what the names of such files end in, packing left away ("": any; "/": a folder)
     recognise  whether a file begins as this format does
+    positives  whether the file itself holds positives; else a group may be without any
     """
 
     groups: Callable[[Path, ReadOptions], Iterator[pa.Table]]
     kinds: tuple[str, ...]
     recognise: Callable[[Sample], bool]
+    positives: bool = True
 
 
 def find_reader(name: str) -> TrainingReader:

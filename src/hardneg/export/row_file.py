@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from hardneg.errors import UsageError
 from hardneg.export.neutralise import neutralised
+from hardneg.export.read_back import Passed, check_lines
 from hardneg.export.rendering import csv_lines, decimals, header, json_lines
 from hardneg.files import replacing, write_parquet
 
@@ -23,18 +24,22 @@ def check_suffix(path: Path) -> None:
 
 
 def write_rows(table: pa.Table, path: Path) -> None:
-    """Texts, numbers and truth values, nothing nested; the file is whole or not there.
+    """Texts, numbers and truth values, nothing nested; the file is whole, and read back, or not there.
 
     In CSV what is null is empty, and cells are marked where they must be (`spreadsheet.marked_cell`). Raises
-    UsageError as `check_suffix`, StorageError as `replacing`.
+    UsageError as `check_suffix`, StorageError as `replacing`, DamagedError where the file is not read back
+    as it was written.
     """
     check_suffix(path)
     if path.suffix == ".parquet":
         write_parquet(table, path)
         return
-    with replacing(path, "choose another file") as temporary, temporary.open("wb") as handle:
-        for piece in json_lines(table) if path.suffix == ".jsonl" else _csv(table):
-            handle.write(piece)
+    as_json, written = path.suffix == ".jsonl", Passed()
+    with replacing(path, "choose another file") as temporary:
+        with temporary.open("wb") as handle:
+            for piece in written.counted(json_lines(table) if as_json else _csv(table)):
+                handle.write(piece)
+        check_lines(temporary, path, written, table.column_names if as_json else None)
 
 
 def _csv(table: pa.Table) -> Iterator[bytes | pa.Buffer]:

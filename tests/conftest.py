@@ -130,6 +130,40 @@ def tiny(make_model: ModelMaker) -> Path:
     return make_model()
 
 
+@pytest.fixture(scope="session")
+def tiny_decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama over bytes, whose tokenizer pads on the right."""
+    import torch
+    from tokenizers import Tokenizer, decoders
+    from tokenizers.models import BPE
+    from tokenizers.pre_tokenizers import ByteLevel
+    from tokenizers.processors import TemplateProcessing
+    from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("decoder")
+    special = {"pad_token": "<pad>", "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
+    names = [*special.values(), *sorted(ByteLevel.alphabet())]
+    tokenizer = Tokenizer(BPE({name: place for place, name in enumerate(names)}, []))
+    tokenizer.pre_tokenizer, tokenizer.decoder = ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 2), ("</s>", 3)]
+    )
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(str(folder))
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(names),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=1024,
+        initializer_range=0.5,
+        pad_token_id=0,
+    )
+    LlamaModel(config).save_pretrained(str(folder))
+    return folder
+
+
 def build_cross_encoder(folder: Path, num_labels: int = 1, seed: int = 0, spread: float = 0.2) -> Path:
     """Save a random BERT of two layers over letters; `spread` is that of its weights."""
     import torch

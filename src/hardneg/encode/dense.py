@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -14,7 +15,7 @@ import numpy as np
 
 from hardneg.config import EncodeConfig
 from hardneg.encode.backends import Choice, kept_choice, open_running
-from hardneg.encode.backends.choice import Notes, keep_choice
+from hardneg.encode.backends.choice import keep_choice, notes_of
 from hardneg.encode.calls import Call, CallRunner, Encoded
 from hardneg.encode.families import family_of
 from hardneg.encode.model_folder import declared_prompt, find_model, major_versions
@@ -23,6 +24,7 @@ from hardneg.encode.processes import About, Processes, devices_of
 from hardneg.encode.sources import FolderSource, ObjectSource, Source, limit_length
 from hardneg.encode.store import store_root
 from hardneg.errors import ModelError, UsageError
+from hardneg.notes import Notes
 from hardneg.protocols import Encoder, Kind, Similarity
 from hardneg.records import Float32
 
@@ -108,7 +110,7 @@ class DenseEncoder:
 
     @cached_property
     def _notes(self) -> Notes:
-        return Notes.of(store_root(self._config.cache_dir), self._content(), self._config)
+        return notes_of(store_root(self._config.cache_dir), self._content(), self._config)
 
     def _content(self) -> str:
         if self._hash is None:
@@ -239,6 +241,12 @@ class DenseEncoder:
         return self.about.choice.device.startswith("cpu")
 
     # -- the open model -----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let the open model go, and its memory; what is encoded next opens it anew."""
+        for name in ("_runner", "_processes"):
+            self.__dict__.pop(name, None)
+        gc.collect()  # modules refer to each other
 
     def _finish(self, vectors: Float32) -> Float32:
         if not np.isfinite(vectors).all():

@@ -22,6 +22,7 @@ from hardneg.export.rendering import csv_lines, header, json_lines, separated_li
 from hardneg.export.requirements import required_layout
 from hardneg.files import refuse_not_finite, replacing
 from hardneg.named_files import kind_of_path
+from hardneg.remote import address_of
 from hardneg.seals import Summed
 
 if TYPE_CHECKING:
@@ -107,13 +108,17 @@ def _report(to: str, output: Path, layout: Layout, tally: _Tally) -> ExportRepor
 
 
 def check_output(to: str, output: Path, options: ExportOptions = DEFAULT_OPTIONS) -> tuple[Format, str]:
-    """The format, and the kind of file by its suffix. Raises UsageError for one that cannot be."""
+    """The format, and the kind of file by its suffix. Raises UsageError for one that cannot be.
+
+    output  may be an address, too; what lies there is for others to look at
+    """
     found = find_format(to, options)
-    if kind_of_path(output) == "folder":
+    address = address_of(output)
+    if address is None and kind_of_path(output) == "folder":
         raise UsageError(f"{output} is a folder; name a file in it")
     fitting = [suffix for suffix in found.kinds if output.name.endswith(suffix)]
     if not fitting:
-        raise UsageError(f"{output}: {to} is written to names ending in {', '.join(found.kinds)}")
+        raise UsageError(f"{address or output}: {to} is written to names ending in {', '.join(found.kinds)}")
     return found, found.kinds[max(fitting, key=len)]
 
 

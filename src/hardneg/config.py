@@ -38,7 +38,21 @@ Reference = Literal["min", "mean", "max", "each"]
 SamplerName = Literal["top", "random", "softmax", "simans", "stratified", "diverse"]
 GuardMode = Literal["off", "prior", "fit", "auto"]
 Format = Literal[
-    "flagembedding", "st-triplet", "st-n-tuple", "st-labeled-pair", "st-labeled-list", "trec", "beir"
+    "flagembedding",
+    "st-triplet",
+    "st-n-tuple",
+    "st-labeled-pair",
+    "st-labeled-list",
+    "pylate-triplet",
+    "pylate-n-tuple",
+    "tevatron",
+    "ms-swift-embedding",
+    "ms-swift-reranker",
+    "nemo-inline",
+    "dpr",
+    "rankllm",
+    "trec",
+    "beir",
 ]
 
 

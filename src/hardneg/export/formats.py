@@ -14,7 +14,7 @@ from hardneg.errors import UsageError
 from hardneg.export.examples import Examples
 from hardneg.export.options import ExportOptions
 
-Kind = Literal["jsonl", "jsonl.gz", "jsonl.zst", "parquet", "csv", "lines"]
+Kind = Literal["json", "jsonl", "jsonl.gz", "jsonl.zst", "parquet", "csv", "lines"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Format:
     takes        which of OPTIONAL_PARTS mean something here
     each         under reference `each`, a group a positive; else a group is always a query
     rectangular  every group needs the same number of negatives
+    needs_scores whose scores must be there even when they are not asked for
     separator    between the values of a line of kind `lines`
     header       whether a line of column names stands first there
     refuse       raises InputError for rows that such lines cannot hold
@@ -36,7 +37,7 @@ class Format:
     takes: frozenset[str]
     each: bool = False
     rectangular: bool = False
-    needs_scores: bool = False
+    needs_scores: Literal["", "negatives", "all"] = ""
     separator: str = "\t"
     header: bool = False
     refuse: Callable[[pa.Table], None] = lambda _: None
@@ -44,11 +45,19 @@ class Format:
 
 MODULES: Mapping[str, str] = {
     "beir": "beir",
+    "dpr": "dpr",
     "flagembedding": "flagembedding",
+    "ms-swift-embedding": "ms_swift",
+    "ms-swift-reranker": "ms_swift",
+    "nemo-inline": "nemo",
+    "pylate-n-tuple": "pylate",
+    "pylate-triplet": "pylate",
+    "rankllm": "rankllm",
     "st-labeled-list": "sentence_transformers",
     "st-labeled-pair": "sentence_transformers",
     "st-n-tuple": "sentence_transformers",
     "st-triplet": "sentence_transformers",
+    "tevatron": "tevatron",
     "trec": "trec",
 }
 OPTIONAL_PARTS = ("scores", "soft_labels", "ids", "prompts", "positives")

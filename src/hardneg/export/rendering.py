@@ -6,12 +6,13 @@ A text that stands in many rows is a value of a dictionary, and is escaped once 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hardneg.export.columns import objects, parts
 from hardneg.records import Int64
 
 TEXTS_A_SLICE = 16384
@@ -30,6 +31,15 @@ def json_lines(table: pa.Table) -> Iterator[pa.Buffer]:
     for columns in _sliced(table, quote_json):
         parts = [part for head, column in zip(heads, columns, strict=True) for part in (head, _json(column))]
         yield _lines([*parts, "}\n"])
+
+
+def json_array(lines: Iterable[pa.Buffer]) -> Iterator[bytes]:
+    """One array of the objects that stand on the lines, an object a line still."""
+    before = b"[\n"
+    for piece in lines:
+        yield before + memoryview(piece).tobytes().removesuffix(b"\n").replace(b"\n", b",\n")
+        before = b",\n"
+    yield b"\n]\n"
 
 
 def csv_lines(table: pa.Table) -> Iterator[pa.Buffer]:
@@ -82,10 +92,19 @@ def _sliced(table: pa.Table, quote: Callable[[pa.Array], pa.Array]) -> Iterator[
     """The columns with their texts quoted, some rows at a time."""
     once = _once_a_dictionary(quote)
     columns = [_quoted(column.combine_chunks(), once) for column in table.columns]
-    values = sum(len(column.values) if pa.types.is_list(column.type) else len(column) for column in columns)
+    values = sum(map(_values, columns))
     step = max(1, TEXTS_A_SLICE * table.num_rows // max(1, values))
     for begin in range(0, table.num_rows, step):
         yield [column.slice(begin, step) for column in columns]
+
+
+def _values(column: pa.Array) -> int:
+    """How many texts or numbers are in it."""
+    if pa.types.is_list(column.type):
+        return _values(column.values)
+    if pa.types.is_struct(column.type):
+        return sum(_values(part) for _, part in parts(column))
+    return len(column)
 
 
 def _once_a_dictionary(quote: Callable[[pa.Array], pa.Array]) -> Callable[[pa.Array], pa.Array]:
@@ -107,6 +126,8 @@ def _once_a_dictionary(quote: Callable[[pa.Array], pa.Array]) -> Callable[[pa.Ar
 def _quoted(column: pa.Array, quote: Callable[[pa.Array], pa.Array]) -> pa.Array:
     if pa.types.is_list(column.type):
         return pa.ListArray.from_arrays(column.offsets, _quoted(column.values, quote))
+    if pa.types.is_struct(column.type):
+        return objects(**{name: _quoted(part, quote) for name, part in parts(column)})
     if pa.types.is_dictionary(column.type):
         return pa.DictionaryArray.from_arrays(column.indices, quote(column.dictionary))
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
@@ -115,7 +136,17 @@ def _quoted(column: pa.Array, quote: Callable[[pa.Array], pa.Array]) -> pa.Array
 
 
 def _json(column: pa.Array) -> pa.Array:
-    return _json_lists(column) if pa.types.is_list(column.type) else _plain(column)
+    if pa.types.is_list(column.type):
+        return _json_lists(column)
+    return _json_objects(column) if pa.types.is_struct(column.type) else _plain(column)
+
+
+def _json_objects(column: pa.StructArray) -> pa.LargeStringArray:
+    fields = [(_ENCODER.encode(name) + ": ", _json(part)) for name, part in parts(column)]
+    pieces = [
+        piece for place, (key, value) in enumerate(fields) for piece in (", " if place else "{", key, value)
+    ]
+    return _joined(*pieces, "}")
 
 
 def _json_lists(column: pa.ListArray) -> pa.LargeStringArray:
@@ -127,7 +158,7 @@ def _json_lists(column: pa.ListArray) -> pa.LargeStringArray:
     after[start[1:][filled] - 1] = 1
     opening = pa.array(["", "["], pa.large_string()).take(pa.array(before))
     closing = pa.array([", ", "]"], pa.large_string()).take(pa.array(after))
-    data, ends = _text(_joined(opening, _plain(column.flatten()), closing))
+    data, ends = _text(_joined(opening, _json(column.flatten()), closing))
     lists = pa.LargeStringArray.from_buffers(len(column), pa.py_buffer(ends[start].copy()), data)
     return pc.if_else(pa.array(filled), lists, pa.scalar("[]", pa.large_string()))
 

@@ -68,7 +68,7 @@ def _label(examples: Examples, options: ExportOptions, label: str, score: str) -
     return {label: pa.array(examples.label if options.soft_labels else hard)}
 
 
-_KINDS: dict[str, Kind] = {
+KINDS: dict[str, Kind] = {
     ".jsonl": "jsonl",
     ".json": "jsonl",
     ".jsonl.gz": "jsonl.gz",
@@ -80,8 +80,8 @@ _SCORES = frozenset({"scores"})
 _LABELS = frozenset({"scores", "soft_labels"})
 
 FORMATS = {
-    "st-triplet": Format(rows=triplet, kinds=_KINDS, takes=_SCORES, each=True),
-    "st-n-tuple": Format(rows=n_tuple, kinds=_KINDS, takes=_SCORES, each=True, rectangular=True),
-    "st-labeled-pair": Format(rows=labeled_pair, kinds=_KINDS, takes=_LABELS),
-    "st-labeled-list": Format(rows=labeled_list, kinds=_KINDS, takes=_LABELS, each=True),
+    "st-triplet": Format(rows=triplet, kinds=KINDS, takes=_SCORES, each=True),
+    "st-n-tuple": Format(rows=n_tuple, kinds=KINDS, takes=_SCORES, each=True, rectangular=True),
+    "st-labeled-pair": Format(rows=labeled_pair, kinds=KINDS, takes=_LABELS),
+    "st-labeled-list": Format(rows=labeled_list, kinds=KINDS, takes=_LABELS, each=True),
 }

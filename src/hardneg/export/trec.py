@@ -56,7 +56,7 @@ FORMATS = {
         rows=rows,
         kinds={"": "lines"},
         takes=frozenset({"scores", "ids"}),
-        needs_scores=True,
+        needs_scores="negatives",
         separator=" ",
         refuse=refuse,
     )

@@ -18,7 +18,7 @@ from hardneg.export.layout import Layout
 from hardneg.export.neutralise import neutralised
 from hardneg.export.options import ExportOptions, ExportReport, SelectedTables
 from hardneg.export.read_back import Passed, check_lines, check_parquet
-from hardneg.export.rendering import csv_lines, header, json_lines, separated_lines
+from hardneg.export.rendering import csv_lines, header, json_array, json_lines, separated_lines
 from hardneg.export.requirements import required_layout
 from hardneg.files import refuse_not_finite, replacing
 from hardneg.named_files import kind_of_path
@@ -124,6 +124,9 @@ def _pieces(
     tables: Iterable[pa.Table], kind: str, found: Format, options: ExportOptions, tally: _Tally
 ) -> Iterator[bytes | pa.Buffer]:
     """The file piece by piece."""
+    if kind == "json":
+        yield from json_array(piece for table in tables for piece in json_lines(table))
+        return
     begun = False
     for table in tables:
         if kind.startswith("jsonl"):

@@ -1,0 +1,51 @@
+"""What PyLate trains ColBERT models on, contrastively: texts by the order of columns.
+
+Read in the package pylate 1.6.0, `pylate/utils/collator.py` (`ColBERTCollator`) and
+`pylate/losses/contrastive.py`: a column is a query's where `query` or `anchor` is in its name, else a
+document's; the first document is the positive; columns with `_id` in their names are not tokenised, so ids
+may stay; the loss looks at no label.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pyarrow as pa
+
+from hardneg.export.examples import Examples
+from hardneg.export.formats import Format
+from hardneg.export.options import ExportOptions
+from hardneg.export.sentence_transformers import KINDS, n_tuple, triplet
+
+
+def triplets(examples: Examples, options: ExportOptions) -> pa.Table:
+    """query, positive, negative [, their ids]: every positive with every negative of its group."""
+    table = triplet(examples, options)
+    return _named(table, triplet(_of_ids(examples), options) if options.ids else None)
+
+
+def n_tuples(examples: Examples, options: ExportOptions) -> pa.Table:
+    """query, positive, negative_1 ... negative_K [, their ids]: a row a positive, K the same everywhere."""
+    table = n_tuple(examples, options)
+    return _named(table, n_tuple(_of_ids(examples), options) if options.ids else None)
+
+
+def _of_ids(examples: Examples) -> Examples:
+    """With ids where the texts are, so that they fall into the same places."""
+    return replace(examples, query=examples.query_id, text=examples.doc_id)
+
+
+def _named(texts: pa.Table, ids: pa.Table | None) -> pa.Table:
+    names = ["query", *texts.column_names[1:]]
+    columns = dict(zip(names, texts.columns, strict=True))
+    if ids is not None:
+        columns |= {f"{name}_id": column for name, column in zip(names, ids.columns, strict=True)}
+    return pa.table(columns)
+
+
+_TAKES = frozenset({"ids"})
+
+FORMATS = {
+    "pylate-triplet": Format(rows=triplets, kinds=KINDS, takes=_TAKES, each=True),
+    "pylate-n-tuple": Format(rows=n_tuples, kinds=KINDS, takes=_TAKES, each=True, rectangular=True),
+}

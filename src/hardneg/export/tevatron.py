@@ -1,0 +1,46 @@
+"""Tevatron's training JSONL with the passages in it, as its versions 1 and 2 both read it.
+
+`query_id`, `query`, `positive_passages` and `negative_passages`, each a list of `{docid, title, text}`.
+
+Read in texttron/tevatron, `src/tevatron/retriever/dataset.py` (`TrainDataset`, `DistilTrainDataset`), and in
+the package tevatron 0.1.0, `tevatron/datasets/preprocessor.py`. Both join `title + " " + text` wherever a
+passage has a title, so a null title ends the training and every passage here has one, empty if need be; a
+group without negatives does too, for they draw from it. `score` stands in a passage, where `train_distil`
+looks for it.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from hardneg.export.columns import lists, objects, scores
+from hardneg.export.examples import Examples
+from hardneg.export.formats import Format
+from hardneg.export.options import ExportOptions
+
+
+def rows(examples: Examples, options: ExportOptions) -> pa.Table:
+    """A row a group: query_id, query, positive_passages, negative_passages."""
+    columns = {"query_id": examples.query_id, "query": examples.query}
+    names = {"pos": "positive_passages", "neg": "negative_passages"}
+    for side, (at, start) in examples.sides().items():
+        entries = pa.array(at)
+        passage = {
+            "docid": examples.doc_id.take(entries),
+            "title": examples.titles.take(entries),
+            "text": examples.bodies.take(entries),
+        }
+        if options.scores:
+            passage["score"] = scores(examples.score[at])
+        columns[names[side]] = lists(objects(**passage), start)
+    return pa.table(columns)
+
+
+FORMATS = {
+    "tevatron": Format(
+        rows=rows,
+        kinds={".jsonl": "jsonl", ".json": "jsonl", ".parquet": "parquet"},
+        takes=frozenset({"scores", "ids"}),
+        each=True,
+    )
+}

@@ -13,7 +13,7 @@ from hardneg.export.columns import constant, offsets
 from hardneg.export.layout import Layout
 from hardneg.export.options import ExportOptions, SelectedTables
 from hardneg.records import Bool, Float32, Int32, Int64
-from hardneg.texts import document_texts
+from hardneg.texts import document_texts, text_id
 
 DOCUMENTS_A_BLOCK = 8192
 """Entries whose texts are held at a time; a group is never cut, so one of more entries is a block alone."""
@@ -127,6 +127,68 @@ def _examples(
         title=None if titles is None else _dictionary(doc_place, titles),
         body=None if titles is None else _dictionary(doc_place, document_texts(corpus, False)),
     )
+
+
+# -- from the groups of a training file ------------------------------------------------------------------
+
+
+def examples_of(groups: pa.Table, *, prompts: bool = False) -> Examples:
+    """A table of GROUPS as it stands. Who has no id is named by the text, who has no score gets NaN.
+
+    Ids, scores and labels of another number than their texts count as missing.
+    """
+    sides = [_texts_of(groups, name) for name in ("pos", "neg")]
+    lengths = [np.diff(side.offsets.to_numpy()).astype(np.int64) for side in sides]
+    group = np.concatenate([np.repeat(np.arange(len(groups)), length) for length in lengths])
+    order = pa.array(np.argsort(group, kind="stable"))
+
+    def entries(name: str) -> pa.Array:
+        parts = zip(("pos", "neg"), lengths, strict=True)
+        return pa.concat_arrays([_aligned(groups[f"{side}_{name}"], length) for side, length in parts]).take(
+            order
+        )
+
+    text = pa.concat_arrays([side.flatten() for side in sides]).take(order).dictionary_encode()
+    query = groups["query"].combine_chunks().dictionary_encode()
+    num_all = lengths[0] + lengths[1]
+    start = np.concatenate([[0], np.cumsum(num_all)]).astype(np.int64)
+    hard = np.concatenate([np.full(lengths[0].sum(), 1.0), np.full(lengths[1].sum(), 0.0)])
+    prompt = pc.fill_null(groups["prompt"], "").cast(pa.large_string()).combine_chunks()
+    label = entries("label").to_numpy(zero_copy_only=False)
+    return Examples(
+        query_id=_named(groups["query_id"].combine_chunks(), query, "q-"),
+        query=query,
+        prompt=prompt.dictionary_encode() if prompts else None,
+        start=start,
+        num_positives=lengths[0],
+        doc_id=_named(entries("id"), text, "d-"),
+        text=text,
+        score=entries("score").to_numpy(zero_copy_only=False),
+        label=np.where(np.isnan(label), hard[order], label).astype(np.float32),
+    )
+
+
+def _texts_of(groups: pa.Table, name: str) -> pa.ListArray:
+    return groups[name].combine_chunks()
+
+
+def _aligned(column: pa.ChunkedArray, lengths: Int64) -> pa.Array:
+    """A value an entry; null where the group has none, or another number of them."""
+    lists = column.combine_chunks()
+    found = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
+    fits = found == lengths
+    begin = np.cumsum(found) - found
+    place = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    index = np.repeat(begin, lengths) + place
+    return lists.flatten().take(pa.array(index, mask=~np.repeat(fits, lengths)))
+
+
+def _named(ids: pa.Array, texts: pa.DictionaryArray, prefix: str) -> pa.DictionaryArray:
+    """The ids, and where one is missing the id that the text gives."""
+    if ids.null_count:
+        own = pa.array([text_id(one, prefix) for one in texts.dictionary.to_pylist()], pa.large_string())
+        ids = pc.coalesce(ids.cast(pa.large_string()), own.take(texts.indices))
+    return ids.cast(pa.large_string()).dictionary_encode()
 
 
 def _dictionary(place: Int64, values: pa.ChunkedArray) -> pa.DictionaryArray:

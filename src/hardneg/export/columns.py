@@ -50,13 +50,9 @@ def decoded(table: pa.Table) -> pa.Table:
 def _decoded_array(column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         return column.dictionary.take(column.indices)
+    if pa.types.is_struct(column.type):
+        members = [_decoded_array(member) for member in column.flatten()]
+        return pa.StructArray.from_arrays(members, [field.name for field in column.type])
     if pa.types.is_list(column.type):
         return pa.ListArray.from_arrays(column.offsets, _decoded_array(column.values))
-    if pa.types.is_struct(column.type):
-        return objects(**{name: _decoded_array(part) for name, part in parts(column)})
     return column
-
-
-def parts(column: pa.StructArray) -> list[tuple[str, pa.Array]]:
-    """The fields of objects, by name."""
-    return list(zip((field.name for field in column.type), column.flatten(), strict=True))

@@ -81,6 +81,16 @@ class Examples:
             "neg": (np.flatnonzero(~positive), offsets(self.num_negatives)),
         }
 
+    def tuples(self) -> tuple[Int64, Int64]:
+        """Every positive with all negatives of its group, which are as many everywhere.
+
+        The group of each, and int64 (positives, 1 + negatives): the entries, the positive's first.
+        """
+        group, positive = self.group[self.is_positive], np.flatnonzero(self.is_positive)
+        first_negative = (self.start[:-1] + self.num_positives)[group]
+        negatives = first_negative[:, None] + np.arange(int(self.num_negatives[0]))
+        return group, np.concatenate([positive[:, None], negatives], axis=1)
+
     def positives_by_negatives(self) -> tuple[Int64, Int64, Int64]:
         """Every positive with every negative of its group: (group, positive entry, negative entry)."""
         negatives = self.num_negatives
@@ -155,6 +165,7 @@ def examples_of(groups: pa.Table, *, prompts: bool = False) -> Examples:
     hard = np.concatenate([np.full(lengths[0].sum(), 1.0), np.full(lengths[1].sum(), 0.0)])
     prompt = pc.fill_null(groups["prompt"], "").cast(pa.large_string()).combine_chunks()
     label = entries("label").to_numpy(zero_copy_only=False)
+    titles = pc.fill_null(entries("title"), "")
     return Examples(
         query_id=_named(groups["query_id"].combine_chunks(), query, "q-"),
         query=query,
@@ -165,6 +176,19 @@ def examples_of(groups: pa.Table, *, prompts: bool = False) -> Examples:
         text=text,
         score=entries("score").to_numpy(zero_copy_only=False),
         label=np.where(np.isnan(label), hard[order], label).astype(np.float32),
+        title=titles.dictionary_encode(),
+        body=_without(titles, text).dictionary_encode(),
+    )
+
+
+def _without(titles: pa.Array, texts: pa.DictionaryArray) -> pa.Array:
+    """The texts without the titles that they begin with."""
+    if not pc.any(pc.not_equal(titles, "")).as_py():
+        return texts.dictionary.take(texts.indices)
+    pairs = zip(texts.to_pylist(), titles.to_pylist(), strict=True)
+    return pa.array(
+        [text.removeprefix(title).removeprefix(" ") if title else text for text, title in pairs],
+        pa.large_string(),
     )
 
 

@@ -6,13 +6,12 @@ A text that stands in many rows is a value of a dictionary, and is escaped once 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hardneg.export.columns import objects, parts
 from hardneg.records import Int64
 
 TEXTS_A_SLICE = 16384
@@ -26,20 +25,15 @@ _LINE_ENDS = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
 
 def json_lines(table: pa.Table) -> Iterator[pa.Buffer]:
     """An object a line, keys in the order of the columns; UTF-8, never NaN or infinity."""
-    keys = [_ENCODER.encode(name) + ": " for name in table.column_names]
-    heads = [("{" if place == 0 else ", ") + key for place, key in enumerate(keys)]
     for columns in _sliced(table, quote_json):
-        parts = [part for head, column in zip(heads, columns, strict=True) for part in (head, _json(column))]
-        yield _lines([*parts, "}\n"])
+        yield _lines([*_members(table.column_names, columns), "}\n"])
 
 
-def json_array(lines: Iterable[pa.Buffer]) -> Iterator[bytes]:
-    """One array of the objects that stand on the lines, an object a line still."""
-    before = b"[\n"
-    for piece in lines:
-        yield before + memoryview(piece).tobytes().removesuffix(b"\n").replace(b"\n", b",\n")
-        before = b",\n"
-    yield b"\n]\n"
+def _members(names: Sequence[str], columns: Sequence[pa.Array]) -> list[pa.Array | str]:
+    """The parts of an object a row, without its last bracket."""
+    keys = [_ENCODER.encode(name) + ": " for name in names]
+    heads = [("{" if place == 0 else ", ") + key for place, key in enumerate(keys)]
+    return [part for head, column in zip(heads, columns, strict=True) for part in (head, _json(column))]
 
 
 def csv_lines(table: pa.Table) -> Iterator[pa.Buffer]:
@@ -92,19 +86,16 @@ def _sliced(table: pa.Table, quote: Callable[[pa.Array], pa.Array]) -> Iterator[
     """The columns with their texts quoted, some rows at a time."""
     once = _once_a_dictionary(quote)
     columns = [_quoted(column.combine_chunks(), once) for column in table.columns]
-    values = sum(map(_values, columns))
+    values = sum(map(_num_values, columns))
     step = max(1, TEXTS_A_SLICE * table.num_rows // max(1, values))
     for begin in range(0, table.num_rows, step):
         yield [column.slice(begin, step) for column in columns]
 
 
-def _values(column: pa.Array) -> int:
-    """How many texts or numbers are in it."""
+def _num_values(column: pa.Array) -> int:
     if pa.types.is_list(column.type):
-        return _values(column.values)
-    if pa.types.is_struct(column.type):
-        return sum(_values(part) for _, part in parts(column))
-    return len(column)
+        return _num_values(column.values)
+    return sum(map(_num_values, column.flatten())) if pa.types.is_struct(column.type) else len(column)
 
 
 def _once_a_dictionary(quote: Callable[[pa.Array], pa.Array]) -> Callable[[pa.Array], pa.Array]:
@@ -127,7 +118,8 @@ def _quoted(column: pa.Array, quote: Callable[[pa.Array], pa.Array]) -> pa.Array
     if pa.types.is_list(column.type):
         return pa.ListArray.from_arrays(column.offsets, _quoted(column.values, quote))
     if pa.types.is_struct(column.type):
-        return objects(**{name: _quoted(part, quote) for name, part in parts(column)})
+        members = [_quoted(member, quote) for member in column.flatten()]
+        return pa.StructArray.from_arrays(members, [field.name for field in column.type])
     if pa.types.is_dictionary(column.type):
         return pa.DictionaryArray.from_arrays(column.indices, quote(column.dictionary))
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
@@ -138,15 +130,9 @@ def _quoted(column: pa.Array, quote: Callable[[pa.Array], pa.Array]) -> pa.Array
 def _json(column: pa.Array) -> pa.Array:
     if pa.types.is_list(column.type):
         return _json_lists(column)
-    return _json_objects(column) if pa.types.is_struct(column.type) else _plain(column)
-
-
-def _json_objects(column: pa.StructArray) -> pa.LargeStringArray:
-    fields = [(_ENCODER.encode(name) + ": ", _json(part)) for name, part in parts(column)]
-    pieces = [
-        piece for place, (key, value) in enumerate(fields) for piece in (", " if place else "{", key, value)
-    ]
-    return _joined(*pieces, "}")
+    if pa.types.is_struct(column.type):
+        return _joined(*_members([field.name for field in column.type], column.flatten()), "}")
+    return _plain(column)
 
 
 def _json_lists(column: pa.ListArray) -> pa.LargeStringArray:

@@ -298,3 +298,171 @@ def test_rankllm_refuses_more_passages_than_letters(tmp_path: Path) -> None:
         written(selection, "rankllm", tmp_path / "train.json")
     assert caught.value.row_id == "q"
     assert len(written(selection, "rankllm", tmp_path / "train.json", num_negatives=25)) == 1
+
+
+# -- folders -------------------------------------------------------------------------------------------
+
+TEXTS = {"d1": "Title text d1", **{f"d{i}": f"text d{i}" for i in (2, 3, 5)}}
+
+
+def folder(selection: SelectedTables, to: str, path: Path, **options: Any) -> dict[str, Any]:
+    """The files by their names: rows of tables and lines, the value of JSON, else the text."""
+    export(selection, to, path, options=ExportOptions(**options))
+    files = sorted(one for one in path.rglob("*") if one.is_file())
+    return {one.relative_to(path).as_posix(): content(one) for one in files}
+
+
+def content(path: Path) -> Any:
+    if path.suffix == ".parquet":
+        return pq.read_table(path).to_pylist()
+    text = path.read_text("utf-8")
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in text.split("\n")[:-1]]
+    return json.loads(text) if path.suffix == ".json" else text
+
+
+def by_id(rows: list[dict[str, Any]], key: str, *values: str) -> dict[Any, Any]:
+    """Every id once."""
+    found = {row[key]: row[values[0]] if len(values) == 1 else tuple(row[v] for v in values) for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def test_tevatron_ids_has_the_whole_text_in_its_corpus(selection: SelectedTables, tmp_path: Path) -> None:
+    files = folder(selection, "tevatron-ids", tmp_path / "out")
+    assert files.keys() == {"train.jsonl", "corpus.jsonl"}
+    assert files["train.jsonl"] == [
+        {
+            "query_id": "q1",
+            "query_text": "one",
+            "positive_document_ids": ["d2", "d1"],
+            "negative_document_ids": ["d3", "d5"],
+        },
+        {
+            "query_id": "q2",
+            "query_text": "two",
+            "positive_document_ids": ["d2"],
+            "negative_document_ids": ["d1"],
+        },
+    ]
+    assert all(row.keys() == {"docid", "text"} for row in files["corpus.jsonl"])
+    assert by_id(files["corpus.jsonl"], "docid", "text") == TEXTS
+
+
+def test_nemo_names_its_corpus(selection: SelectedTables, tmp_path: Path) -> None:
+    files = folder(selection, "nemo", tmp_path / "out", scores=True)
+    assert files["corpus/merlin_metadata.json"] == {"class": "TextQADataset", "corpus_id": "corpus"}
+    assert by_id(files["corpus/train.parquet"], "id", "text") == TEXTS
+    assert files["train.json"]["corpus"] == [{"path": "corpus"}]
+    assert files["train.json"]["data"][1] == {
+        "question_id": "q2",
+        "question": "two",
+        "corpus_id": "corpus",
+        "pos_doc": [{"id": "d2", "score": 0.7}],
+        "neg_doc": [{"id": "d1", "score": 0.125}],
+    }
+
+
+def test_gpl_finds_nothing_left_to_generate_or_mine(selection: SelectedTables, tmp_path: Path) -> None:
+    assert folder(selection, "gpl", tmp_path / "out") == {
+        "hard-negatives.jsonl": [
+            {"qid": "q1", "pos": ["d2", "d1"], "neg": {"hardneg": ["d3", "d5"]}},
+            {"qid": "q2", "pos": ["d2"], "neg": {"hardneg": ["d1"]}},
+        ],
+        "qgen-queries.jsonl": [{"_id": "q1", "text": "one"}, {"_id": "q2", "text": "two"}],
+        "corpus.jsonl": [
+            {"_id": i, "title": TITLES.get(i, ""), "text": f"text {i}"} for i in ("d2", "d1", "d3", "d5")
+        ],
+        "qgen-qrels/train.tsv": "query-id\tcorpus-id\tscore\nq1\td2\t1\nq1\td1\t1\nq2\td2\t1\n",
+    }
+
+
+def test_arctic_has_pairs_of_numbers(selection: SelectedTables, tmp_path: Path) -> None:
+    files = folder(selection, "arctic", tmp_path / "out", ids=True)
+    queries = by_id(files["queries.parquet"], "query_id", "QUERY_ID", "QUERY_TEXT")
+    documents = by_id(files["documents.parquet"], "document_id", "DOCUMENT_ID", "DOCUMENT_TEXT")
+    assert {i: text for i, (_, text) in queries.items()} == {"q1": "one", "q2": "two"}
+    assert {i: text for i, (_, text) in documents.items()} == TEXTS
+    pairs = [(row["QUERY_ID"], row["DOCUMENT_ID"], row["RELEVANCE"]) for row in files["labels.parquet"]]
+    assert pairs == [
+        (queries[q][0], documents[d][0], relevance)
+        for q, d, relevance in (
+            ("q1", "d2", 1),
+            ("q1", "d1", 1),
+            ("q1", "d3", -1),
+            ("q1", "d5", -1),
+            ("q2", "d2", 1),
+            ("q2", "d1", -1),
+        )
+    ]
+    types = pq.read_schema(tmp_path / "out" / "labels.parquet").types
+    assert types == [pa.uint64(), pa.uint64(), pa.int8()]
+
+
+def test_arctic_keeps_numbers_as_they_are(tmp_path: Path) -> None:
+    """18446744073709551616 is one more than uint64 holds, 007 is not how 7 is written."""
+    docs = ["0", "007", "18446744073709551615", "18446744073709551616", "7"]
+    selection = SelectedTables(
+        pa.table({"doc_id": docs, "title": pa.nulls(5), "text": docs}, CORPUS),
+        pa.table({"query_id": ["3"], "text": ["q"]}, QUERIES),
+        table([("3", "7", 1.0)], SELECTED_POSITIVES),
+        table([("3", d, 0.5) for d in docs[:4]], NEGATIVES),
+    )
+    files = folder(selection, "arctic", tmp_path / "out")
+    numbers = by_id(files["documents.parquet"], "DOCUMENT_TEXT", "DOCUMENT_ID")
+    assert (numbers["7"], numbers["0"], numbers["18446744073709551615"]) == (7, 0, 2**64 - 1)
+    assert len(set(numbers.values())) == 5
+    assert files["queries.parquet"] == [{"QUERY_ID": 3, "QUERY_TEXT": "q"}]
+
+
+def test_pylate_distillation_is_three_tables(even: SelectedTables, tmp_path: Path) -> None:
+    files = folder(even, "pylate-distillation", tmp_path / "out")
+    assert by_id(files["queries.parquet"], "query_id", "text") == {"q1": "one", "q2": "two"}
+    assert by_id(files["documents.parquet"], "document_id", "text") == {
+        i: TEXTS[i] for i in ("d1", "d2", "d3")
+    }
+    assert [(row["query_id"], row["document_ids"]) for row in files["train.parquet"]] == [
+        ("q1", ["d2", "d3"]),
+        ("q1", ["d1", "d3"]),
+        ("q2", ["d2", "d1"]),
+    ]
+    assert files["train.parquet"][2]["scores"] == pytest.approx([0.7, 0.125])
+
+
+def test_pylate_distillation_needs_every_score(even: SelectedTables, tmp_path: Path) -> None:
+    unscored = replace(even, positives=table([("q1", "d2", 0.9), ("q2", "d2", None)], SELECTED_POSITIVES))
+    with pytest.raises(InputError, match="needs a score for each document, 1 have none") as caught:
+        folder(unscored, "pylate-distillation", tmp_path / "out")
+    assert caught.value.row_id == "q2"
+    assert not list(tmp_path.iterdir())
+
+
+def test_pylate_distillation_refuses_ragged_rows(selection: SelectedTables, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"needs 2 negatives in every row.*'q2' has 1"):
+        folder(selection, "pylate-distillation", tmp_path / "out")
+
+
+@pytest.mark.parametrize("to", ["tevatron-ids", "nemo", "gpl", "arctic"])
+def test_texts_stand_once_however_many_blocks_there_are(
+    to: str, selection: SelectedTables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = folder(selection, to, tmp_path / "one")
+    monkeypatch.setattr("hardneg.export.examples.DOCUMENTS_A_BLOCK", 1)
+    assert folder(selection, to, tmp_path / "many") == one
+
+
+def test_a_folder_in_memory_is_a_data_set_a_table(selection: SelectedTables) -> None:
+    sets = to_dataset(selection, "nemo")
+    assert sets["train"].num_rows == 2
+    assert sets["corpus/train"].column_names == ["id", "text"]
+
+
+def test_the_corpus_for_nemo_is_what_datasets_loads_from_its_folder(
+    selection: SelectedTables, tmp_path: Path
+) -> None:
+    """As AutoModel's `TextQADataset` does: the metadata beside the table is no row of it."""
+    import datasets
+
+    export(selection, "nemo", tmp_path / "out")
+    loaded = datasets.load_dataset(str(tmp_path / "out" / "corpus"), cache_dir=str(tmp_path / "cache"))
+    assert by_id(loaded["train"].to_list(), "id", "text") == TEXTS

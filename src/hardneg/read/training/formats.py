@@ -16,7 +16,20 @@ from hardneg.read.training.options import ReadOptions
 from hardneg.read.training.sample import FOLDER, Sample, sample_of
 
 MODULES: Mapping[str, str] = {
+    "arctic": "arctic",
+    "dpr": "dpr",
     "flagembedding": "flagembedding",
+    "gpl": "gpl",
+    "ms-swift-embedding": "ms_swift",
+    "ms-swift-reranker": "ms_swift",
+    "nemo": "nemo",
+    "nemo-inline": "nemo",
+    "pylate-distillation": "pylate",
+    "pylate-n-tuple": "pylate",
+    "pylate-triplet": "pylate",
+    "rankllm": "rankllm",
+    "tevatron": "tevatron",
+    "tevatron-ids": "tevatron",
 }
 
 

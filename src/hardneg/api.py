@@ -1,4 +1,5 @@
-"""The Python face: `load`, `mine`, `audit`, `trial`, and what a finished run can be asked."""
+"""The Python face: `load`, `mine`, `audit`, `trial`, `convert`, `check`; and what a finished run can be
+asked."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from hardneg.config import Config, build
+from hardneg.config import Config, TrainingFileOptions, build
 from hardneg.errors import UsageError
 from hardneg.plan.retrievers import NOTHING_OWN, OwnParts, object_name
 from hardneg.progress import Silent
@@ -24,6 +25,8 @@ from hardneg.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from hardneg.export import ExportReport, SelectedTables
+    from hardneg.plan.check_file import CheckReport
+    from hardneg.plan.convert_report import ConvertReport
 
 
 @plainly()
@@ -169,6 +172,70 @@ def trial(
     """
     mined = open_run(run_dir, progress=progress)
     return mined.trial(selections=selections, evaluation=evaluation, student=student, **options)
+
+
+@plainly()
+def convert(
+    source: str | os.PathLike[str],
+    to: str,
+    output: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    list_to: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> ConvertReport:
+    """A training file → another trainer's, without mining, checked as every run's; the file's order stays.
+
+    format   of the source; by default the one that it begins as
+    list_to  a file for all that was dropped as faulty, as JSON lines
+    options  `on_fault`, `scores`, `ids`, `num_negatives`, `shortfall`, ... (hardneg.export.ConvertOptions);
+             `corpus`, `queries`, `qrels`, `min_relevance` for what the file does not say
+             (hardneg.config.TrainingFileOptions)
+
+    Raises UsageError for what cannot be asked, InputError with file and line for what is wrong in the source.
+    """
+    from hardneg.export import ConvertOptions
+    from hardneg.plan.convert import convert
+
+    file = {key: options.pop(key) for key in TrainingFileOptions.model_fields if key in options}
+    return convert(
+        Path(source),
+        to,
+        Path(output),
+        format_name=format,
+        file=build(TrainingFileOptions, file),
+        options=build(ConvertOptions, options),
+        list_to=None if list_to is None else Path(list_to),
+    )
+
+
+@plainly()
+def check(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    num_negatives: int | None = None,
+    list_to: str | os.PathLike[str] | None = None,
+    **file: Any,
+) -> CheckReport:
+    """What is wrong with a training file, whatever its trainer: see the report's `faults` and `clean`.
+
+    format         by default the one that the file begins as
+    num_negatives  that every row should have; by default where the format asks for one number
+    list_to        a file for all faults, as JSON lines
+    file           `corpus`, `queries`, `qrels`, `min_relevance` for what the file does not say
+
+    Raises InputError where it cannot be read at all.
+    """
+    from hardneg.plan.check_file import check_file
+
+    return check_file(
+        Path(path),
+        format,
+        build(TrainingFileOptions, file),
+        num_negatives=num_negatives,
+        list_to=None if list_to is None else Path(list_to),
+    )
 
 
 class Mined:

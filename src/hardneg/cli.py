@@ -27,11 +27,12 @@ from hardneg.config import (
     RescoreConfig,
     SearchConfig,
     SelectConfig,
+    TrainingFileOptions,
     refuse_credentials,
 )
 from hardneg.config_file import load_config_file, refuse_no_text
 from hardneg.errors import HardnegError, UsageError
-from hardneg.export.options import ExportOptions
+from hardneg.export.options import ConvertOptions, ExportOptions
 from hardneg.interruption import end_on_signals
 from hardneg.json_log import ASKED, Events, Logged, events_on_stderr
 from hardneg.named_files import refuse_inputs
@@ -78,6 +79,7 @@ ConfigFile = Annotated[
 ]
 SelectionName = Annotated[str, typer.Option("--name", help="Name of the selection.")]
 To = Annotated[Format | None, typer.Option("--to", help="Format of the training file.")]
+ListTo = Annotated[Path | None, typer.Option("--list", help="Write all faults there, as lines of JSON.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The training file.")]
 
 
@@ -218,6 +220,55 @@ def export(
     mined = hardneg.open_run(run, selection=selection, progress=_progress(quiet))
     report = mined.to(to, output, **settings)
     show_result(report.as_dict(), str(report), quiet=quiet, as_json=as_json)
+
+
+@app.command()
+@with_options(ConvertOptions, TrainingFileOptions)
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A training file (or folder).")],
+    to: Annotated[Format, typer.Option("--to", help="Format of the new training file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The new training file.")],
+    format: Annotated[
+        Format | None, typer.Option("--from", help="Format of IN; default: as it begins.")
+    ] = None,
+    list_to: ListTo = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    log_json: LogJson = False,
+    debug: Debug = False,
+    *,
+    settings: dict[str, Any],
+) -> None:
+    """Write a training file in another trainer's format, checked, without mining."""
+    import hardneg
+
+    report = hardneg.convert(source, to, output, format=format, list_to=list_to, **settings)
+    show_result(report.as_dict(), str(report), quiet=quiet, as_json=as_json)
+
+
+@app.command()
+@with_options(TrainingFileOptions)
+def check(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A training file (or folder).")],
+    format: Annotated[
+        Format | None, typer.Option("--format", help="Its format; default: as it begins.")
+    ] = None,
+    num_negatives: Annotated[int | None, typer.Option(min=1, help="How many every row should have.")] = None,
+    list_to: ListTo = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    log_json: LogJson = False,
+    debug: Debug = False,
+    *,
+    settings: dict[str, Any],
+) -> None:
+    """Say what is wrong with a training file, whatever the trainer; exit code 1 where something is."""
+    import hardneg
+
+    report = hardneg.check(path, format=format, num_negatives=num_negatives, list_to=list_to, **settings)
+    show_result(report.as_dict(), str(report), quiet=quiet, as_json=as_json)
+    if not report.clean:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -401,8 +452,8 @@ def _root(
 
 
 def main() -> None:
-    """Exit codes: 0 done, 1 a failed run (or a fault that `doctor` leaves), 2 bad input or usage; 130 and 143
-    ended by SIGINT and SIGTERM."""
+    """Exit codes: 0 done, 1 a failed run (or a fault that `doctor` leaves or `check` finds), 2 bad input or
+    usage; 130 and 143 ended by SIGINT and SIGTERM."""
     end_on_signals()
     guard_streams()
     # The models' libraries print bars and notes of their own; ours say what there is to say.

@@ -163,6 +163,9 @@ class Stage(BaseModel):
 class ReadConfig(Stage):
     """read: what is taken from the source."""
 
+    format: Format | None = Field(
+        None, description="Format of a trainer that the file is in; default: told by its columns."
+    )
     split: str = Field("train", description="Split of the judgments or of the data set.")
     qrels: str | None = Field(None, description="Judgments that lie elsewhere: a file, a folder or a Hub id.")
     corpus: str | None = Field(
@@ -181,6 +184,17 @@ class ReadConfig(Stage):
     limit_queries: int | None = Field(None, ge=1, description="Take only the first N queries, by id.")
     on_bad_row: OnBadRow = Field(
         "fail", description="What to do with a row that cannot be used; skipped rows are counted and listed."
+    )
+
+
+class TrainingFileOptions(Stage):
+    """file: what a training file does not say itself."""
+
+    corpus: str | None = Field(None, description="Texts of documents, where the file holds ids alone.")
+    queries: str | None = Field(None, description="Texts of queries, where the file holds ids alone.")
+    qrels: str | None = Field(None, description="The positives, where the file holds negatives alone.")
+    min_relevance: float | None = Field(
+        None, description="Labels or scores from it on make a positive; default: labels above 0."
     )
 
 

@@ -48,6 +48,7 @@ class Format:
     each         under reference `each`, a group a positive; else a group is always a query
     rectangular  every group needs the same number of negatives
     needs_scores whose scores must be there even when they are not asked for
+    needs_positives  its rows cannot be without a positive
     separator    between the values of a line of kind `lines`
     header       whether a line of column names stands first there
     refuse       raises InputError for rows that such lines cannot hold
@@ -62,6 +63,7 @@ class Format:
     each: bool = False
     rectangular: bool = False
     needs_scores: Literal["", "negatives", "all"] = ""
+    needs_positives: bool = True
     separator: str = "\t"
     header: bool = False
     refuse: Callable[[pa.Table], None] = lambda _: None

@@ -59,5 +59,6 @@ FORMATS = {
         needs_scores="negatives",
         separator=" ",
         refuse=refuse,
+        needs_positives=False,
     )
 }

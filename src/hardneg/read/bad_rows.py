@@ -26,8 +26,8 @@ class BadRows:
     Files have numbers, so that a table's rows can say cheaply where they stood.
     """
 
-    def __init__(self, policy: Literal["fail", "skip"] = "fail") -> None:
-        self._policy = policy
+    def __init__(self, policy: Literal["fail", "skip"] = "fail", hint: str = HINT) -> None:
+        self._policy, self._hint = policy, hint
         self._files: list[str] = []
         self._places: dict[tuple[str, int], None] = {}
         self.refused: list[dict[str, Any]] = []
@@ -41,7 +41,9 @@ class BadRows:
     def refuse(self, row: RowError, file: str, line: int) -> None:
         """Count the row once, whatever the number of reasons. Raises InputError under the policy `fail`."""
         if self._policy == "fail":
-            raise InputError(row.reason + HINT, file=file, line=line, column=row.column, row_id=row.row_id)
+            raise InputError(
+                row.reason + self._hint, file=file, line=line, column=row.column, row_id=row.row_id
+            )
         if (file, line) not in self._places:
             self._places[file, line] = None
             reason = row.reason if row.row_id is None else f"id {row.row_id!r}: {row.reason}"

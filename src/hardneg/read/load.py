@@ -12,14 +12,13 @@ from hardneg.config import ReadConfig, nearest, refuse_credentials
 from hardneg.errors import InputError, UsageError
 from hardneg.named_files import kind_of_path
 from hardneg.read.bad_rows import BadRows
-from hardneg.read.beir import find_file, is_beir_folder, named_judgment_rows, read_beir_folder, read_tables
+from hardneg.read.beir import is_beir_folder, named_judgment_rows, read_beir_folder, read_tables
 from hardneg.read.canonicalise import canonicalise
 from hardneg.read.documents import read_documents
 from hardneg.read.frames import frame_rows, kind_name
 from hardneg.read.hub import (
     choose_split,
     forced_hub_name,
-    hub_documents,
     hub_split_rows,
     is_hub_id,
     read_hub,
@@ -27,8 +26,10 @@ from hardneg.read.hub import (
 )
 from hardneg.read.labelled import read_labelled
 from hardneg.read.parsed import Parsed
+from hardneg.read.pools import hub_folder, near_file, pool_rows
 from hardneg.read.row_files import file_rows
 from hardneg.read.rows import Rows
+from hardneg.read.training.rows import training_format, training_rows
 from hardneg.records import Collection
 
 _TABLES = ("corpus", "queries", "qrels")
@@ -68,7 +69,7 @@ def load(
         if corpus is not None:
             read_documents(frame_rows(corpus, "corpus"), parsed, bad, need_ids=False)
         if config.corpus is not None:
-            read_documents(_pool_rows(config.corpus), parsed, bad, need_ids=False)
+            read_documents(pool_rows(config.corpus), parsed, bad, need_ids=False)
         collection = canonicalise(parsed, shown, config, bad)
         if named:
             again = {"source": _from_anywhere(shown)}
@@ -116,30 +117,21 @@ def _read_named(source: str, config: ReadConfig, parsed: Parsed, bad: BadRows, h
     elif is_hub_id(source):
         read_hub(source, config, parsed, bad)
     else:
-        raise InputError(f"there is no such file or folder{_near_file(path)}", file=source)
-
-
-def _near_file(path: Path) -> str:
-    folder = path.parent
-    return nearest(path.name, [one.name for one in folder.iterdir()]) if folder.is_dir() else ""
+        raise InputError(f"there is no such file or folder{near_file(path)}", file=source)
 
 
 def _read_folder(path: Path, config: ReadConfig, parsed: Parsed, bad: BadRows, has_pool: bool) -> None:
-    if is_beir_folder(path):
+    name = training_format(path, config)
+    if name is not None:
+        _read_training(path, name, config, parsed, bad)
+    elif is_beir_folder(path):
         _refuse_columns(config)
         read_beir_folder(path, config, parsed, bad, hub_split_rows, has_pool=has_pool)
     elif any((path / name).is_file() for name in _SAVED):
         _refuse_qrels(config)
         read_saved(path, config, parsed, bad)
     else:
-        read_hub(_hub_folder(path), config, parsed, bad)
-
-
-def _hub_folder(path: Path) -> str:
-    """A folder as `datasets` takes it, which wants a name. Raises InputError where it is empty."""
-    if not any(path.iterdir()):
-        raise InputError("is an empty folder", file=path)
-    return str(path if path.name.strip(".") else path.resolve())
+        read_hub(hub_folder(path), config, parsed, bad)
 
 
 def _read_file(path: Path, config: ReadConfig, parsed: Parsed, bad: BadRows, has_pool: bool) -> None:
@@ -151,25 +143,21 @@ def _read_file(path: Path, config: ReadConfig, parsed: Parsed, bad: BadRows, has
         qrels = named_judgment_rows(config.qrels, config.split, parsed.notes, hub_split_rows)
         read_tables(None, file_rows(path), qrels, parsed, bad)
         return
+    name = training_format(path, config)
+    if name is not None:
+        _read_training(path, name, config, parsed, bad)
+        return
     if config.split != "train":
         parsed.notes.append(f"a file holds no splits: all of it was read, not split {config.split!r}")
     read_labelled(file_rows(path), config, parsed, bad)
 
 
-def _pool_rows(pool: str) -> Rows:
-    """A pool's rows: a file, a BEIR folder's corpus, a folder as on the Hub, or the Hub's after `hf:`."""
-    if pool.startswith("hf:"):
-        return hub_documents(forced_hub_name(pool))
-    path = Path(pool).expanduser()
-    if kind_of_path(path) == "folder":
-        inner = find_file(path, "corpus")
-        if inner is None:
-            return hub_documents(_hub_folder(path))
-        path = inner
-    if kind_of_path(path) == "nothing":
-        hint = "; put hf: before the id of a Hub data set" if is_hub_id(pool) else ""
-        raise InputError(f"there is no such file or folder{_near_file(path)}{hint}", file=pool)
-    return file_rows(path)
+def _read_training(path: Path, name: str, config: ReadConfig, parsed: Parsed, bad: BadRows) -> None:
+    """The groups of a trainer's file; its negatives are given ones."""
+    _refuse_columns(config)
+    _refuse_qrels(config)
+    parsed.notes.append(f"read as {name}")
+    read_labelled(training_rows(path, name, config), config, parsed, bad)
 
 
 # -- in memory --------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from hardneg.read.training.sample import FOLDER, Sample, sample_of
 
 MODULES: Mapping[str, str] = {
     "arctic": "arctic",
+    "beir": "beir",
     "dpr": "dpr",
     "flagembedding": "flagembedding",
     "gpl": "gpl",
@@ -28,8 +29,13 @@ MODULES: Mapping[str, str] = {
     "pylate-n-tuple": "pylate",
     "pylate-triplet": "pylate",
     "rankllm": "rankllm",
+    "st-labeled-list": "sentence_transformers",
+    "st-labeled-pair": "sentence_transformers",
+    "st-n-tuple": "sentence_transformers",
+    "st-triplet": "sentence_transformers",
     "tevatron": "tevatron",
     "tevatron-ids": "tevatron",
+    "trec": "trec",
 }
 
 
@@ -40,11 +46,13 @@ class TrainingReader:
     groups     the file → tables of `records.GROUPS`, in the file's order, some thousand texts a table
     kinds      what the names of such files end in, packing left away ("": any; "/": a folder)
     recognise  whether a file begins as this format does
+    positives  whether the file itself holds positives; else a group may be without any
     """
 
     groups: Callable[[Path, ReadOptions], Iterator[pa.Table]]
     kinds: tuple[str, ...]
     recognise: Callable[[Sample], bool]
+    positives: bool = True
 
 
 def find_reader(name: str) -> TrainingReader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -29,7 +30,7 @@ class Side:
     doc_id: Sequence[str | None] | None = None
     score: Sequence[float | None] | None = None
     label: Sequence[float | None] | None = None
-    title: Sequence[str] | None = None
+    title: Sequence[str | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,17 +49,20 @@ def row_groups(
     return group_tables(parsed_rows(rows or file_rows(path), options, parse))
 
 
+Parsed = TypeVar("Parsed")
+
+
 def parsed_rows(
-    rows: Rows, options: ReadOptions, parse: Callable[[Row], Group]
-) -> Iterator[tuple[int, Group]]:
-    """(line, group); rows that cannot be parsed are refused."""
+    rows: Rows, options: ReadOptions, parse: Callable[[Row], Parsed]
+) -> Iterator[tuple[int, Parsed]]:
+    """(line, what `parse` gave); rows that cannot be parsed are refused."""
     for line, row in rows.read(options.bad):
         try:
-            group = parse(row)
+            parsed = parse(row)
         except RowError as error:
             options.bad.refuse(error, rows.name, line)
             continue
-        yield line, group
+        yield line, parsed
 
 
 def group_tables(groups: Iterable[tuple[int, Group]]) -> Iterator[pa.Table]:

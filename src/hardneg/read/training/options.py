@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from hardneg.config import TrainingFileOptions
 from hardneg.read.bad_rows import BadRows
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """bad            where rows go that cannot be read
-    corpus, queries  texts by id, for formats that hold ids alone
-    min_relevance    labels and scores from it on are positives, in formats that say it by a number
+    """What a reader is given beside the file.
+
+    bad    where rows go that cannot be read
+    file   what users said of it
+    noted  what a reader saw or changed and people should know, and how often
     """
 
     bad: BadRows = field(default_factory=BadRows)
-    corpus: Path | None = None
-    queries: Path | None = None
-    min_relevance: float | None = None
+    file: TrainingFileOptions = field(default_factory=TrainingFileOptions)
+    noted: Counter[str] = field(default_factory=Counter)

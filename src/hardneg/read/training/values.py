@@ -8,8 +8,6 @@ from hardneg.read.bad_rows import RowError
 from hardneg.read.values import as_id, describe
 from hardneg.texts import has_half_pair
 
-_LARGEST = 3.4e38  # of a float32
-
 
 def text(value: Any, column: str) -> str:
     """Raises RowError for anything but a text that UTF-8 can hold."""
@@ -49,10 +47,10 @@ def optional_ids(row: dict[str, Any], column: str) -> list[str | None] | None:
 def number(value: Any, column: str) -> float | None:
     """A number or null; also written as text. NaN and infinity are kept, for the checks to tell."""
     if value is None or type(value) is float:
-        return value if value is None or abs(value) <= _LARGEST or value != value else value * 1e300
+        return value
     if type(value) is int or (type(value) is str and value):
         try:
-            return number(float(value), column)
+            return float(value)
         except (ValueError, OverflowError):
             pass
     raise RowError(f"must be a number, not {describe(value)}", column)

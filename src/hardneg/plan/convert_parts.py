@@ -97,9 +97,11 @@ def parts_to_write(
 def _refuse_missing(
     to: str, found: Format, wanted: dict[str, bool], have: dict[str, bool], parts: Parts
 ) -> None:
-    complete = parts.negative_scores if found.needs_scores else parts.scores
+    of_negatives = found.needs_scores == "negatives"
+    complete = parts.negative_scores if of_negatives else parts.scores
     if (found.needs_scores or wanted["scores"]) and complete < parts.groups:
-        text, remedy = ("negative", "") if found.needs_scores else ("text", "; leave --scores off")
+        text = "negative" if of_negatives else "text"
+        remedy = "" if found.needs_scores else "; leave --scores off"
         lacking = f"{parts.groups - complete:,} of {parts.groups:,} groups"
         raise InputError(f"{to}: {lacking} lack a score for some {text}{remedy}")
     for name in ("prompts", "soft_labels"):
@@ -119,7 +121,7 @@ def _remarks(
     }
     remarks = []
     for name, count in there.items():
-        always = name == "scores" and found.needs_scores
+        always = name == "scores" and bool(found.needs_scores)
         if not count or always or wanted[name] or name in named:
             continue
         shown = name.replace("_", " ")

@@ -51,11 +51,14 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def m3(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny encoder with the two further layers of bge-m3."""
+    """The tiny encoder with the two further layers of bge-m3, and a mark for the end of texts as there."""
     import torch
+    from transformers import AutoTokenizer
 
     folder = tmp_path_factory.mktemp("m3") / "bge-m3"
     shutil.copytree(tiny, folder)
+    marks = {"eos_token": "[SEP]"}
+    AutoTokenizer.from_pretrained(str(tiny), **marks).save_pretrained(str(folder))
     torch.manual_seed(1)
     for name, width in (("colbert_linear", 16), ("sparse_linear", 1)):
         torch.save(torch.nn.Linear(16, width).state_dict(), folder / f"{name}.pt")

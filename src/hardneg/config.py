@@ -38,7 +38,26 @@ Reference = Literal["min", "mean", "max", "each"]
 SamplerName = Literal["top", "random", "softmax", "simans", "stratified", "diverse"]
 GuardMode = Literal["off", "prior", "fit", "auto"]
 Format = Literal[
-    "flagembedding", "st-triplet", "st-n-tuple", "st-labeled-pair", "st-labeled-list", "trec", "beir"
+    "flagembedding",
+    "st-triplet",
+    "st-n-tuple",
+    "st-labeled-pair",
+    "st-labeled-list",
+    "pylate-triplet",
+    "pylate-n-tuple",
+    "pylate-distillation",
+    "tevatron",
+    "tevatron-ids",
+    "ms-swift-embedding",
+    "ms-swift-reranker",
+    "nemo",
+    "nemo-inline",
+    "dpr",
+    "gpl",
+    "arctic",
+    "rankllm",
+    "trec",
+    "beir",
 ]
 
 

@@ -119,10 +119,12 @@ GROUPS = pa.schema(  # a training file: a query with its positives and negatives
         ("pos_id", _IDS),
         ("pos_score", _NUMBERS),
         ("pos_label", _NUMBERS),  # soft labels: how likely it answers
+        ("pos_title", _TEXTS),  # what the text begins with, where a format keeps titles apart
         ("neg", _TEXTS),
         ("neg_id", _IDS),
         ("neg_score", _NUMBERS),
         ("neg_label", _NUMBERS),
+        ("neg_title", _TEXTS),
         ("line", pa.int64()),  # where it stood, from 1
     ]
 )

@@ -25,14 +25,17 @@ ARRAY: Frame = (b"[\n", b"\n]\n")
 class FolderFile:
     """One of the files of a format that is a folder.
 
-    key    column whose values stand there once: a later row of the same one is left out
-    frame  what stands before and after the rows of kind `json`
+    key             column whose values stand there once: a later row of the same one is left out
+    frame           what stands before and after the rows of kind `json`
+    header, refuse  as in Format
     """
 
     rows: Callable[[Examples, ExportOptions], pa.Table]
     kind: Kind
     key: str | None = None
     frame: Frame = ARRAY
+    header: bool = False
+    refuse: Callable[[pa.Table], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ class Format:
     takes        which of OPTIONAL_PARTS mean something here
     each         under reference `each`, a group a positive; else a group is always a query
     rectangular  every group needs the same number of negatives
-    needs_positives  its rows cannot be without a positive
+    needs_positives  a group without a positive has no place in it
+    needs_scores     whose scores must be there even when they are not asked for
     separator    between the values of a line of kind `lines`
     header       whether a line of column names stands first there
     refuse       raises InputError for rows that such lines cannot hold
@@ -58,8 +62,8 @@ class Format:
     takes: frozenset[str]
     each: bool = False
     rectangular: bool = False
-    needs_scores: bool = False
     needs_positives: bool = True
+    needs_scores: Literal["", "negatives", "all"] = ""
     separator: str = "\t"
     header: bool = False
     refuse: Callable[[pa.Table], None] = lambda _: None
@@ -68,12 +72,25 @@ class Format:
 
 
 MODULES: Mapping[str, str] = {
+    "arctic": "arctic",
     "beir": "beir",
+    "dpr": "dpr",
     "flagembedding": "flagembedding",
+    "gpl": "gpl",
+    "ms-swift-embedding": "ms_swift",
+    "ms-swift-reranker": "ms_swift",
+    "nemo": "nemo",
+    "nemo-inline": "nemo",
+    "pylate-distillation": "pylate",
+    "pylate-n-tuple": "pylate",
+    "pylate-triplet": "pylate",
+    "rankllm": "rankllm",
     "st-labeled-list": "sentence_transformers",
     "st-labeled-pair": "sentence_transformers",
     "st-n-tuple": "sentence_transformers",
     "st-triplet": "sentence_transformers",
+    "tevatron": "tevatron",
+    "tevatron-ids": "tevatron",
     "trec": "trec",
 }
 OPTIONAL_PARTS = ("scores", "soft_labels", "ids", "prompts", "positives")

@@ -59,7 +59,9 @@ def to_dataset(
     tables: dict[str, list[pa.Table]] = {}
 
     def keep(name: str) -> Write:
-        return lambda table: tables.setdefault(Path(name).stem, []).append(decoded(table))
+        return lambda table: tables.setdefault(Path(name).with_suffix("").as_posix(), []).append(
+            decoded(table)
+        )
 
     writes = {name: keep(name) for name in found.folder or [to]}
     _fill(blocks(selection, layout, options), found, writes, options)
@@ -151,7 +153,13 @@ def _write_folder(examples: Iterable[Examples], found: Format, output: Path, opt
         writes: dict[str, Any] = {}
         for name, file in found.folder.items():
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-            how = Rendering(file.kind, neutralise=options.neutralise, frame=file.frame)
+            how = Rendering(
+                file.kind,
+                header=file.header,
+                refuse=file.refuse,
+                neutralise=options.neutralise,
+                frame=file.frame,
+            )
             writes[name] = open_files.enter_context(
                 table_file(temporary / name, output / name, how, tallies[name])
             )

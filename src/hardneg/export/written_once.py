@@ -22,7 +22,7 @@ class WrittenOnce:
             column = column.dictionary_encode()
         used = column.indices.unique()
         first = pc.index_in(used, value_set=column.indices)
-        numbers = map(text_number, column.dictionary.take(used).to_pylist())
+        numbers = [text_number(str(one)) for one in column.dictionary.take(used).to_pylist()]
         new = []
         for number in numbers:
             new.append(number not in self._seen)

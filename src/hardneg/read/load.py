@@ -12,7 +12,7 @@ from hardneg.config import ReadConfig, nearest, refuse_credentials
 from hardneg.errors import InputError, UsageError
 from hardneg.named_files import kind_of_path
 from hardneg.read.bad_rows import BadRows
-from hardneg.read.beir import is_beir_folder, named_judgment_rows, read_beir_folder, read_tables
+from hardneg.read.beir import find_file, is_beir_folder, named_judgment_rows, read_beir_folder, read_tables
 from hardneg.read.canonicalise import canonicalise
 from hardneg.read.documents import read_documents
 from hardneg.read.frames import frame_rows, kind_name
@@ -121,7 +121,8 @@ def _read_named(source: str, config: ReadConfig, parsed: Parsed, bad: BadRows, h
 
 
 def _read_folder(path: Path, config: ReadConfig, parsed: Parsed, bad: BadRows, has_pool: bool) -> None:
-    name = training_format(path, config)
+    beir = is_beir_folder(path) and (has_pool or find_file(path, "corpus") is not None)
+    name = config.format if beir else training_format(path, config)
     if name is not None:
         _read_training(path, name, config, parsed, bad)
     elif is_beir_folder(path):

@@ -33,12 +33,13 @@ def test_flagembedding_is_read_with_all_that_stands_there(tmp_path: Path) -> Non
     assert recognised(path) == "flagembedding"
     (table,) = find_reader("flagembedding").groups(path, ReadOptions())
     assert table.schema == GROUPS
-    none = {f"{side}_{part}": None for side in ("pos", "neg") for part in ("id", "score", "label")}
+    none = {f"{side}_{part}": None for side in ("pos", "neg") for part in ("id", "score", "label", "title")}
     assert table.to_pylist() == [
         {
             "query_id": "q1", "query": "one", "prompt": "find", "line": 1,
-            "pos": ["a", "b"], "pos_id": ["d1", "2"], "pos_score": [0.5, 1.0], "pos_label": None,
-            "neg": ["c"], "neg_id": ["d3"], "neg_score": [0.25], "neg_label": None,
+            "pos": ["a", "b"], "pos_id": ["d1", "2"], "pos_score": [0.5, 1.0],
+            "pos_label": None, "pos_title": None,
+            "neg": ["c"], "neg_id": ["d3"], "neg_score": [0.25], "neg_label": None, "neg_title": None,
         },
         {"query_id": None, "query": "two", "prompt": None, "line": 2, "pos": ["one text"], "neg": [], **none},
     ]  # fmt: skip

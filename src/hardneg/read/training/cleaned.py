@@ -24,7 +24,7 @@ def keeping(groups: pa.Table, side: str, keep: Bool) -> pa.Table:
     if keep.all():
         return groups
     lengths = pc.list_value_length(groups[side]).to_numpy()
-    for name in (side, f"{side}_id", f"{side}_score", f"{side}_label"):
+    for name in (side, f"{side}_id", f"{side}_score", f"{side}_label", f"{side}_title"):
         column = groups[name].combine_chunks()
         groups = groups.set_column(groups.column_names.index(name), name, _kept(column, lengths, keep))
     return groups

@@ -16,12 +16,25 @@ from hardneg.read.training.options import ReadOptions
 from hardneg.read.training.sample import FOLDER, Sample, sample_of
 
 MODULES: Mapping[str, str] = {
+    "arctic": "arctic",
     "beir": "beir",
+    "dpr": "dpr",
     "flagembedding": "flagembedding",
+    "gpl": "gpl",
+    "ms-swift-embedding": "ms_swift",
+    "ms-swift-reranker": "ms_swift",
+    "nemo": "nemo",
+    "nemo-inline": "nemo",
+    "pylate-distillation": "pylate",
+    "pylate-n-tuple": "pylate",
+    "pylate-triplet": "pylate",
+    "rankllm": "rankllm",
     "st-labeled-list": "sentence_transformers",
     "st-labeled-pair": "sentence_transformers",
     "st-n-tuple": "sentence_transformers",
     "st-triplet": "sentence_transformers",
+    "tevatron": "tevatron",
+    "tevatron-ids": "tevatron",
     "trec": "trec",
 }
 

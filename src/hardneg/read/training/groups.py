@@ -21,12 +21,16 @@ LETTERS_A_TABLE = 1 << 24
 
 @dataclass(frozen=True)
 class Side:
-    """A group's positives, or its negatives. What is misaligned stays so: the checks say it."""
+    """A group's positives, or its negatives. What is misaligned stays so: the checks say it.
+
+    title  of each text, which begins with it, in formats that keep titles apart
+    """
 
     text: Sequence[str]
     doc_id: Sequence[str | None] | None = None
     score: Sequence[float | None] | None = None
     label: Sequence[float | None] | None = None
+    title: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,4 +96,5 @@ def _table(groups: Sequence[tuple[int, Group]]) -> pa.Table:
         columns[f"{name}_id"] = [side.doc_id for side in sides]
         columns[f"{name}_score"] = [side.score for side in sides]
         columns[f"{name}_label"] = [side.label for side in sides]
+        columns[f"{name}_title"] = [side.title for side in sides]
     return pa.table([pa.array(columns[field.name], field.type) for field in GROUPS], schema=GROUPS)

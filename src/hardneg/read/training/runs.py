@@ -108,11 +108,13 @@ def _pairs_together(run: Sequence[tuple[int, Pair]]) -> Placed:
 def joined(sides: Sequence[Side]) -> Side:
     """Sides after one another. A part that some have is there, null for the others."""
     lengths = [len(side.text) for side in sides]
+    titles = _together([side.title for side in sides], lengths)
     return Side(
         [text for side in sides for text in side.text],
         _together([side.doc_id for side in sides], lengths),
         _together([side.score for side in sides], lengths),
         _together([side.label for side in sides], lengths),
+        None if titles is None else [title or "" for title in titles],
     )
 
 

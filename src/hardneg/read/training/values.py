@@ -63,3 +63,10 @@ def optional_numbers(row: dict[str, Any], column: str) -> list[float | None] | N
         return None
     values = value if isinstance(value, list | tuple) else [value]
     return [number(one, column) for one in values]
+
+
+def as_ids(value: Any, column: str) -> list[str]:
+    """A list of ids, none of them missing. Raises RowError."""
+    if not isinstance(value, list | tuple):
+        raise RowError(f"must be a list of ids, not {describe(value)}", column)
+    return [as_id(one, column) for one in value]

@@ -41,6 +41,7 @@ from hardneg.progress import Silent, Terminal, warned_once
 from hardneg.protocols import Progress
 from hardneg.recipes import recipe_help, recipe_settings
 from hardneg.refusals import plainly
+from hardneg.remote import address_of, check_target, refuse_remote_inputs
 from hardneg.run_directory import RunDirectory
 from hardneg.terminal import guard_streams, printable, show
 from hardneg.trialing.options import TrialOptions
@@ -80,8 +81,10 @@ ConfigFile = Annotated[
 ]
 SelectionName = Annotated[str, typer.Option("--name", help="Name of the selection.")]
 To = Annotated[Format | None, typer.Option("--to", help="Format of the training file.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="The training file; also s3://BUCKET/NAME and the like.")
+]
 ListTo = Annotated[Path | None, typer.Option("--list", help="Write all faults there, as lines of JSON.")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="The training file.")]
 
 
 def _progress(quiet: bool) -> Progress:
@@ -122,7 +125,9 @@ MINE_HELP = (
 def mine(
     source: Annotated[
         str,
-        typer.Argument(metavar="SOURCE", help="Folder, file or Hub data set id (hf:ID forces the Hub)."),
+        typer.Argument(
+            metavar="SOURCE", help="Folder, file, Hub data set id (hf:ID forces the Hub), or s3://..."
+        ),
     ],
     run_dir: Annotated[Path, typer.Option(help="Where the run is kept.")] = Path("hardneg-run"),
     name: SelectionName = "default",
@@ -140,14 +145,12 @@ def mine(
 ) -> None:
     """Read, encode, search, rescore, guard and select; with --to and --output also export."""
     import hardneg
-    from hardneg.export import check_output
     from hardneg.report.summary import render_summary
 
     if (to is None) != (output is None):
         raise UsageError("--to FORMAT and --output FILE go together")
-    if to is not None and output is not None:  # before hours of work
-        check_output(to, output)
-        refuse_inputs(output, [source])
+    if to is not None and output is not None:
+        _check_output(to, output, source)
     progress = _progress(quiet)
     values = _settings(config, recipe, settings)
     if dry_run:
@@ -164,7 +167,19 @@ def mine(
     if not quiet and not as_json:
         show(f"run directory: {printable(str(run_dir))}")
         if output is not None:
-            show(f"training file: {printable(str(output))}")
+            show(f"training file: {printable(address_of(output) or str(output))}")
+
+
+def _check_output(to: str, output: Path, source: str) -> None:
+    """Refuse what cannot be written to before hours of work."""
+    from hardneg.export import check_output
+
+    check_output(to, output)
+    if (address := address_of(output)) is None:
+        refuse_inputs(output, [source])
+    else:
+        refuse_remote_inputs(address, [source])
+        check_target(address)
 
 
 @app.command()
@@ -206,7 +221,19 @@ def select(
 def export(
     run: Run,
     to: Annotated[Format, typer.Option("--to", help="Format of the training file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The training file.")],
+    output: Output = None,
+    to_hub: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="Send it to the Hugging Face Hub, with a card.")
+    ] = None,
+    to_folder: Annotated[
+        Path | None, typer.Option(help="With --to-hub: write there what would be sent, and send nothing.")
+    ] = None,
+    license: Annotated[
+        str | None, typer.Option(help="With --to-hub: the data's licence, by the Hub's name for it.")
+    ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="With --to-hub: for everybody; default: private.")
+    ] = False,
     selection: Annotated[str, typer.Option(help="Which selection.")] = "default",
     quiet: Quiet = False,
     as_json: Json = False,
@@ -215,11 +242,21 @@ def export(
     *,
     settings: dict[str, Any],
 ) -> None:
-    """Write a selection in a trainer's format."""
+    """Write a selection in a trainer's format: to a file, an object store, or the Hugging Face Hub."""
     import hardneg
 
+    if (output is None) == (to_hub is None):
+        raise UsageError("name the file (--output) or the data set on the Hub (--to-hub)")
+    if to_hub is None and (to_folder is not None or license is not None or public):
+        raise UsageError("--to-folder, --license and --public go with --to-hub")
     mined = hardneg.open_run(run, selection=selection, progress=_progress(quiet))
-    report = mined.to(to, output, **settings)
+    report: Any
+    if to_hub is None:
+        report = mined.to(to, output, **settings)
+    else:
+        report = mined.to_hub(
+            to_hub, to=to, license=license, private=not public, folder=to_folder, **settings
+        )
     show_result(report.as_dict(), str(report), quiet=quiet, as_json=as_json)
 
 

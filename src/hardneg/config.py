@@ -172,6 +172,9 @@ class ReadConfig(Stage):
         None, description="A further pool of documents: JSONL with `text`, BEIR corpus, CSV or Parquet."
     )
     subset: str | None = Field(None, description="Configuration (subset) of a Hub data set.")
+    streaming: bool = Field(
+        False, description="Read a Hub data set as it arrives, and keep no copy of it on this disk."
+    )
     query_column: str | None = Field(None, description="Column of the query text.")
     positive_column: str | None = Field(None, description="Column of the positive text.")
     negative_column: Names = Field((), description="Column of a given negative; may be repeated.")

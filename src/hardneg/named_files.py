@@ -15,6 +15,7 @@ from typing import IO, Literal
 
 from hardneg.errors import InputError, UsageError
 from hardneg.files import open_unpacked
+from hardneg.remote import refuse_remote
 
 LONGEST_LINE = 1 << 26
 TOO_LONG = "is longer than 64 MiB"
@@ -35,7 +36,9 @@ _KINDS = (
 
 
 def kind_of_path(path: Path) -> Literal["file", "folder", "nothing"]:
-    """What is there. Raises InputError for what can be neither, or not be looked at."""
+    """What is there. Raises InputError for what can be neither, or not be looked at, UsageError for an
+    address (`s3://...`)."""
+    refuse_remote(path, "this")
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):

@@ -42,6 +42,7 @@ from hardneg.files import (
 )
 from hardneg.named_files import refuse_inputs
 from hardneg.records import CORPUS, GIVEN, QRELS, QUERIES, Collection, ReadReport
+from hardneg.remote import refuse_remote
 from hardneg.texts import has_half_pair
 from hardneg.versions import installed
 
@@ -75,6 +76,7 @@ class RunDirectory:
     """Paths and the manifest of one run."""
 
     def __init__(self, path: Path | str) -> None:
+        refuse_remote(path, "a run directory")
         self.path = Path(path)
 
     @staticmethod
@@ -355,15 +357,16 @@ class RunDirectory:
 
         Raises UsageError for a file of the run itself, and for one that it was read from.
         """
+        refuse_remote(output, "this file")
         whole, folder = output.resolve(), self.path.resolve()
         inside = whole.is_relative_to(folder)
         if inside and whole != folder and whole.relative_to(folder).parts[0] in OWN - {"suspects"}:
             raise UsageError(f"{output}: is a place of the run's own; choose another --output")
-        refuse_inputs(output, self._inputs())
+        refuse_inputs(output, self.inputs())
         with self.locked(command) if inside else nullcontext():
             yield
 
-    def _inputs(self) -> list[str]:
+    def inputs(self) -> list[str]:
         """The files and folders that the run was read from."""
         manifest = self.manifest()
         config = manifest.get("config", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -240,6 +241,12 @@ class DenseEncoder:
         return self.about.choice.device.startswith("cpu")
 
     # -- the open model -----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let the open model go, and its memory; what is encoded next opens it anew."""
+        for name in ("_runner", "_processes"):
+            self.__dict__.pop(name, None)
+        gc.collect()  # modules refer to each other
 
     def _finish(self, vectors: Float32) -> Float32:
         if not np.isfinite(vectors).all():

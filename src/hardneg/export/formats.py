@@ -47,8 +47,8 @@ class Format:
     takes        which of OPTIONAL_PARTS mean something here
     each         under reference `each`, a group a positive; else a group is always a query
     rectangular  every group needs the same number of negatives
-    needs_positives  a group without a positive has no place in it
-    needs_scores     whose scores must be there even when they are not asked for
+    needs_scores whose scores must be there even when they are not asked for
+    needs_positives  its rows cannot be without a positive
     separator    between the values of a line of kind `lines`
     header       whether a line of column names stands first there
     refuse       raises InputError for rows that such lines cannot hold
@@ -62,8 +62,8 @@ class Format:
     takes: frozenset[str]
     each: bool = False
     rectangular: bool = False
-    needs_positives: bool = True
     needs_scores: Literal["", "negatives", "all"] = ""
+    needs_positives: bool = True
     separator: str = "\t"
     header: bool = False
     refuse: Callable[[pa.Table], None] = lambda _: None

@@ -100,7 +100,7 @@ class ExportReport:
     """What was written, what was not, and why."""
 
     to: str
-    path: Path | None
+    path: Path | str | None  # an address, where it was sent
     rows: int
     counts: Counts
     empty_texts: int = 0

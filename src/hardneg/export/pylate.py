@@ -70,11 +70,12 @@ def documents(examples: Examples, options: ExportOptions) -> pa.Table:
     return pa.table({"document_id": examples.doc_id, "text": examples.text})
 
 
+_KINDS = {suffix: kind for suffix, kind in KINDS.items() if kind != "csv"}
 _TAKES = frozenset({"ids"})
 
 FORMATS = {
-    "pylate-triplet": Format(rows=triplets, kinds=KINDS, takes=_TAKES, each=True),
-    "pylate-n-tuple": Format(rows=n_tuples, kinds=KINDS, takes=_TAKES, each=True, rectangular=True),
+    "pylate-triplet": Format(rows=triplets, kinds=_KINDS, takes=_TAKES, each=True),
+    "pylate-n-tuple": Format(rows=n_tuples, kinds=_KINDS, takes=_TAKES, each=True, rectangular=True),
     "pylate-distillation": Format(
         rows=distillation,
         kinds=FOLDER,

@@ -13,13 +13,14 @@ from hardneg.export.neutralise import neutralised
 from hardneg.export.read_back import Passed, check_lines
 from hardneg.export.rendering import csv_lines, decimals, header, json_lines
 from hardneg.files import replacing, write_parquet
+from hardneg.named_files import kind_of_path
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 
 def check_suffix(path: Path) -> None:
-    """Raises UsageError for a name that says no format."""
-    if path.suffix not in SUFFIXES or path.is_dir():
+    """Raises UsageError for a name that says no format, InputError for a pipe or a device."""
+    if path.suffix not in SUFFIXES or kind_of_path(path) == "folder":
         raise UsageError(f"{path}: give a file that ends in {', '.join(SUFFIXES)}")
 
 

@@ -22,6 +22,7 @@ from hardneg.export.table_files import Rendering, Tally, Write, table_file
 from hardneg.export.written_once import WrittenOnce
 from hardneg.files import replacing, replacing_folder
 from hardneg.named_files import kind_of_path
+from hardneg.remote import address_of
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -99,16 +100,22 @@ class Seen:
 
 
 def check_output(to: str, output: Path, options: ExportOptions = DEFAULT_OPTIONS) -> tuple[Format, Kind]:
-    """The format, and the kind of file by its suffix. Raises UsageError for one that cannot be."""
+    """The format, and the kind of file by its suffix. Raises UsageError for one that cannot be.
+
+    output  may be an address, too; what lies there is for others to look at
+    """
     found = find_format(to, options)
+    address = address_of(output)
     if found.folder:
+        if address is not None:
+            raise UsageError(f"{address}: {to} is a folder; write it to this disk, and copy it there")
         _refuse_other_folder(to, output, found)
         return found, "folder"
-    if kind_of_path(output) == "folder":
+    if address is None and kind_of_path(output) == "folder":
         raise UsageError(f"{output} is a folder; name a file in it")
     fitting = [suffix for suffix in found.kinds if output.name.endswith(suffix)]
     if not fitting:
-        raise UsageError(f"{output}: {to} is written to names ending in {', '.join(found.kinds)}")
+        raise UsageError(f"{address or output}: {to} is written to names ending in {', '.join(found.kinds)}")
     return found, found.kinds[max(fitting, key=len)]
 
 

@@ -13,7 +13,6 @@ from hardneg.export.formats import Format, find_format
 from hardneg.export.options import ConvertOptions, ExportOptions
 from hardneg.records import Int64
 
-_OFF = "; leave --scores off"
 _ALL_CAN = ("ids", "prompts", "positives", "soft_labels")
 
 
@@ -101,7 +100,8 @@ def _refuse_missing(
     of_negatives = found.needs_scores == "negatives"
     complete = parts.negative_scores if of_negatives else parts.scores
     if (found.needs_scores or wanted["scores"]) and complete < parts.groups:
-        text, remedy = "negative" if of_negatives else "text", "" if found.needs_scores else _OFF
+        text = "negative" if of_negatives else "text"
+        remedy = "" if found.needs_scores else "; leave --scores off"
         lacking = f"{parts.groups - complete:,} of {parts.groups:,} groups"
         raise InputError(f"{to}: {lacking} lack a score for some {text}{remedy}")
     for name in ("prompts", "soft_labels"):
@@ -121,7 +121,7 @@ def _remarks(
     }
     remarks = []
     for name, count in there.items():
-        always = name == "scores" and found.needs_scores != ""
+        always = name == "scores" and bool(found.needs_scores)
         if not count or always or wanted[name] or name in named:
             continue
         shown = name.replace("_", " ")

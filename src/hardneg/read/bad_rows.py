@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,6 +58,11 @@ class BadRows:
         """Take back what was refused of a file that is to be read again."""
         self._places = {place: None for place in self._places if place[0] != file}
         self.refused = [row for row in self.refused if row["file"] != file]
+
+    def rename(self, shown: Callable[[str], str]) -> None:
+        """Call the files in the list by other names."""
+        for row in self.refused:
+            row.update(file=shown(row["file"]), reason=shown(row["reason"]))
 
     def write(self, path: Path) -> None:
         """One JSON object a refused row; where there is none, an older list is removed."""

@@ -13,15 +13,18 @@ from hardneg.read.row_files import file_rows
 from hardneg.read.rows import Rows
 
 
-def pool_rows(pool: str) -> Rows:
-    """A pool's rows: a file, a BEIR folder's corpus, a folder as on the Hub, or the Hub's after `hf:`."""
+def pool_rows(pool: str, streaming: bool = False) -> Rows:
+    """A pool's rows: a file, a BEIR folder's corpus, a folder as on the Hub, or the Hub's after `hf:`.
+
+    streaming  read what is on the Hub as it arrives
+    """
     if pool.startswith("hf:"):
-        return hub_documents(forced_hub_name(pool))
+        return hub_documents(forced_hub_name(pool), streaming)
     path = Path(pool).expanduser()
     if kind_of_path(path) == "folder":
         inner = find_file(path, "corpus")
         if inner is None:
-            return hub_documents(hub_folder(path))
+            return hub_documents(hub_folder(path), streaming)
         path = inner
     if kind_of_path(path) == "nothing":
         hint = "; put hf: before the id of a Hub data set" if is_hub_id(pool) else ""

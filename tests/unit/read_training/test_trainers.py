@@ -307,8 +307,8 @@ def test_gpl_joins_what_several_systems_found(tmp_path: Path) -> None:
     alone = (path / "hard-negatives.jsonl").rename(tmp_path / "msmarco-hard-negatives.jsonl")
     with pytest.raises(UsageError, match="name the texts with --corpus and --queries"):
         groups(alone, "gpl")
-    named = {"corpus": str(path / "corpus.jsonl"), "queries": str(path / "qgen-queries.jsonl")}
-    options = ReadOptions(file=TrainingFileOptions(**named))
+    named = TrainingFileOptions(corpus=str(path / "corpus.jsonl"), queries=str(path / "qgen-queries.jsonl"))
+    options = ReadOptions(file=named)
     assert [table["neg"].to_pylist() for table in find_reader("gpl").groups(alone, options)] == [
         [expected[0]["neg"]]
     ]
@@ -361,3 +361,35 @@ def test_nemo_reads_the_corpora_that_the_file_names(tmp_path: Path) -> None:
     path.write_text(json.dumps({**whole, "data": [{**row, "corpus_id": "z"}]}))
     with pytest.raises(InputError, match="'z' is none of the corpora \\(corpus x, corpus y\\)"):
         groups(path, "nemo")
+
+
+def test_rows_of_a_positive_each_are_one_group_again(tmp_path: Path) -> None:
+    def row(query: str, positive: str, *negatives: str) -> dict[str, Any]:
+        turns = {text: [{"role": "user", "content": text}] for text in (query, positive, *negatives)}
+        return {
+            "messages": turns[query],
+            "positive_messages": [turns[positive]],
+            "negative_messages": [turns[one] for one in negatives],
+        }
+
+    path = lines(
+        tmp_path / "a.jsonl", row("q", "a", "x"), row("q", "b", "x"), row("q", "c", "y"), row("r", "d", "y")
+    )
+    assert groups(path, "ms-swift-embedding") == [
+        {"query": "q", "pos": ["a", "b"], "neg": ["x"]},
+        {"query": "q", "pos": ["c"], "neg": ["y"]},
+        {"query": "r", "pos": ["d"], "neg": ["y"]},
+    ]
+
+
+def test_a_query_of_another_id_is_another_group(tmp_path: Path) -> None:
+    row = {
+        "query": "q",
+        "positive": "a",
+        "negative": "x",
+        "query_id": "1",
+        "positive_id": "a",
+        "negative_id": "x",
+    }
+    path = lines(tmp_path / "a.jsonl", row, {**row, "query_id": "2", "positive": "b", "positive_id": "b"})
+    assert [group["query_id"] for group in groups(path, "pylate-triplet")] == ["1", "2"]

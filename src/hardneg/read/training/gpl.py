@@ -26,17 +26,16 @@ _EXAMPLES = "hard-negatives.jsonl"
 
 
 def _groups(path: Path, options: ReadOptions) -> Iterator[pa.Table]:
-    given = (options.file.corpus, options.file.queries)
-    corpus, queries = (None if one is None else Path(one) for one in given)
+    corpus, queries = options.file.corpus, options.file.queries
     if path.is_dir():
-        corpus = corpus or path / "corpus.jsonl"
+        corpus = corpus or str(path / "corpus.jsonl")
         named = [path / name for name in ("qgen-queries.jsonl", "queries.jsonl")]
-        queries = queries or next((one for one in named if one.exists()), named[0])
+        queries = queries or str(next((one for one in named if one.exists()), named[0]))
         path = path / _EXAMPLES
     if corpus is None or queries is None:
         raise UsageError(f"{path}: holds ids alone; name the texts with --corpus and --queries")
-    documents = texts_by_id(corpus, options, ids="_id", titles="title")
-    questions = texts_by_id(queries, options, ids="_id")
+    documents = texts_by_id(Path(corpus).expanduser(), options, ids="_id", titles="title")
+    questions = texts_by_id(Path(queries).expanduser(), options, ids="_id")
     return row_groups(path, options, partial(_parse, documents=documents, questions=questions))
 
 

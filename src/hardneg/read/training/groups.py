@@ -30,7 +30,7 @@ class Side:
     doc_id: Sequence[str | None] | None = None
     score: Sequence[float | None] | None = None
     label: Sequence[float | None] | None = None
-    title: Sequence[str] | None = None
+    title: Sequence[str | None] | None = None
 
 
 @dataclass(frozen=True)

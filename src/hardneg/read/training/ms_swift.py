@@ -10,17 +10,24 @@ from typing import Any
 import pyarrow as pa
 
 from hardneg.read.bad_rows import RowError
+from hardneg.read.row_files import file_rows
 from hardneg.read.rows import Row
 from hardneg.read.training.formats import TrainingReader
-from hardneg.read.training.groups import Group, Side, row_groups
+from hardneg.read.training.groups import Group, Side, group_tables, parsed_rows, row_groups
 from hardneg.read.training.options import ReadOptions
+from hardneg.read.training.runs import positives_joined
 from hardneg.read.training.sample import Sample
 from hardneg.read.training.values import text
 
 _KINDS = (".jsonl", ".json", ".ndjson", ".parquet")
 
 
-def _groups(path: Path, options: ReadOptions) -> Iterator[pa.Table]:
+def _embedding(path: Path, options: ReadOptions) -> Iterator[pa.Table]:
+    """Where rows of a positive each stand one after another, they are one group again."""
+    return group_tables(positives_joined(parsed_rows(file_rows(path), options, _parse)))
+
+
+def _reranker(path: Path, options: ReadOptions) -> Iterator[pa.Table]:
     return row_groups(path, options, _parse)
 
 
@@ -70,6 +77,6 @@ def _recognise(sample: Sample, role: str) -> bool:
 
 
 READERS = {
-    "ms-swift-embedding": TrainingReader(_groups, _KINDS, partial(_recognise, role="user")),
-    "ms-swift-reranker": TrainingReader(_groups, _KINDS, partial(_recognise, role="assistant")),
+    "ms-swift-embedding": TrainingReader(_embedding, _KINDS, partial(_recognise, role="user")),
+    "ms-swift-reranker": TrainingReader(_reranker, _KINDS, partial(_recognise, role="assistant")),
 }

@@ -14,22 +14,29 @@ from typing import Any
 import pyarrow as pa
 
 from hardneg.read.bad_rows import RowError
+from hardneg.read.row_files import file_rows
 from hardneg.read.rows import Row
 from hardneg.read.training.formats import TrainingReader
-from hardneg.read.training.groups import Group, Side, row_groups
+from hardneg.read.training.groups import Group, Side, group_tables, parsed_rows
 from hardneg.read.training.options import ReadOptions
+from hardneg.read.training.runs import positives_joined, triplets_joined
 from hardneg.read.training.sample import FOLDER, Sample
 from hardneg.read.training.texts_by_id import TextsById, texts_by_id
 from hardneg.read.training.values import as_ids, optional_id, optional_numbers, text
 from hardneg.read.values import as_id
 
 _FILES = ("train.parquet", "queries.parquet", "documents.parquet")
-_KINDS = (".jsonl", ".json", ".ndjson", ".parquet", ".csv")
+_KINDS = (".jsonl", ".json", ".ndjson", ".parquet")
 _LABELS = ("label", "scores", "dataset_name")
 
 
-def _groups(path: Path, options: ReadOptions) -> Iterator[pa.Table]:
-    return row_groups(path, options, _parse)
+def _triplets(path: Path, options: ReadOptions) -> Iterator[pa.Table]:
+    rows = parsed_rows(file_rows(path), options, _parse)
+    return group_tables(positives_joined(triplets_joined(rows)))
+
+
+def _n_tuples(path: Path, options: ReadOptions) -> Iterator[pa.Table]:
+    return group_tables(positives_joined(parsed_rows(file_rows(path), options, _parse)))
 
 
 def _parse(row: Row) -> Group:
@@ -56,8 +63,10 @@ def _texts(row: Row) -> list[str]:
 
 
 def _recognise(sample: Sample, several: bool) -> bool:
-    """Anything else with such columns is sentence-transformers'."""
+    """By the ids: without them such columns are sentence-transformers', and are read the same."""
     names = _texts(sample.row)
+    if not any(f"{name}_id" in sample.row for name in names):
+        return False
     numbered = names == ["query", "positive", *(f"negative_{place + 1}" for place in range(len(names) - 2))]
     return numbered and len(names) > 2 if several else names == ["query", "positive", "negative"]
 
@@ -72,7 +81,7 @@ def _groups_of_ids(path: Path, options: ReadOptions) -> Iterator[pa.Table]:
         queries=texts_by_id(queries, options, ids="query_id"),
         documents=texts_by_id(documents, options, ids="document_id"),
     )
-    return row_groups(examples, options, parse)
+    return group_tables(positives_joined(parsed_rows(file_rows(examples), options, parse)))
 
 
 def _parse_ids(row: Row, queries: TextsById, documents: TextsById) -> Group:
@@ -107,6 +116,6 @@ def _recognise_ids(sample: Sample) -> bool:
 
 READERS = {
     "pylate-distillation": TrainingReader(_groups_of_ids, (FOLDER,), _recognise_ids),
-    "pylate-triplet": TrainingReader(_groups, _KINDS, partial(_recognise, several=False)),
-    "pylate-n-tuple": TrainingReader(_groups, _KINDS, partial(_recognise, several=True)),
+    "pylate-triplet": TrainingReader(_triplets, _KINDS, partial(_recognise, several=False)),
+    "pylate-n-tuple": TrainingReader(_n_tuples, _KINDS, partial(_recognise, several=True)),
 }

@@ -39,7 +39,11 @@ def triplets_joined(rows: Iterable[Placed]) -> Iterator[Placed]:
 def _same_positive(one: Group, other: Group) -> bool:
     both_scored = (one.negatives.score is None) == (other.negatives.score is None)
     aligned = all(group.negatives.score is None or len(group.negatives.score) == 1 for group in (one, other))
-    return one.query == other.query and _same(one.positives, other.positives) and both_scored and aligned
+    return _same_query(one, other) and _same(one.positives, other.positives) and both_scored and aligned
+
+
+def _same_query(one: Group, other: Group) -> bool:
+    return (one.query, one.query_id, one.prompt) == (other.query, other.query_id, other.prompt)
 
 
 def _negatives_together(run: Sequence[Placed]) -> Placed:
@@ -65,7 +69,7 @@ def positives_joined(groups: Iterable[Placed]) -> Iterator[Placed]:
 def _same_negatives(one: Group, other: Group) -> bool:
     both_scored = (one.positives.score is None) == (other.positives.score is None)
     aligned = all(group.positives.score is None or len(group.positives.score) == 1 for group in (one, other))
-    same = one.query == other.query and _same(one.negatives, other.negatives)
+    same = _same_query(one, other) and _same(one.negatives, other.negatives)
     return same and not _same(one.positives, other.positives) and both_scored and aligned
 
 
@@ -108,13 +112,12 @@ def _pairs_together(run: Sequence[tuple[int, Pair]]) -> Placed:
 def joined(sides: Sequence[Side]) -> Side:
     """Sides after one another. A part that some have is there, null for the others."""
     lengths = [len(side.text) for side in sides]
-    titles = _together([side.title for side in sides], lengths)
     return Side(
         [text for side in sides for text in side.text],
         _together([side.doc_id for side in sides], lengths),
         _together([side.score for side in sides], lengths),
         _together([side.label for side in sides], lengths),
-        None if titles is None else [title or "" for title in titles],
+        _together([side.title for side in sides], lengths),
     )
 
 

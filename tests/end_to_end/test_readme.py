@@ -54,7 +54,8 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     shown = [line for block in code_blocks("sh") for line in block.splitlines()]
     commands = [shlex.split(line, comments=True) for line in shown if line.startswith("hardneg ")]
     names = (
-        "mine select select export export select suspects audit trial select inspect doctor cache cache"
+        "mine select select export check convert export select suspects audit trial select inspect doctor "
+        "cache cache"
     ).split()
     assert [command[1] for command in commands] == names
     for command in commands:

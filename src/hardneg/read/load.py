@@ -14,7 +14,14 @@ from hardneg.errors import InputError, UsageError
 from hardneg.named_files import kind_of_path
 from hardneg.read.at_hand import AtHand, at_hand
 from hardneg.read.bad_rows import BadRows
-from hardneg.read.beir import HubRows, is_beir_folder, named_judgment_rows, read_beir_folder, read_tables
+from hardneg.read.beir import (
+    HubRows,
+    find_file,
+    is_beir_folder,
+    named_judgment_rows,
+    read_beir_folder,
+    read_tables,
+)
 from hardneg.read.canonicalise import canonicalise
 from hardneg.read.documents import read_documents
 from hardneg.read.frames import frame_rows, kind_name
@@ -143,7 +150,8 @@ def _read_named(source: str, config: ReadConfig, parsed: Parsed, bad: BadRows, h
 
 
 def _read_folder(path: Path, config: ReadConfig, parsed: Parsed, bad: BadRows, has_pool: bool) -> None:
-    name = training_format(path, config)
+    beir = is_beir_folder(path) and (has_pool or find_file(path, "corpus") is not None)
+    name = config.format if beir else training_format(path, config)
     if name is not None:
         _read_training(path, name, config, parsed, bad)
     elif is_beir_folder(path):
@@ -158,7 +166,7 @@ def _read_folder(path: Path, config: ReadConfig, parsed: Parsed, bad: BadRows, h
 
 def _read_file(path: Path, config: ReadConfig, parsed: Parsed, bad: BadRows, has_pool: bool) -> None:
     """Rows with texts; or, where judgments and a pool are named, queries."""
-    if config.qrels is not None:
+    if config.qrels is not None and config.format is None:
         if not has_pool:
             raise UsageError("qrels: with a file of queries, name the corpus too")
         _refuse_columns(config)

@@ -130,7 +130,7 @@ def _misaligned(groups: pa.Table) -> Bool:
     found = np.zeros(len(groups), bool)
     for side in _SIDES:
         lengths = pc.list_value_length(groups[side])
-        for part in ("id", "score", "label"):
+        for part in ("id", "score", "label", "title"):
             differs = pc.not_equal(pc.list_value_length(groups[f"{side}_{part}"]), lengths)
             found |= pc.fill_null(differs, False).to_numpy()
     return found

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -360,6 +361,25 @@ def doctor(
     show_result(found.as_dict(), render_checkup(found.as_dict(), repair), quiet=quiet, as_json=as_json)
     if found.left:
         raise typer.Exit(1)
+
+
+_WORDS_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def _drop_in(name: str, module: str, text: str) -> None:
+    """A command whose flags are another tool's: `parser`, `run` and `render` of this module."""
+
+    @app.command(name, help=text, context_settings=_WORDS_PASSED_ON, add_help_option=False)
+    def command(context: typer.Context) -> None:
+        tool = import_module(f"hardneg.compat.{module}")
+        asked = tool.parser().parse(context.args)
+        found = tool.run(asked, _progress(asked.quiet))
+        show_result(found, tool.render(found), quiet=asked.quiet, as_json=asked.json)
+
+
+_drop_in("hn-mine", "hn_mine", "FlagEmbedding's hn_mine.py, flag by flag.")
+_drop_in("add-reranker-score", "add_reranker_score", "FlagEmbedding's add_reranker_score.py, flag by flag.")
+_drop_in("split-by-length", "split_data_by_length", "FlagEmbedding's split_data_by_length.py, flag by flag.")
 
 
 @app.command()

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -61,14 +61,25 @@ def replacing(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_whole(data: bytes, path: Path) -> None:
+    """Raises DamagedError where it is not read back as it was written."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+        if temporary.read_bytes() != data:
+            raise _another(path)
+
+
+def _another(path: Path) -> DamagedError:
+    return DamagedError(path, "read back, is not what was written", "look after the disk")
+
+
 # -- JSON -------------------------------------------------------------------------------------------------
 
 
 def write_json(value: Any, path: Path) -> None:
     """Sorted keys, UTF-8, and never NaN or infinity. What UTF-8 has not (a file's name may) is escaped."""
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-    with replacing(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+    write_whole(text.encode("utf-8", "backslashreplace"), path)
 
 
 def read_json(path: Path) -> Any:
@@ -235,9 +246,12 @@ def _first_line(error: BaseException) -> str:
 
 
 def write_arrays(path: Path, **arrays: Any) -> None:
-    """Arrays by name, as .npz: zip keeps a checksum of each."""
-    with replacing(path) as temporary, temporary.open("wb") as handle:
-        np.savez(handle, **arrays)
+    """Arrays by name, as .npz: zip keeps a checksum of each, and all are compared with theirs."""
+    with replacing(path) as temporary:
+        with temporary.open("wb") as handle:
+            np.savez(handle, **arrays)
+        if not _is_sound_archive(temporary):
+            raise _another(path)
 
 
 _HEADERS = threading.Lock()
@@ -275,6 +289,14 @@ _NO_ARCHIVE = (
     RuntimeError,
     AttributeError,
 )
+
+
+def _is_sound_archive(path: Path) -> bool:
+    try:
+        with ZipFile(path) as archive:
+            return archive.testzip() is None
+    except _NO_ARCHIVE:
+        return False
 
 
 @contextmanager

@@ -339,8 +339,11 @@ class RunDirectory:
                 f"cannot be made ({error.strerror}); choose another --run-dir", file=self.path
             ) from error
         self._refuse_others()
-        self._refuse_links_out()
+        if sweep and self.manifest_path.exists():
+            self.check_layout()  # another program's manifest.json does not make its files ours
+        self._refuse_links_out(self.path / LOCK, self.path / HOLDER)
         with at_work(self.path, command, say):
+            self._refuse_links_out(*self.path.rglob("*"))  # nobody else removes folders meanwhile
             self._claim()
             if sweep:
                 self._sweep()
@@ -385,10 +388,10 @@ class RunDirectory:
                 file=self.path,
             )
 
-    def _refuse_links_out(self) -> None:
-        """Raises InputError where something would be written through a link to outside of the run."""
+    def _refuse_links_out(self, *paths: Path) -> None:
+        """Raises InputError where one of these would be written through a link to outside of the run."""
         whole = os.path.realpath(self.path)
-        for path in self.path.rglob("*"):
+        for path in paths:
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(whole):
                 raise InputError(
                     "is a link that leads out of the run; put what it leads to in its place, or choose "

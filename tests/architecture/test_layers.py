@@ -25,9 +25,10 @@ STAGES = [
     "trialing",
 ]
 SHARED = {
-    "config", "cores", "credentials", "distinct", "engine", "errors", "files", "fingerprints", "json_values",
-    "leftovers", "locks", "model_code", "model_files", "model_safety", "named_files", "progress", "protocols",
-    "quantities", "records", "refusals", "seals", "spreadsheet", "terminal", "texts", "versions", "words",
+    "config", "cores", "credentials", "distinct", "engine", "errors", "files", "fingerprints", "flag_models",
+    "json_values", "leftovers", "locks", "model_code", "model_files", "model_safety", "named_files", "notes",
+    "progress", "protocols", "quantities", "records", "refusals", "seals", "spreadsheet", "terminal", "texts",
+    "versions", "words",
 }  # fmt: skip
 HEAVY = {
     "torch",

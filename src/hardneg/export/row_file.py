@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from hardneg.errors import UsageError
 from hardneg.export.neutralise import neutralised
+from hardneg.export.read_back import Passed, check_lines
 from hardneg.export.rendering import csv_lines, decimals, header, json_lines
 from hardneg.files import replacing, write_parquet
 from hardneg.spreadsheet import marked_id
@@ -24,19 +25,23 @@ def check_suffix(path: Path) -> None:
 
 
 def write_rows(table: pa.Table, path: Path, ids: tuple[str, ...]) -> None:
-    """Texts, numbers and truth values, nothing nested; the file is whole or not there.
+    """Texts, numbers and truth values, nothing nested; the file is whole, and read back, or not there.
 
     ids  columns whose values must come back: in CSV they are marked so that `unmarked_id` gives them back
 
-    In CSV what is null is empty. Raises UsageError as `check_suffix`, StorageError as `replacing`.
+    In CSV what is null is empty. Raises UsageError as `check_suffix`, StorageError as `replacing`,
+    DamagedError where the file is not read back as it was written.
     """
     check_suffix(path)
     if path.suffix == ".parquet":
         write_parquet(table, path)
         return
-    with replacing(path, "choose another file") as temporary, temporary.open("wb") as handle:
-        for piece in json_lines(table) if path.suffix == ".jsonl" else _csv(table, ids):
-            handle.write(piece)
+    as_json, written = path.suffix == ".jsonl", Passed()
+    with replacing(path, "choose another file") as temporary:
+        with temporary.open("wb") as handle:
+            for piece in written.counted(json_lines(table) if as_json else _csv(table, ids)):
+                handle.write(piece)
+        check_lines(temporary, path, written, table.column_names if as_json else None)
 
 
 def _csv(table: pa.Table, ids: tuple[str, ...]) -> Iterator[bytes | pa.Buffer]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hardneg.errors import InputError, within
-from hardneg.files import replacing
+from hardneg.files import write_whole
 
 HINT = "; mend the row, or leave such rows out with --on-bad-row skip"
 
@@ -61,6 +61,5 @@ class BadRows:
         if not self.refused:
             path.unlink(missing_ok=True)
             return
-        with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
-            for row in self.refused:
-                handle.write(json.dumps(row, allow_nan=False) + "\n")
+        lines = (json.dumps(row, allow_nan=False) + "\n" for row in self.refused)
+        write_whole("".join(lines).encode(), path)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hardneg.errors import StorageError, UsageError
+from hardneg.errors import DamagedError, StorageError, UsageError
 from hardneg.export import write_rows
+from hardneg.export.read_back import Passed
 from hardneg.spreadsheet import FORMULA, unmarked_id
 
 IDS = ["=a", "'=a", "''=a", "-1", "'a", "007"]
@@ -55,3 +57,19 @@ def test_a_name_without_a_format_or_a_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written"):
         write_rows(TABLE, tmp_path / "file" / "rows.csv", ())
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_a_file_that_is_not_read_back_takes_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    passed = Passed.counted
+
+    def lossy(self: Passed, pieces: Iterator[bytes | pa.Buffer]) -> Iterator[bytes]:
+        for piece in passed(self, pieces):
+            yield bytes(piece).replace(b"two", b"tvo")
+
+    monkeypatch.setattr(Passed, "counted", lossy)
+    with pytest.raises(DamagedError, match=f"/{name}: read back, is not what was written"):
+        write_rows(TABLE, tmp_path / name, ("doc_id",))
+    assert not list(tmp_path.iterdir())

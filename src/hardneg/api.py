@@ -203,6 +203,8 @@ def convert(
     from hardneg.export import ConvertOptions
     from hardneg.plan.convert import convert
 
+    for named in (source, output, list_to):
+        refuse_remote(named, "what is converted")
     file = {key: options.pop(key) for key in TrainingFileOptions.model_fields if key in options}
     return convert(
         Path(source),
@@ -235,6 +237,7 @@ def check(
     """
     from hardneg.plan.check_file import check_file
 
+    refuse_remote(path, "what is checked")
     return check_file(
         Path(path),
         format,

@@ -19,6 +19,7 @@ from bad_input import (
     Content,
     Fixture,
     Kept,
+    Maker,
     beir,
     folder,
     link_to,
@@ -233,6 +234,17 @@ def _pickled(path: Path) -> None:
     _weights(path).rename(_weights(path).with_name("pytorch_model.bin"))
 
 
+def _beside(name: str, make: Maker) -> Callable[[Path], None]:
+    """A file of this name, another where there is one, made anew."""
+
+    def change(path: Path) -> None:
+        found = next(path.rglob(name), path / name)
+        found.unlink(missing_ok=True)
+        make(found, lambda name: None)
+
+    return change
+
+
 def _nothing(path: Path) -> None:
     pass
 
@@ -242,9 +254,11 @@ def model(name: str, change: Callable[[Path], None], *says: str, code: int = 1) 
     return Case(f"model: {name}", command, ("m", *says), {**beir(), **_model(change)}, code)
 
 
-def reranker(name: str, change: Callable[[Path], None], *says: str, made: str = "tiny_cross_encoder") -> Case:
+def reranker(
+    name: str, change: Callable[[Path], None], *says: str, made: str = "tiny_cross_encoder", code: int = 1
+) -> Case:
     command = mine("data", "--cross-encoder ./m")
-    return Case(f"cross-encoder: {name}", command, ("m", *says), {**beir(), **_model(change, made)}, code=1)
+    return Case(f"cross-encoder: {name}", command, ("m", *says), {**beir(), **_model(change, made)}, code)
 
 
 MODELS = [
@@ -262,11 +276,20 @@ MODELS = [
              "too deep"),
     model("with weights cut off", _cut, "cannot be loaded"),
     model("that returns NaN", _nan, "NaN"),
+    model("whose configuration is a pipe", _beside("config.json", pipe), "config.json", "a pipe", code=2),
+    model("with an adapter of the whole disk", _holding("adapter_config.json",
+             '{"peft_type": "LORA", "base_model_name_or_path": "/"}'), "adapter_config.json", "'/'"),
+    model("with a pipe beside it", _beside("notes.json", pipe), "notes.json", "a pipe", code=2),
+    model("with an endless device beside it", _beside("notes.json", link_to("/dev/zero")), "notes.json",
+             "a device", code=2),
+    model("with a link to itself beside it", _beside("notes.json", link_to("notes.json")), "notes.json",
+             "links to itself", code=2),
     Case("model: an empty folder", mine("data", "--retriever dense:./m"), ("m", "holds no weights"),
          {**beir(), "m": folder}, code=1),
     reranker("without weights", _without("*.safetensors"), "safetensors"),
     reranker("without a configuration", _without("config.json"), "cannot be loaded"),
     reranker("with weights cut off", _cut, "cannot be loaded"),
+    reranker("whose configuration is a pipe", _beside("config.json", pipe), "config.json", "a pipe", code=2),
     reranker("that returns NaN", _nan, "NaN"),
     reranker("without a tokenizer", _without("tokenizer*"), "tokenizer knows no words"),
     reranker("that is no reranker", _nothing, "m", made="tiny"),

@@ -108,9 +108,14 @@ def _sharing(model: Any) -> Any:
 
 def limit_length(model: Any, max_length: int) -> None:
     """Raises UsageError where the model has no positions for so many tokens."""
-    config = getattr(model[0], "config", None)
+    most = positions(getattr(model[0], "config", None))
+    if most is not None and most < max_length:
+        raise UsageError(f"max_length: {max_length} is more than the model's {most} positions")
+    model.max_seq_length = max_length
+
+
+def positions(config: Any) -> int | None:
+    """How many tokens a transformer of this configuration has positions for; None where it does not say."""
     limit = getattr(config, "max_position_embeddings", None)
     offset = 2 if getattr(config, "model_type", "").endswith(("roberta", "mpnet", "camembert")) else 0
-    if isinstance(limit, int) and 0 < limit - offset < max_length:
-        raise UsageError(f"max_length: {max_length} is more than the model's {limit - offset} positions")
-    model.max_seq_length = max_length
+    return limit - offset if isinstance(limit, int) and limit > offset else None

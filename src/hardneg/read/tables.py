@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from hardneg.texts import take
+from hardneg.errors import InputError
+from hardneg.texts import mended, take
 
 CHUNK_ROWS = 32_768
 _LARGEST_CHUNK = 1 << 30  # bytes: half of what a chunk of strings may hold
@@ -79,12 +80,9 @@ class TableBuilder:
     def _mend(self, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        mended = value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-        if mended != value:
-            # One mark for each half pair, where the decoder writes one for each of its three bytes.
-            mended = "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in value)
-            self.mended += 1
-        return mended
+        whole = mended(value)
+        self.mended += whole != value
+        return whole
 
     def _any_array(self, values: list[Any]) -> pa.Array:
         if not any(isinstance(value, dict | list | tuple) for value in values):
@@ -106,18 +104,25 @@ _ENCODER = json.JSONEncoder(default=str, sort_keys=True, allow_nan=False)
 
 
 def json_text(value: Any) -> str | None:
-    """JSON; NaN and infinity, which it has not, are null."""
+    """JSON; NaN and infinity, which it has not, are null, and keys are text.
+
+    Raises InputError where it has no end.
+    """
     try:
         return None if value is None else _ENCODER.encode(value)
-    except ValueError:
-        return _ENCODER.encode(_finite(value))
+    except (ValueError, TypeError, RecursionError):
+        pass
+    try:
+        return _ENCODER.encode(_as_json(value))
+    except RecursionError as error:
+        raise InputError("a value is nested too deep, or holds itself; leave its column out") from error
 
 
-def _finite(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
+        return {str(key): _as_json(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
+        return [_as_json(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

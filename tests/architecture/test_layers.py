@@ -26,8 +26,9 @@ STAGES = [
 ]
 SHARED = {
     "config", "cores", "credentials", "distinct", "engine", "errors", "files", "fingerprints", "json_values",
-    "leftovers", "locks", "model_code", "model_files", "model_safety", "named_files", "progress", "protocols",
-    "quantities", "records", "refusals", "seals", "spreadsheet", "terminal", "texts", "versions", "words",
+    "leftovers", "locks", "made_up_weights", "model_code", "model_files", "model_safety", "named_files",
+    "progress", "protocols", "quantities", "records", "refusals", "seals", "spreadsheet", "terminal", "texts",
+    "versions", "words",
 }  # fmt: skip
 HEAVY = {
     "torch",

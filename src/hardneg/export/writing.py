@@ -146,7 +146,8 @@ def _pieces(
 
 
 def _write_lines(pieces: Iterable[bytes | pa.Buffer], path: Path, compression: str | None) -> None:
-    with pa.output_stream(path, compression=compression) as stream:
+    # By Python's own name for it: a file's name need not be UTF-8.
+    with path.open("wb") as handle, pa.output_stream(handle, compression=compression) as stream:
         for piece in pieces:
             stream.write(piece)
 

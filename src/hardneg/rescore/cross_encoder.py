@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hardneg.config import RescoreConfig
-from hardneg.errors import ModelError
+from hardneg.errors import ModelError, UsageError
 from hardneg.fingerprints import digest
 from hardneg.leftovers import scratch_folder
+from hardneg.made_up_weights import load_whole
 from hardneg.model_code import brings_code, code_hash
 from hardneg.model_files import content_hash, refuse_wordless, take_out_of_files
 from hardneg.model_safety import fetched, hint, refuse_harmful
@@ -56,6 +57,9 @@ class CrossEncoderScorer:
         self._source = str(model) if isinstance(model, str | Path) else None
         if isinstance(model, str | Path):
             self._model, self._hash = self._load_and_hash(str(model), device)
+        elif not hasattr(model, "predict") or not hasattr(model, "num_labels"):
+            kind = type(model).__name__
+            raise UsageError(f"cross_encoder: {kind} is no path, name, CrossEncoder or Scorer")
         else:
             self._model = model
         if self._model.num_labels != 1:
@@ -145,7 +149,8 @@ def _load(folder: Path, source: str, device: str | None, trusted: bool) -> Cross
     from sentence_transformers import CrossEncoder
 
     refuse_harmful(folder, trusted)
-    try:
+
+    def load() -> CrossEncoder:
         model = CrossEncoder(
             str(folder),
             device=device,
@@ -153,9 +158,29 @@ def _load(folder: Path, source: str, device: str | None, trusted: bool) -> Cross
             local_files_only=not trusted,
             model_kwargs={"use_safetensors": True},
         )
+        _refuse_headless(model, source)
+        return model
+
+    try:
+        model: CrossEncoder = load_whole(load, _answer, f"cross-encoder {source!r}")
+    except ModelError:
+        raise
     except Exception as error:
         raise _not_loaded(source, error) from error
     refuse_wordless(getattr(model, "tokenizer", None), f"cross-encoder {source!r}")
+    take_out_of_files(model)
+    return model
+
+
+def _answer(model: CrossEncoder) -> Float32:
+    from torch import nn
+
+    pair = ("some text", "another")
+    score: Float32 = np.asarray(model.predict([pair], activation_fn=nn.Identity(), show_progress_bar=False))
+    return score
+
+
+def _refuse_headless(model: CrossEncoder, source: str) -> None:
     architectures = getattr(model.model.config, "architectures", None) if model.model is not None else None
     modules = list(model.children())
     if len(modules) == 1 and architectures and all(name.endswith(_HEADLESS) for name in architectures):
@@ -163,8 +188,6 @@ def _load(folder: Path, source: str, device: str | None, trusted: bool) -> Cross
             f"{source!r} is no cross-encoder: {', '.join(architectures)} has no head for scores; "
             "name a model for sequence classification with one label"
         )
-    take_out_of_files(model)
-    return model
 
 
 def _not_loaded(source: str, error: Exception) -> ModelError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import string
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,10 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> ModelMaker:
         return folder
 
     return make
+
+
+_SCRATCH = tempfile.TemporaryDirectory(prefix="hardneg-tests-")
+"""Goes with the process."""
 
 
 def build_model(
@@ -109,7 +114,7 @@ def _bert(words: list[str]) -> Path:
         max_position_embeddings=64,
         initializer_range=0.5,  # large enough that different texts get clearly different vectors
     )
-    folder = Path(tempfile.mkdtemp())
+    folder = Path(tempfile.mkdtemp(dir=_SCRATCH.name))
     fast.save_pretrained(str(folder))
     BertModel(config).save_pretrained(str(folder))
     return folder
@@ -123,6 +128,40 @@ def build() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def tiny(make_model: ModelMaker) -> Path:
     return make_model()
+
+
+@pytest.fixture(scope="session")
+def tiny_decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama over bytes, whose tokenizer pads on the right."""
+    import torch
+    from tokenizers import Tokenizer, decoders
+    from tokenizers.models import BPE
+    from tokenizers.pre_tokenizers import ByteLevel
+    from tokenizers.processors import TemplateProcessing
+    from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("decoder")
+    special = {"pad_token": "<pad>", "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
+    names = [*special.values(), *sorted(ByteLevel.alphabet())]
+    tokenizer = Tokenizer(BPE({name: place for place, name in enumerate(names)}, []))
+    tokenizer.pre_tokenizer, tokenizer.decoder = ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 2), ("</s>", 3)]
+    )
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(str(folder))
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(names),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=1024,
+        initializer_range=0.5,
+        pad_token_id=0,
+    )
+    LlamaModel(config).save_pretrained(str(folder))
+    return folder
 
 
 def build_cross_encoder(folder: Path, num_labels: int = 1, seed: int = 0, spread: float = 0.2) -> Path:

@@ -39,7 +39,26 @@ Reference = Literal["min", "mean", "max", "each"]
 SamplerName = Literal["top", "random", "softmax", "simans", "stratified", "diverse"]
 GuardMode = Literal["off", "prior", "fit", "auto"]
 Format = Literal[
-    "flagembedding", "st-triplet", "st-n-tuple", "st-labeled-pair", "st-labeled-list", "trec", "beir"
+    "flagembedding",
+    "st-triplet",
+    "st-n-tuple",
+    "st-labeled-pair",
+    "st-labeled-list",
+    "pylate-triplet",
+    "pylate-n-tuple",
+    "pylate-distillation",
+    "tevatron",
+    "tevatron-ids",
+    "ms-swift-embedding",
+    "ms-swift-reranker",
+    "nemo",
+    "nemo-inline",
+    "dpr",
+    "gpl",
+    "arctic",
+    "rankllm",
+    "trec",
+    "beir",
 ]
 
 
@@ -149,6 +168,9 @@ class Stage(BaseModel):
 class ReadConfig(Stage):
     """read: what is taken from the source."""
 
+    format: Format | None = Field(
+        None, description="Format of a trainer that the file is in; default: told by its columns."
+    )
     split: str = Field("train", description="Split of the judgments or of the data set.")
     qrels: Named | None = Field(
         None, description="Judgments that lie elsewhere: a file, a folder or a Hub id."
@@ -157,6 +179,9 @@ class ReadConfig(Stage):
         None, description="A further pool of documents: JSONL with `text`, BEIR corpus, CSV or Parquet."
     )
     subset: str | None = Field(None, description="Configuration (subset) of a Hub data set.")
+    streaming: bool = Field(
+        False, description="Read a Hub data set as it arrives, and keep no copy of it on this disk."
+    )
     query_column: str | None = Field(None, description="Column of the query text.")
     positive_column: str | None = Field(None, description="Column of the positive text.")
     negative_column: Names = Field((), description="Column of a given negative; may be repeated.")
@@ -169,6 +194,17 @@ class ReadConfig(Stage):
     limit_queries: int | None = Field(None, ge=1, description="Take only the first N queries, by id.")
     on_bad_row: OnBadRow = Field(
         "fail", description="What to do with a row that cannot be used; skipped rows are counted and listed."
+    )
+
+
+class TrainingFileOptions(Stage):
+    """file: what a training file does not say itself."""
+
+    corpus: str | None = Field(None, description="Texts of documents, where the file holds ids alone.")
+    queries: str | None = Field(None, description="Texts of queries, where the file holds ids alone.")
+    qrels: str | None = Field(None, description="The positives, where the file holds negatives alone.")
+    min_relevance: float | None = Field(
+        None, description="Labels or scores from it on make a positive; default: labels above 0."
     )
 
 

@@ -17,8 +17,10 @@ _IN_QUERY = re.compile(
     r"[^&#\s'\"]+",
     re.IGNORECASE,
 )
-_BY_SHAPE = re.compile(r"(?<![A-Za-z0-9])(?:hf_|sk-)[A-Za-z0-9_-]{20,}")
-"""Tokens of the Hugging Face Hub and keys as most APIs have them, wherever they come from."""
+_BY_SHAPE = re.compile(
+    r"(?<![A-Za-z0-9])(?:(?:hf_|sk-)[A-Za-z0-9_-]{20,}|A[KS]IA[A-Z0-9]{16}(?![A-Za-z0-9]))"
+)
+"""Tokens of the Hugging Face Hub, keys as most APIs have them and those of AWS, wherever they come from."""
 
 
 def hidden(text: str) -> str:

@@ -11,6 +11,7 @@ Only commands do this; `import hardneg` leaves the signals of its user's program
 from __future__ import annotations
 
 import faulthandler
+import io
 import os
 import signal
 import socket
@@ -22,12 +23,12 @@ from contextlib import suppress
 from types import FrameType
 
 from hardneg.json_log import ASKED, event_line
-from hardneg.leftovers import undo_all
+from hardneg.leftovers import begin_nothing_more, undo_all
 
-GOING_ON = frozenset({"mine", "select", "audit", "trial", "demo"})
+GOING_ON = frozenset({"mine", "select", "audit", "trial", "demo", "hn-mine"})
 """Commands that store what they have done; the others only show it, or write one file as a whole."""
 _STORING_NOTHING = frozenset({"--dry-run", "--preview"})
-_UNDOING_S, _SAYING_S = 0.8, 0.3
+_UNDOING_S, _SAYING_S = 0.6, 0.3
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CLEAN_LINE = "\r\x1b[2K\x1b[?25h"
 """On a terminal: the bar's line is cleared, and the cursor shown again."""
@@ -64,15 +65,17 @@ def _listen(ear: socket.socket) -> None:
 
 def _hold_still(number: int, frame: FrameType | None) -> None:
     """In the main thread, where it gets here: it does nothing more, and reports no failing child."""
-    time.sleep(_UNDOING_S + 2 * _SAYING_S)
+    time.sleep(_UNDOING_S + 3 * _SAYING_S)
     os._exit(128 + number)
 
 
 def _end(number: int) -> None:
     try:
+        sys.stderr = io.StringIO()  # a thread whose files go fails, which is nobody's business now
+        begin_nothing_more(_SAYING_S)
         _within(_UNDOING_S, undo_all)
         _within(_SAYING_S, lambda: _say(number))
-        _within(_SAYING_S, undo_all)  # what other threads have begun meanwhile
+        _within(_SAYING_S, undo_all)  # what other threads were just making
     finally:
         os._exit(128 + number)
 

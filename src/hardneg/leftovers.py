@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 _undoing: dict[object, Callable[[], None]] = {}
+_beginning = threading.Lock()
 
 
 def undo_if_ended(undo: Callable[[], None]) -> Callable[[], None]:
     """What ends the process calls `undo`, from another thread; until what is returned is called."""
     key = object()
-    _undoing[key] = undo
+    with _beginning:
+        _undoing[key] = undo
 
     def forget() -> None:
         _undoing.pop(key, None)
@@ -41,6 +44,14 @@ def scratch_folder() -> Iterator[Path]:
     """A folder of the system's for what is needed while the block runs."""
     with tempfile.TemporaryDirectory(prefix="hardneg-") as folder, removed_if_ended(Path(folder)):
         yield Path(folder)
+
+
+def begin_nothing_more(patience: float) -> None:
+    """From here on, who would begin something that has to be undone waits for ever.
+
+    patience  seconds to wait for one who is about to
+    """
+    _beginning.acquire(timeout=patience)
 
 
 def undo_all() -> None:

@@ -60,10 +60,16 @@ def refuse_harmful(folder: Path, trusted: bool) -> None:
     _refuse_modules_elsewhere(folder)
     for place in model_folders(folder):
         _refuse_pickles(place)
-        if not trusted:
-            for path in sorted(place.glob("*.json")):
-                if path.name not in _VOCABULARIES and not is_left_behind(path):
-                    _refuse_code(path)
+    if not trusted:
+        refuse_code(folder)
+
+
+def refuse_code(folder: Path) -> None:
+    """Raises ModelError for a folder of a model that names code of its own."""
+    for place in model_folders(folder):
+        for path in sorted(place.glob("*.json")):
+            if path.name not in _VOCABULARIES and not is_left_behind(path):
+                _refuse_code(path)
 
 
 def _refuse_pickles(folder: Path) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import errno
 import stat
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Literal
 
 from hardneg.errors import InputError, UsageError
 from hardneg.files import open_unpacked
+from hardneg.remote import refuse_remote
 
 LONGEST_LINE = 1 << 26
 TOO_LONG = "is longer than 64 MiB"
@@ -35,7 +36,9 @@ _KINDS = (
 
 
 def kind_of_path(path: Path) -> Literal["file", "folder", "nothing"]:
-    """What is there. Raises InputError for what can be neither, or not be looked at."""
+    """What is there. Raises InputError for what can be neither, or not be looked at, UsageError for an
+    address (`s3://...`)."""
+    refuse_remote(path, "this")
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -59,6 +62,29 @@ def refuse_no_file(path: Path, remedy: str = "name an existing file") -> None:
         raise InputError("is a folder, not a file; name a file in it", file=path)
     if kind == "nothing":
         raise InputError(f"is no file; {remedy}", file=path)
+
+
+State = Mapping[Path, tuple[int, ...]]
+
+
+def state_of(paths: Iterable[Path]) -> State:
+    """What changes when one of these files does."""
+    return {path: _state_of_one(path) for path in paths}
+
+
+def _state_of_one(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return ()
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def refuse_changed(before: State) -> None:
+    """Raises InputError where a file is not as it was: what is made of it would go by another's digest."""
+    for path, state in state_of(before).items():
+        if state != before[path]:
+            raise InputError("changed since this command began; run it again", file=path)
 
 
 def open_named(path: Path) -> IO[bytes]:

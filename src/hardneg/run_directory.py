@@ -42,6 +42,7 @@ from hardneg.files import (
 )
 from hardneg.named_files import kind_of_path, refuse_inputs
 from hardneg.records import CORPUS, GIVEN, QRELS, QUERIES, Collection, ReadReport
+from hardneg.remote import refuse_remote
 from hardneg.texts import has_half_pair
 from hardneg.versions import installed
 
@@ -75,6 +76,7 @@ class RunDirectory:
     """Paths and the manifest of one run."""
 
     def __init__(self, path: Path | str) -> None:
+        refuse_remote(path, "a run directory")
         self.path = Path(path)
 
     @staticmethod
@@ -341,8 +343,11 @@ class RunDirectory:
                 f"cannot be made ({error.strerror}); choose another --run-dir", file=self.path
             ) from error
         self._refuse_others()
-        self._refuse_links_out()
+        if sweep and self.manifest_path.exists():
+            self.check_layout()  # another program's manifest.json does not make its files ours
+        self._refuse_links_out(self.path / LOCK, self.path / HOLDER)
         with at_work(self.path, command, say):
+            self._refuse_links_out(*self.path.rglob("*"))  # nobody else removes folders meanwhile
             self._claim()
             if sweep:
                 self._sweep()
@@ -355,16 +360,17 @@ class RunDirectory:
         Raises UsageError for a file of the run itself, and for one that it was read from; InputError for what
         can be no file.
         """
+        refuse_remote(output, "this file")
         kind_of_path(output)
         whole, folder = output.resolve(), self.path.resolve()
         inside = whole.is_relative_to(folder)
         if inside and whole != folder and whole.relative_to(folder).parts[0] in OWN - {"suspects"}:
             raise UsageError(f"{output}: is a place of the run's own; choose another --output")
-        refuse_inputs(output, self._inputs())
+        refuse_inputs(output, self.inputs())
         with self.locked(command) if inside else nullcontext():
             yield
 
-    def _inputs(self) -> list[str]:
+    def inputs(self) -> list[str]:
         """The files and folders that the run was read from."""
         manifest = self.manifest()
         config = manifest.get("config", {})
@@ -389,10 +395,10 @@ class RunDirectory:
                 file=self.path,
             )
 
-    def _refuse_links_out(self) -> None:
-        """Raises InputError where something would be written through a link to outside of the run."""
+    def _refuse_links_out(self, *paths: Path) -> None:
+        """Raises InputError where one of these would be written through a link to outside of the run."""
         whole = os.path.realpath(self.path)
-        for path in self.path.rglob("*"):
+        for path in paths:
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(whole):
                 raise InputError(
                     "is a link that leads out of the run; put what it leads to in its place, or choose "

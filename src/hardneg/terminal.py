@@ -71,6 +71,18 @@ def _without_floods(text: str) -> str:
 # -- the process's own streams ------------------------------------------------------------------------------
 
 
+def open_streams() -> None:
+    """A standard stream that was closed leads nowhere from now on: else the next file that is opened would
+    take its number, and get what anybody prints there."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+
+
 def guard_streams() -> None:
     """From now on whatever this process prints on standard error, whoever prints it, is fit for a terminal
     and holds no credential; and standard output takes every text, whatever its encoding."""

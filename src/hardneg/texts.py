@@ -60,6 +60,13 @@ def take(texts: pa.ChunkedArray, rows: npt.NDArray[np.integer[Any]]) -> pa.Array
     return pa.concat_arrays(parts).take(pa.array(back)) if parts else pa.array([], texts.type)
 
 
+def mended(text: str) -> str:
+    """The text as tables hold it: each half of a surrogate pair is U+FFFD."""
+    if text.isascii() or not has_half_pair(text):
+        return text
+    return "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in text)
+
+
 def has_half_pair(text: str) -> bool:
     """Whether half a surrogate pair is in it, which no UTF-8 holds: from JSON, or from a file's name."""
     try:

@@ -259,7 +259,8 @@ SCENARIOS = {
     "a trial": Scenario(("trial",), ("mine several",)),
     "a repair": Scenario(("doctor", "mine"), ("mine", "damage")),
     "back to the earlier scorer": Scenario(("rescore by another",), ("rescore",), ("rescore",)),
-    "back to the earlier source": Scenario(("mine turned",), ("mine",), ("mine",)),
+    # Choosing otherwise needs all that the guard works out; a selection that is there needs none of it.
+    "back to the earlier source": Scenario(("mine turned",), ("mine",), ("mine", "select")),
     "back to the earlier selection": Scenario(
         ("select otherwise",), ("mine", "select"), ("mine", "select", "export")
     ),

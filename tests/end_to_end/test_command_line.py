@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 
 import hardneg
 from hardneg.config import Config
+from hardneg.plan.checkup import check_run
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 TOPICS = ["river", "engine", "violin", "glacier", "orchard", "harbour", "lantern", "saddle"]
@@ -189,3 +191,19 @@ def test_a_config_file_holds_all_flags(hardneg_command: Command, pairs: Path, tm
         again = hardneg_command("select", run, "--config", file, "--name", name, "--num-negatives", 2)
         assert again.returncode == 0, again.stderr
         assert hardneg.open_run(run, selection=name).negatives.equals(found.negatives)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell closes the streams")
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed(pairs: Path, tmp_path: Path, closed: str) -> None:
+    """As some schedulers start a process: nothing fails, and no file gets what is printed."""
+    run, out = tmp_path / "run", tmp_path / "train.jsonl"
+    words = ["mine", pairs, "--run-dir", run, *BM25, "--to", "st-triplet", "--output", out]
+    call = shlex.join([sys.executable, "-m", "hardneg", *map(str, words)])
+    ended = subprocess.run(["sh", "-c", f"{call} {closed}"], capture_output=True, text=True, check=False)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False), ended.stderr
+    assert len(out.read_text().splitlines()) == 56 * 4
+    assert not check_run(run).findings
+    words[1] = tmp_path / "none.jsonl"
+    call = shlex.join([sys.executable, "-m", "hardneg", *map(str, words)])
+    assert subprocess.run(["sh", "-c", f"{call} {closed}"], capture_output=True, check=False).returncode == 2

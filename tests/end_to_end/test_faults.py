@@ -28,7 +28,7 @@ from typer.testing import CliRunner
 
 import hardneg
 from hardneg.cli import app
-from hardneg.errors import HardnegError, OutOfMemoryError, StorageError
+from hardneg.errors import HardnegError, InputError, OutOfMemoryError, StorageError
 from hardneg.files import open_mapped, read_arrays, read_parquet, write_parquet
 from hardneg.plan.checkup import check_cache, check_run, repair, repair_run
 from hardneg.progress import Silent
@@ -669,6 +669,58 @@ def test_doctor_of_a_cache(sound: Sound, tmp_path: Path) -> None:
 def test_doctor_refuses_what_is_no_run(tmp_path: Path) -> None:
     for arguments in ((tmp_path,), (), ("--cache", tmp_path / "none")):
         assert doctor(*arguments)[0] == 2
+
+
+def everything_in(folder: Path) -> dict[str, bytes | None]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.mark.parametrize("arguments", [("doctor", "--cache", "--repair"), ("cache", "prune", "--cache-dir")])
+def test_a_folder_that_is_no_cache_stays_as_it_is(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Its owner's JSON may have comments, and its files any name."""
+    project = tmp_path / "project"
+    (project / "notes").mkdir(parents=True)
+    (project / "settings.json").write_text("{ // for the editor")
+    (project / "notes" / ".tmp-idea").write_text("once lost, never found")
+    for path in project.rglob("*"):
+        os.utime(path, (0, 0))
+    before = everything_in(project)
+    ended = CliRunner().invoke(app, [*arguments, str(project)])
+    assert isinstance(ended.exception, InputError)
+    assert str(ended.exception).endswith(
+        "is no cache (it holds 'notes'); give the cache's folder, or set HARDNEG_CACHE"
+    )
+    (project / "vectors").mkdir()  # now it may be one
+    assert CliRunner().invoke(app, [*arguments, str(project)]).exit_code == 0
+    assert everything_in(project) == {**before, "vectors": None}
+
+
+@pytest.mark.parametrize("held", ["data", "a manifest of something else", "both"])
+def test_doctor_leaves_what_is_no_run_as_it_is(tmp_path: Path, held: str) -> None:
+    """Somebody's `corpus.parquet` has other columns than a run's: it is not for doctor to remove."""
+    if held != "a manifest of something else":
+        write_parquet(pa.table({"_id": ["a"], "text": ["b"]}), tmp_path / "corpus.parquet")
+    if held != "data":
+        (tmp_path / "manifest.json").write_text('["app.js", "app.css"]')
+    (tmp_path / ".tmp-idea").write_text("once lost, never found")
+    before = everything_in(tmp_path)
+    assert doctor(tmp_path, "--repair")[0] == 2
+    assert everything_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("manifest", ["gone", "damaged"])
+def test_a_run_without_its_manifest_is_known_by_its_other_files(
+    sound: Sound, tmp_path: Path, manifest: str
+) -> None:
+    run = sound.copy(tmp_path)
+    (FAULTS["gone"] if manifest == "gone" else flip(0.5))(run / "manifest.json")
+    assert doctor(run, "--repair")[0] == 0
+    assert doctor(run, "--repair")[0] == 0  # what no manifest tells of goes
+    mine(run)
+    assert result(run, "default") == sound.default and not check_run(run).findings
 
 
 def test_contradictions_between_tables_are_found(sound: Sound, tmp_path: Path) -> None:

@@ -143,6 +143,31 @@ def test_what_was_being_written_is_removed(source: Path, tmp_path: Path) -> None
     assert list(out.iterdir()) == []
 
 
+def test_threads_that_write_leave_nothing(tmp_path: Path) -> None:
+    """They go on until the process has ended: nothing they begin meanwhile may be left."""
+    prelude = f"""
+        import threading
+        from pathlib import Path
+        from hardneg.files import replacing
+        from hardneg.interruption import end_on_signals
+        end_on_signals()
+        def write(number):
+            while True:
+                with replacing(Path({str(tmp_path)!r}) / str(number)) as temporary:
+                    temporary.write_bytes(b"x" * 10_000)
+        for number in range(6):
+            threading.Thread(target=write, args=(number,)).start()
+        print("held", flush=True)
+        threading.Event().wait()
+    """
+    for _ in range(5):
+        with running(command(prelude)) as process:
+            held(process)
+            time.sleep(0.05)
+            interrupt(process, signal.SIGTERM)
+        assert not list(tmp_path.glob(".tmp-*"))
+
+
 LOADS_FOR_EVER = f"import hashlib, os\nprint('loading', file=open(os.environ['LOADING'], 'a'))\n{BUSY}\n"
 
 

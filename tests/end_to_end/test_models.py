@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -152,6 +153,27 @@ def test_choosing_again_needs_neither_the_model_nor_what_runs_it(
         assert done.returncode == 0, done.stderr
     assert hardneg.open_run(run, selection="after").negatives.equals(expected.negatives)
     assert out.stat().st_size
+
+
+def test_mining_again_with_other_rules_imports_no_torch(
+    tiny: Path, tiny_cross_encoder: Path, rows: list[dict[str, str]], tmp_path: Path
+) -> None:
+    """Nor any other library that runs a model or searches: vectors, candidates and scores are stored."""
+    source, run = tmp_path / "rows.jsonl", tmp_path / "run"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    named = {"model": str(tiny), "cross_encoder": str(tiny_cross_encoder)}
+    before = hardneg.mine(str(source), run_dir=run, rescore="all", depth=10, **named).negatives
+    code = (
+        "import sys\n"
+        "for name in 'torch sentence_transformers transformers openvino faiss'.split():\n"
+        "    sys.modules[name] = None\n"  # importing it fails
+        "from hardneg.cli import main; main()"
+    )
+    command = ["mine", str(source), "--run-dir", str(run), "--model", str(tiny), "--depth", "10"]
+    command += ["--cross-encoder", str(tiny_cross_encoder), "--sampler", "random", "--seed", "3"]
+    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not hardneg.open_run(run).negatives.equals(before)
 
 
 def test_several_retrievers_each_with_its_model_and_prompt(make_model: ModelMaker, data: Collection) -> None:

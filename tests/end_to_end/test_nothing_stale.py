@@ -10,9 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import hardneg
+from hardneg.errors import InputError
+from hardneg.plan import mine, retrievers
 
 ModelMaker = Callable[..., Path]
 WORDS = "cell gene drug heart blood virus causes lowers raises".split()
@@ -116,3 +119,78 @@ def test_other_rules_of_reading_texts(
     hardneg.mine(rows, run_dir=tmp_path / "run", **{**rules, "num_negatives": 2})
     after = [mined._run.stage(stage)["fingerprint"] for stage in stages]
     assert all(one != other for one, other in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["run", "vectors"])
+def test_a_file_that_changes_before_it_is_read(
+    rows: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Hours of encoding may lie between a file's digest and its being read: it is not the new one's."""
+    collection = hardneg.load(rows)
+    query_ids, doc_ids = (table.column(0).to_pylist() for table in (collection.queries, collection.corpus))
+    folder = tmp_path / "given"
+    folder.mkdir()
+
+    def write(seed: int) -> None:
+        draw = np.random.default_rng(seed)
+        if kind == "run":
+            lines = [
+                f"{query} Q0 {doc_ids[doc]} {rank} {100 - rank} x\n"
+                for query in query_ids
+                for rank, doc in enumerate(draw.permutation(len(doc_ids))[:20].tolist(), 1)
+            ]
+            (folder / "found.trec").write_text("".join(lines))
+        for name, ids in (("queries", query_ids), ("documents", doc_ids)):
+            np.save(folder / f"{name}.npy", draw.normal(size=(len(ids), 8)).astype(np.float32))
+            (folder / f"{name}.ids.txt").write_text("".join(f"{one}\n" for one in ids))
+
+    target = folder / "found.trec" if kind == "run" else folder
+    rules = {**RULES, "retriever": f"x={kind}:{target}", "missing_positive_score": 0.0}
+
+    def mined(run: str) -> Any:
+        return hardneg.mine(rows, run_dir=tmp_path / run, **rules).candidates
+
+    write(1)
+    first = mined("fresh")
+    digests = retrievers.sources
+
+    def sources(*arguments: Any) -> Any:
+        found = digests(*arguments)
+        write(2)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hardneg.plan.mine.sources", sources)
+        with pytest.raises(InputError, match="changed since this command began; run it again"):
+            mined("run")
+    write(1)
+    assert mined("run").equals(first)
+
+
+def test_a_list_that_changes_while_it_is_used(
+    rows: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a selection by the new list would stand there as that by the old one."""
+    listed = tmp_path / "docs.txt"
+    rules = {**RULES, "retriever": "bm25", "exclude_docs": str(listed)}
+
+    def mined(run: str) -> Any:
+        return hardneg.mine(rows, run_dir=tmp_path / run, **rules).negatives
+
+    ids = hardneg.load(rows).corpus["doc_id"].to_pylist()
+    listed.write_text("".join(f"{one}\n" for one in ids[:5]))
+    first, choose = mined("fresh"), mine.choose
+
+    def changed(*arguments: Any) -> Any:
+        found = choose(*arguments)
+        listed.write_text("".join(f"{one}\n" for one in ids[5:9]))
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mine, "choose", changed)
+        with pytest.raises(InputError, match=r"docs.txt: changed since this command began; run it again"):
+            mined("run")
+    with pytest.raises(InputError, match="no selection 'default'"):
+        hardneg.open_run(tmp_path / "run").negatives  # noqa: B018  # reads it
+    listed.write_text("".join(f"{one}\n" for one in ids[:5]))
+    assert mined("run").equals(first)

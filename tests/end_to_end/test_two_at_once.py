@@ -22,6 +22,7 @@ import pytest
 
 import hardneg
 from hardneg.errors import HardnegError, InputError, StoreError
+from hardneg.plan.checkup import check_run, repair_run
 from hardneg.run_directory import RunDirectory
 
 TOPICS = ["river", "engine", "violin", "glacier", "orchard", "harbour", "lantern", "saddle"]
@@ -94,6 +95,8 @@ WRITING: dict[str, Callable[[hardneg.Mined], Any]] = {
     "trial": lambda mined: mined.trial(),
     "suspects into the run": lambda mined: mined.suspects(output=mined.run_dir / "suspects" / "a.csv"),
     "export into the run": lambda mined: mined.to("trec", mined.run_dir / "a.trec"),
+    "doctor": lambda mined: check_run(mined.run_dir),
+    "doctor --repair": lambda mined: repair_run(mined.run_dir),
 }
 
 
@@ -153,6 +156,40 @@ def test_a_folder_of_something_else_stays_as_it_is(source: Path, tmp_path: Path)
     with pytest.raises(InputError, match="is no run directory and not empty"):
         hardneg.mine(source, run_dir=tmp_path, **BM25)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("manifest", ['{"manifest_version": 3, "name": "an extension"}', '["app.js"]', "{"])
+def test_a_manifest_of_something_else_makes_no_run(source: Path, tmp_path: Path, manifest: str) -> None:
+    """What lies under a temporary name there is not ours to sweep."""
+    (tmp_path / "manifest.json").write_text(manifest)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / ".tmp-idea").write_text("once lost, never found")
+    with pytest.raises(StoreError, match=r"manifest\.json: "):
+        hardneg.mine(source, run_dir=tmp_path, **BM25)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [".tmp-idea", "manifest.json", "src"]
+
+
+CHANGES_FOLDERS = """
+    import os, sys
+    from hardneg.run_directory import RunDirectory
+    run = RunDirectory(sys.argv[1])
+    folders = [run.path / "rescoring" / f"{number}" for number in range(300)]
+    with run.locked("trial"):
+        print("at work", flush=True)
+        while True:
+            for folder in folders:
+                os.makedirs(folder / "in" / "it")
+            for folder in folders:
+                os.removedirs(folder / "in" / "it")
+"""
+
+
+def test_the_second_is_told_though_folders_go_meanwhile(run: Path) -> None:
+    opened = hardneg.open_run(run)
+    with at_work(CHANGES_FOLDERS, run):
+        for _ in range(60):
+            with pytest.raises(StoreError, match="`hardneg trial` .* is at work here"):
+                opened.select(name="other")
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])

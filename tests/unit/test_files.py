@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import io
 import math
 import os
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +20,7 @@ from hardneg.files import (
     open_mapped,
     read_parquet,
     read_sealed_json,
+    write_arrays,
     write_json,
     write_parquet,
     write_sealed_json,
@@ -68,6 +71,36 @@ def test_what_is_not_read_back_as_it_was_written_takes_no_name(
     monkeypatch.setattr(files, "seal_parquet", lossy)
     with pytest.raises(DamagedError, match="does not match its checksum"):
         write_parquet(TABLE, tmp_path / "table.parquet")
+    assert not list(tmp_path.iterdir())
+
+
+def test_json_that_is_not_read_back_takes_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.json"
+    write_json({"depth": 7}, path)
+    written = Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", lambda path, data: written(path, data.replace(b"100", b"101")))
+    with pytest.raises(DamagedError, match=r"/a\.json: read back, is not what was written"):
+        write_json({"depth": 100}, path)
+    assert [one.read_text() for one in tmp_path.iterdir()] == ['{\n  "depth": 7\n}\n']
+
+
+@pytest.mark.parametrize("how", ["a byte is another", "cut short"])
+def test_arrays_that_are_not_read_back_take_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    save = np.savez
+
+    def lossy(handle: BinaryIO, **arrays: Any) -> None:
+        whole = io.BytesIO()
+        save(whole, **arrays)
+        held = whole.getvalue()
+        place = held.index(np.arange(100).tobytes())
+        changed = held[:place] + b"?" + held[place + 1 :] if how == "a byte is another" else held[:-30]
+        handle.write(changed)
+
+    monkeypatch.setattr(np, "savez", lossy)
+    with pytest.raises(DamagedError, match=r"/a\.npz: read back, is not what was written"):
+        write_arrays(tmp_path / "a.npz", values=np.arange(100))
     assert not list(tmp_path.iterdir())
 
 

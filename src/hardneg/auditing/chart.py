@@ -8,7 +8,7 @@ from typing import Any
 
 from hardneg.auditing.points import OWN, RULES
 from hardneg.errors import MissingExtraError
-from hardneg.files import replacing
+from hardneg.files import write_whole
 from hardneg.terminal import printable
 
 COLOURS = ("#4c78a8", "#54a24b", "#f58518", "#b279a2", "#d62728")
@@ -26,10 +26,8 @@ def draw(numbers: Mapping[str, Any], folder: Path) -> None:
         figure = chart(numbers).to_dict()
     except ImportError as error:
         raise MissingExtraError("the chart", "charts") from error
-    with replacing(folder / "audit.svg") as temporary:
-        temporary.write_text(vl_convert.vegalite_to_svg(figure), "utf-8")
-    with replacing(folder / "audit.png") as temporary:
-        temporary.write_bytes(vl_convert.vegalite_to_png(figure, scale=SCALE))
+    write_whole(vl_convert.vegalite_to_svg(figure).encode(), folder / "audit.svg")
+    write_whole(vl_convert.vegalite_to_png(figure, scale=SCALE), folder / "audit.png")
 
 
 def chart(numbers: Mapping[str, Any]) -> Any:

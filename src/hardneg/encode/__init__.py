@@ -3,7 +3,12 @@
 from hardneg.encode.dense import DenseEncoder, open_encoder
 from hardneg.encode.encode import EncodedTexts, encode_texts
 from hardneg.encode.hashes import text_hashes
-from hardneg.encode.own_vectors import OwnVectors, load_own_vectors, own_vectors_fingerprint
+from hardneg.encode.own_vectors import (
+    OwnVectors,
+    load_own_vectors,
+    own_vector_files,
+    own_vectors_fingerprint,
+)
 from hardneg.encode.store import (
     FINGERPRINT,
     KEYS_SUFFIX,
@@ -29,6 +34,7 @@ __all__ = [
     "load_own_vectors",
     "names_its_folder",
     "open_encoder",
+    "own_vector_files",
     "own_vectors_fingerprint",
     "store_root",
     "text_hashes",

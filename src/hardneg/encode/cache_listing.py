@@ -13,12 +13,15 @@ from hardneg.encode.in_use import LOCKS, last_use
 from hardneg.encode.store import FINGERPRINT, KEYS_SUFFIX, MODEL, shard_about
 from hardneg.errors import HardnegError, InputError
 from hardneg.files import TEMPORARY, read_json
+from hardneg.model_files import CACHE_FILE
 
 _IN_THE_WRITING_S = 600
 """A file that is younger may be being written."""
 _ABANDONED_S = 86_400
 """A plan that is older is of a run that nobody goes on with: a new one costs nothing."""
 _KEY = re.compile(r"[0-9a-f]{32}")
+_OWN = ("vectors", "backends", CACHE_FILE)
+"""What hardneg puts into the cache's folder."""
 
 
 @dataclass(frozen=True)
@@ -91,17 +94,33 @@ class Listing:
         }
 
 
-def listing(root: Path) -> Listing:
-    """Reads no vector. Raises InputError where there is no folder."""
+def refuse_no_cache(root: Path) -> None:
+    """Raises InputError where there is no folder, or one of something else: files are removed there."""
     if not root.is_dir():
         raise InputError("is no folder; give the cache's by --cache-dir, or set HARDNEG_CACHE", file=root)
+    names = [path.name for path in root.iterdir()]
+    if names and not any(name in _OWN or name.startswith(TEMPORARY) for name in names):
+        raise InputError(
+            f"is no cache (it holds {min(names)!r}); give the cache's folder, or set HARDNEG_CACHE", file=root
+        )
+
+
+def left_behind(root: Path) -> Iterator[Path]:
+    """What killed runs left under temporary names outside of the encoders' folders, and may be writing."""
+    yield from root.glob(f"{TEMPORARY}*-{CACHE_FILE}")
+    for place in ("vectors", f"vectors/{LOCKS}", "backends"):
+        yield from (root / place).glob(f"{TEMPORARY}*")
+
+
+def listing(root: Path) -> Listing:
+    """Reads no vector. Raises InputError where there is no cache."""
+    refuse_no_cache(root)
     folders = [path for path in (root / "vectors").glob("*") if path.is_dir() and _KEY.fullmatch(path.name)]
     held = sorted(map(_held, folders), key=lambda one: (-one.used, one.id))
     others = [path for path in root.iterdir() if path.name != "vectors"]
     others += [path for path in (root / "vectors").glob("*") if path not in folders]
     other = {path.relative_to(root).as_posix(): size_of(path) for path in others}
-    places = [root, root / "vectors", root / "vectors" / LOCKS, root / "backends"]
-    left = [(path, size_of(path)) for place in places for path in place.glob(f"{TEMPORARY}*") if _older(path)]
+    left = [(path, size_of(path)) for path in left_behind(root) if _older(path)]
     return Listing(root, tuple(held), {name: size for name, size in other.items() if size}, tuple(left))
 
 

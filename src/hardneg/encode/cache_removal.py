@@ -104,6 +104,8 @@ def _remove(done: Removal, gone: Gone) -> None:
         with plainly(folder), alone(folder):
             if last_use(folder) > gone.held.used:
                 raise HeldError(folder)
+            if not folder.is_dir():
+                return  # another removal was first
             if not done.dry_run:
                 folder.rename(away)
     except HeldError:
@@ -128,10 +130,11 @@ def _remove_leftovers(done: Removal, leftovers: Iterable[tuple[Path, int]]) -> N
 
 
 def _delete(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):  # another removal was first
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _sum_of(leftovers: Iterable[tuple[Path, int]]) -> int:

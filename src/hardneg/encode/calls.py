@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hardneg.encode.backends import Running
 from hardneg.encode.batches import Tokens, batches, cut, cut_unpadded, runs
+from hardneg.encode.fast_tokens import FastTokens
 from hardneg.encode.lanes import ahead, started_ahead, threads
 from hardneg.encode.room import Room
 from hardneg.protocols import Kind
@@ -37,6 +38,10 @@ class CallRunner:
     running: Running
     room: Room = field(default_factory=Room)
 
+    @cached_property
+    def _fast_tokens(self) -> FastTokens:
+        return FastTokens(self.running.model)
+
     @property
     def dimension(self) -> int:
         model = self.running.model
@@ -57,6 +62,9 @@ class CallRunner:
         model = self.running.model
         if not hasattr(model, "preprocess"):  # sentence-transformers 5
             return Tokens.of({}, texts, prompt)
+        quick = self._fast_tokens(texts, kind, prompt)
+        if quick is not None:
+            return quick
         return Tokens.of(model.preprocess(list(texts), prompt=prompt, task=kind), texts, prompt)
 
     def _start(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ import numpy as np
 
 from hardneg.config import EncodeConfig
 from hardneg.encode.backends import Choice, kept_choice, open_running
-from hardneg.encode.backends.choice import Notes, keep_choice
+from hardneg.encode.backends.choice import keep_choice, notes_of
 from hardneg.encode.calls import Call, CallRunner, Encoded
 from hardneg.encode.families import family_of
 from hardneg.encode.model_folder import declared_prompt, find_model, major_versions
@@ -25,11 +26,12 @@ from hardneg.encode.processes import About, Processes, devices_of
 from hardneg.encode.sources import FolderSource, ObjectSource, Source, limit_length
 from hardneg.encode.store import store_root
 from hardneg.errors import HardnegError, HardnegWarning, ModelError, UsageError
+from hardneg.notes import Notes
 from hardneg.protocols import Encoder, Kind, Similarity
 from hardneg.records import Float32
 
 TRIED_TEXTS_A_BATCH = (4, 8, 16, 32)
-TRIED_TEXTS_A_BATCH_ELSEWHERE = (16, 32, 64, 128)
+TRIED_TEXTS_A_BATCH_ELSEWHERE = (32, 64, 128, 256, 512)
 """By a warm-up. On a CPU larger batches leave its cache, and OpenVINO keeps the memory that the largest took:
 128 texts take 0.6 GB more than 32 with MiniLM, for no better rate.
 """
@@ -110,7 +112,7 @@ class DenseEncoder:
 
     @cached_property
     def _notes(self) -> Notes:
-        return Notes.of(store_root(self._config.cache_dir), self._content(), self._config)
+        return notes_of(store_root(self._config.cache_dir), self._content(), self._config)
 
     def _content(self) -> str:
         if self._hash is None:
@@ -242,7 +244,7 @@ class DenseEncoder:
     def texts_a_call(self) -> int:
         """Enough for many batches, so that each holds texts of like length; few enough that a GPU need not
         wait long for the first to be tokenised."""
-        return 512 if self._on_cpu else 1024
+        return 512 if self._on_cpu else 4096
 
     @property
     def warm_up_bytes(self) -> int:
@@ -255,6 +257,12 @@ class DenseEncoder:
         return self.about.choice.device.startswith("cpu")
 
     # -- the open model -----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let the open model go, and its memory; what is encoded next opens it anew."""
+        for name in ("_runner", "_processes"):
+            self.__dict__.pop(name, None)
+        gc.collect()  # modules refer to each other
 
     def _finish(self, vectors: Float32) -> Float32:
         if not np.isfinite(vectors).all():

@@ -99,8 +99,13 @@ def load_own_vectors(
 
 def own_vectors_fingerprint(folder: Path | str, similarity: Similarity) -> str:
     """Of the content of the folder's vectors and ids: another content, another fingerprint."""
-    files = [path for kind in STEMS for path in _files(Path(folder), kind)]
+    files = own_vector_files(folder)
     return digest({"similarity": similarity, "files": {path.name: file_digest(path) for path in files}})
+
+
+def own_vector_files(folder: Path | str) -> list[Path]:
+    """The folder's vectors and ids."""
+    return [path for kind in STEMS for path in _files(Path(folder), kind)]
 
 
 # -- files -----------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ class FolderSource(Source):
             )
 
         try:
-            model = load_whole(load, _answer, self.folder.path)
+            model = load_whole(load, answer, self.folder.path)
         except ModelError:
             raise
         except Exception as error:
@@ -93,7 +93,8 @@ class FolderSource(Source):
         return model
 
 
-def _answer(model: Any) -> Float32:
+def answer(model: Any) -> Float32:
+    """The vector of some text, by which two loadings of a model are compared."""
     vectors: Float32 = np.asarray(model.encode(["some text"], show_progress_bar=False))
     return vectors
 
@@ -134,9 +135,14 @@ def _sharing(model: Any) -> Any:
 
 def limit_length(model: Any, max_length: int) -> None:
     """Raises UsageError where the model has no positions for so many tokens."""
-    config = getattr(model[0], "config", None)
+    most = positions(getattr(model[0], "config", None))
+    if most is not None and most < max_length:
+        raise UsageError(f"max_length: {max_length} is more than the model's {most} positions")
+    model.max_seq_length = max_length
+
+
+def positions(config: Any) -> int | None:
+    """How many tokens a transformer of this configuration has positions for; None where it does not say."""
     limit = getattr(config, "max_position_embeddings", None)
     offset = 2 if getattr(config, "model_type", "").endswith(("roberta", "mpnet", "camembert")) else 0
-    if isinstance(limit, int) and 0 < limit - offset < max_length:
-        raise UsageError(f"max_length: {max_length} is more than the model's {limit - offset} positions")
-    model.max_seq_length = max_length
+    return limit - offset if isinstance(limit, int) and limit > offset else None

@@ -94,6 +94,12 @@ def queries_to_leave_out(prepared: Prepared, config: Config) -> tuple[Bool, list
     return listed.queries, reasons
 
 
+def given_files(config: Config) -> list[Path]:
+    """Lists and judged pairs, whose digests are taken before they are read."""
+    guard = config.guard
+    return [Path(path) for path in (guard.exclude_docs, guard.exclude_queries, *guard.labels) if path]
+
+
 def list_digests(config: Config) -> dict[str, str]:
     """What the lists of excluded documents and queries hold."""
     return {

@@ -11,9 +11,10 @@ from hardneg.config import SELECTING, Config, SelectConfig, nearest
 from hardneg.errors import UsageError
 from hardneg.files import write_parquet
 from hardneg.fingerprints import digest
+from hardneg.named_files import refuse_changed, state_of
 from hardneg.plan.choose import Aside, Choosing, blocks, choose
 from hardneg.plan.foresee import foresee, needed_depth, not_used
-from hardneg.plan.guarding import label_digests, list_digests
+from hardneg.plan.guarding import given_files, label_digests, list_digests
 from hardneg.plan.judging import guard_summary
 from hardneg.plan.labels import Judgments, judgments
 from hardneg.plan.lazily import uses_scores, why_all
@@ -170,6 +171,7 @@ def select_into(
         search(prepared, found(), depth, config)
         if scoring is not None:
             begin(scoring)
+    given = state_of(given_files(config))
     mark = _selection_fingerprint(run, config, depth)
     stored = run.manifest()["selections"].get(name, {})
     same = stored.get("fingerprint") == mark and run.selection_is_whole(name)
@@ -204,6 +206,7 @@ def select_into(
             tables = writer.finish()
         if people is not None:
             write_parquet(people.read.table, folder / "labels.parquet")
+        refuse_changed(given)
     if aside.seconds:
         _note_scoring(run, name, aside.seconds)
     facts = _facts(choosing, tables, aside, people)

@@ -15,10 +15,18 @@ from typing import Any
 import pyarrow as pa
 
 from hardneg.config import Config, EncodeConfig, Index, OnBadRow
-from hardneg.encode import VectorStore, encode_texts, load_own_vectors, open_encoder, own_vectors_fingerprint
+from hardneg.encode import (
+    DenseEncoder,
+    VectorStore,
+    encode_texts,
+    load_own_vectors,
+    open_encoder,
+    own_vector_files,
+    own_vectors_fingerprint,
+)
 from hardneg.errors import InputError, UsageError
 from hardneg.fingerprints import file_digest
-from hardneg.named_files import kind_of_path, refuse_no_file
+from hardneg.named_files import State, kind_of_path, refuse_changed, refuse_no_file, state_of
 from hardneg.plan.prepare import THIS_PROCESS, Prepared, timed
 from hardneg.protocols import Encoder, Engine, Kind, Retriever, Scorer, Vectors
 from hardneg.retriever_specs import RetrieverSpec, encode_config_of, parse_retrievers
@@ -122,13 +130,15 @@ def _source(
         )
     check_path(spec)
     path = Path(spec.target)
+    # Hours may pass between this and its being read.
+    before = state_of([path] if spec.kind == "run" else own_vector_files(path))
     if spec.kind == "run":
         return Source(
             spec.name,
             {"name": spec.name, "run": file_digest(path)},
-            partial(_open_run, prepared, spec.name, path, whole.read.on_bad_row),
+            partial(_open_run, prepared, spec.name, path, before, whole.read.on_bad_row),
         )
-    vectors = cache(partial(_own_vectors, prepared, path, config))
+    vectors = cache(partial(_own_vectors, prepared, path, before, config))
     return Source(
         spec.name,
         {"name": spec.name, "vectors": own_vectors_fingerprint(path, config.vectors_similarity)},
@@ -152,15 +162,19 @@ def _open_bm25(prepared: Prepared, spec: RetrieverSpec, join_title: bool) -> Ret
     return Bm25Retriever(spec.name, collection.queries["text"], texts)
 
 
-def _open_run(prepared: Prepared, name: str, path: Path, unknown_documents: OnBadRow) -> Retriever:
+def _open_run(
+    prepared: Prepared, name: str, path: Path, before: State, unknown_documents: OnBadRow
+) -> Retriever:
     collection = prepared.collection
-    return RunRetriever(
+    found = RunRetriever(
         name,
         path,
         collection.queries["query_id"],
         collection.corpus["doc_id"],
         unknown_documents=unknown_documents,
     )
+    refuse_changed(before)
+    return found
 
 
 def _open_vectors(
@@ -182,12 +196,16 @@ def _name_of(prepared: Prepared, kind: Kind, row: int) -> str:
     return f"{kind} {str(ids[row])!r}"
 
 
-def _own_vectors(prepared: Prepared, folder: Path, config: EncodeConfig, kind: Kind) -> Vectors:
+def _own_vectors(
+    prepared: Prepared, folder: Path, before: State, config: EncodeConfig, kind: Kind
+) -> Vectors:
     collection = prepared.collection
     ids = collection.queries["query_id"] if kind == "query" else collection.corpus["doc_id"]
-    return load_own_vectors(
+    found = load_own_vectors(
         folder, kind, ids, similarity=config.vectors_similarity, progress=prepared.progress
     )
+    refuse_changed(before)
+    return found
 
 
 # -- dense ----------------------------------------------------------------------------------------------
@@ -254,6 +272,8 @@ def _encoded(
             engine=prepared.engine,
             name_of=partial(_name_of, prepared),
         )
+    if kind == KINDS[-1] and isinstance(encoder, DenseEncoder):
+        encoder.close()  # all that follows works on stored vectors
     describe = getattr(encoder, "describe_prompt", encoder.prompt)
     truncated = "unknown how many" if done.truncated is None else f"{done.truncated:,}"
     prepared.progress.say(

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from hardneg.errors import InputError
-from hardneg.texts import take
+from hardneg.texts import mended, take
 
 CHUNK_ROWS = 32_768
 _LARGEST_CHUNK = 1 << 30  # bytes: half of what a chunk of strings may hold
@@ -80,12 +80,9 @@ class TableBuilder:
     def _mend(self, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        mended = value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-        if mended != value:
-            # One mark for each half pair, where the decoder writes one for each of its three bytes.
-            mended = "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in value)
-            self.mended += 1
-        return mended
+        whole = mended(value)
+        self.mended += whole != value
+        return whole
 
     def _any_array(self, values: list[Any]) -> pa.Array:
         if not any(isinstance(value, dict | list | tuple) for value in values):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,18 +18,25 @@ from hardneg.made_up_weights import load_whole
 from hardneg.model_code import brings_code, code_hash
 from hardneg.model_files import content_hash, refuse_wordless, take_out_of_files
 from hardneg.model_safety import fetched, hint, refuse_harmful
+from hardneg.notes import Notes
 from hardneg.records import Float32
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
 
 _VERSIONS = ("sentence-transformers", "transformers", "torch")
+_NOTE = "cross_encoder"
+_DECIDED = {"max_length", "dtype"}
 # What a checkpoint is called that brings no head for scores: transformers would make one up at random.
 _HEADLESS = ("Model", "ForMaskedLM", "ForPreTraining")
 
 
 class CrossEncoderScorer:
-    """Scores pairs of texts with one cross-encoder: its logit, or the sigmoid of it, as declared."""
+    """Scores pairs of texts with one cross-encoder: its logit, or the sigmoid of it, as declared.
+
+    A model by name that was opened before with these settings is loaded when there is a pair to score: what
+    its fingerprint says of it is remembered beside the hashes of its files.
+    """
 
     name = "cross_encoder"
 
@@ -40,35 +48,30 @@ class CrossEncoderScorer:
         trusted: bool = False,
         cache: Path | None = None,
     ) -> None:
-        """Load the model, weights from safetensors only.
+        """Find the model; load it, weights from safetensors only, unless `cache` knows it.
 
         model    a local folder, a Hub id, or a loaded CrossEncoder (its longest input is set)
         config   its `cross_encoder_output`, `_batch_size` and `_max_length`
         device   cpu, cuda, mps, ...; default: the best there is. A loaded model stays where it is
         trusted  run code that the model brings along
-        cache    folder that keeps the hashes of the weights (see `model_files`)
+        cache    folder that keeps the hashes of the weights (see `model_files`), and what is remembered
 
         Raises ModelError where the model cannot be loaded, has no head for scores, or gives several a pair.
         """
         self._config = config or RescoreConfig()
         self._cache = cache
-        self._code_trusted = trusted
-        self._hash: str | None = None
+        self._device, self._code_trusted = device, trusted
         self._source = str(model) if isinstance(model, str | Path) else None
         if isinstance(model, str | Path):
-            self._model, self._hash = self._load_and_hash(str(model), device)
+            self._folder = _find(str(model))
+            refuse_harmful(self._folder, trusted)
+            self._hash = self._files_hash()
         elif not hasattr(model, "predict") or not hasattr(model, "num_labels"):
             kind = type(model).__name__
             raise UsageError(f"cross_encoder: {kind} is no path, name, CrossEncoder or Scorer")
         else:
-            self._model = model
-        if self._model.num_labels != 1:
-            raise ModelError(
-                f"{self._shown} gives {self._model.num_labels} scores a pair; "
-                "name a cross-encoder with one label"
-            )
-        if self._config.cross_encoder_max_length is not None:
-            self._model.max_seq_length = self._config.cross_encoder_max_length
+            self._given = model
+        self._decided()  # loads what was never opened: what is wrong with it shows before there are pairs
 
     @property
     def _shown(self) -> str:
@@ -76,42 +79,84 @@ class CrossEncoderScorer:
 
     def fingerprint(self) -> Mapping[str, Any]:
         """What decides a score besides the pair: content of the model, longest pair, output, versions."""
-        if self._hash is None:
-            self._hash = self._content_hash()
         return {
             "model": self._hash,
-            "max_length": self._model.max_seq_length,
-            "dtype": str(next(self._model.parameters()).dtype),
+            **self._decided(),
             "output": self._config.cross_encoder_output,
-            "versions": {name: version(name) for name in _VERSIONS},
+            "versions": _versions(),
         }
 
-    def _load_and_hash(self, source: str, device: str | None) -> tuple[CrossEncoder, str]:
-        """The model, and the hash of its files; they must be the same before and after they were loaded."""
-        folder = _find(source)
-        before = self._files_hash(folder)
-        model = _load(folder, source, device, self._code_trusted)
-        if before != self._files_hash(folder):
+    # -- the open model -------------------------------------------------------------------------------
+
+    @cached_property
+    def _model(self) -> CrossEncoder:
+        model = self._given if self._source is None else self._loaded(self._source)
+        if model.num_labels != 1:
+            raise ModelError(
+                f"{self._shown} gives {model.num_labels} scores a pair; name a cross-encoder with one label"
+            )
+        if self._config.cross_encoder_max_length is not None:
+            model.max_seq_length = self._config.cross_encoder_max_length
+        self._remember(_decided_by(model))
+        return model
+
+    def _decided(self) -> Mapping[str, Any]:
+        return self._remembered() or _decided_by(self._model)
+
+    def _remember(self, found: Mapping[str, Any]) -> None:
+        """Raises ModelError where the model is not what was remembered, and its fingerprint said."""
+        kept = self._remembered()
+        if self._notes is None or kept == found:
+            return
+        if kept is not None:
+            self._notes.forget(_NOTE)
+            raise ModelError(f"{self._shown} had {dict(kept)} before and now {dict(found)}; run again")
+        self._notes.write(_NOTE, found)
+
+    def _remembered(self) -> Mapping[str, Any] | None:
+        """What the model's fingerprint says of it when it is open; None where that is not known yet."""
+        found = None if self._notes is None else self._notes.read(_NOTE)
+        return found if found is not None and set(found) == _DECIDED else None
+
+    @cached_property
+    def _notes(self) -> Notes | None:
+        """None for a model given as an object, and without a cache."""
+        if self._source is None or self._cache is None:
+            return None
+        longest = self._config.cross_encoder_max_length
+        return Notes.about(
+            self._cache, {"cross_encoder": self._hash, "max_length": longest, "versions": _versions()}
+        )
+
+    def _loaded(self, source: str) -> CrossEncoder:
+        """Its files must be the same before and after they were loaded."""
+        model = _load(self._folder, source, self._device, self._code_trusted)
+        if self._hash != self._files_hash():
             raise ModelError(f"{self._shown} changed while it was loaded; run again")
-        return model, before
+        return model
 
-    def _files_hash(self, folder: Path) -> str:
-        files = content_hash(folder, self._cache)
-        return digest([files, code_hash(folder)]) if self._code_trusted and brings_code(folder) else files
-
-    def _content_hash(self) -> str:
+    @cached_property
+    def _hash(self) -> str:
         """Of a model given as an object, which is saved to have files."""
         with scratch_folder() as folder:
-            self._model.save_pretrained(folder, create_model_card=False)
+            self._given.save_pretrained(folder, create_model_card=False)
             return content_hash(folder)
+
+    def _files_hash(self) -> str:
+        files = content_hash(self._folder, self._cache)
+        code = self._code_trusted and brings_code(self._folder)
+        return digest([files, code_hash(self._folder)]) if code else files
+
+    # -- scoring --------------------------------------------------------------------------------------
 
     def score(self, pairs: Sequence[tuple[str, str]]) -> Float32:
         """float32 (len(pairs),), higher is better. Raises ModelError for what is not a finite number."""
         from torch import nn
 
+        model = self._model
         activation = nn.Sigmoid() if self._config.cross_encoder_output == "probability" else nn.Identity()
         try:
-            scores = self._model.predict(
+            scores = model.predict(
                 [list(pair) for pair in pairs],
                 batch_size=self._config.cross_encoder_batch_size,
                 activation_fn=activation,
@@ -132,6 +177,15 @@ class CrossEncoderScorer:
         return result
 
 
+def _decided_by(model: CrossEncoder) -> dict[str, Any]:
+    """What the open model says of itself that decides a score."""
+    return {"max_length": model.max_seq_length, "dtype": str(next(model.parameters()).dtype)}
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _VERSIONS}
+
+
 def _find(source: str) -> Path:
     """The folder of that name, or of the model that the Hub has by it."""
     path = Path(source)
@@ -147,8 +201,6 @@ def _find(source: str) -> Path:
 
 def _load(folder: Path, source: str, device: str | None, trusted: bool) -> CrossEncoder:
     from sentence_transformers import CrossEncoder
-
-    refuse_harmful(folder, trusted)
 
     def load() -> CrossEncoder:
         model = CrossEncoder(

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from hardneg.protocols import Progress
 from hardneg.records import NO_DOC, Float32, Int32, Ranking
-from hardneg.search.ordering import sort_keys, unpack
+from hardneg.search.ordering import best_above_zero
 from hardneg.words import words
 
 Texts = Sequence[str] | Any
@@ -66,7 +66,7 @@ class Bm25Retriever:
         with progress.track(f"search {self.name}", len(query), "queries") as advance:
             for place, text in enumerate(_taken(self._queries, query)):
                 scores = index.scores(text, count)
-                top_doc, top_score = _top(scores, depth)
+                top_doc, top_score = best_above_zero(scores, depth)
                 doc[place, : len(top_doc)], score[place, : len(top_doc)] = top_doc, top_score
                 known = positives[place] != NO_DOC
                 positive_score[place, known] = scores[positives[place, known]]
@@ -95,15 +95,6 @@ def _build(name: str, documents: Texts, k1: float, b: float, progress: Progress)
     scorer = bm25s.BM25(method="lucene", k1=k1, b=b, dtype="float32", csc_backend="scipy")
     scorer.index((numbers, dict(vocabulary)), create_empty_token=False, show_progress=False)
     return _Index(scorer, vocabulary)
-
-
-def _top(scores: Float32, depth: int) -> tuple[Int32, Float32]:
-    """The best documents with a score above 0, best first, ties by row."""
-    found = np.flatnonzero(scores > 0)
-    keys = sort_keys(scores[found], found)
-    if len(keys) > depth:
-        keys = np.partition(keys, depth - 1)[:depth]
-    return unpack(np.sort(keys))
 
 
 def _parts(texts: Texts) -> Iterator[Sequence[str]]:

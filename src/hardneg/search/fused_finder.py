@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
+from hardneg.errors import HardnegWarning
 from hardneg.records import Float32, Int32
 from hardneg.search.finders import Running, half_error
 from hardneg.search.torch_finder import (
@@ -40,12 +42,36 @@ class FusedFinder:
 
 
 def can_fuse(device: str) -> bool:
-    """Whether Triton is installed and the device has matrix units that sum in float32 (NVIDIA's from 8.0)."""
+    """Whether Triton is installed, the device has matrix units that sum in float32 (NVIDIA's from 8.0), and
+    the kernel, which Triton compiles on the spot, runs there. Warns where only that fails."""
     if find_spec("triton") is None:
         return False
     import torch
 
-    return torch.version.cuda is not None and torch.cuda.get_device_capability(device) >= (8, 0)
+    if torch.version.cuda is None or torch.cuda.get_device_capability(device) < (8, 0):
+        return False
+    reason = _why_not(device)
+    if reason is not None:
+        warnings.warn(
+            HardnegWarning(
+                f"search on {device} goes by torch alone, several times slower: Triton's kernel does not run "
+                f"there ({reason}); Triton needs a C compiler such as gcc"
+            ),
+            stacklevel=2,
+        )
+    return reason is None
+
+
+def _why_not(device: str) -> str | None:
+    """What keeps the kernel from running, with tiles of the size that it always has; None: nothing."""
+    one = np.ones((1, 1), np.float32)
+    try:
+        running = FusedOnDevice(one, 1, device)
+        for start in range(2):  # the first fills the list, the second is compared with its threshold
+            running.add(start, one)
+    except Exception as error:  # no compiler, no headers, too little shared memory: whatever Triton runs into
+        return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return None
 
 
 class FusedOnDevice:

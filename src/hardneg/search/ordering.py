@@ -44,6 +44,15 @@ def smallest(keys: Keys, count: int) -> Keys:
     return np.ascontiguousarray(np.partition(keys, count - 1, axis=1)[:, :count])
 
 
+def best_above_zero(score: Float32, depth: int) -> tuple[Int32, Float32]:
+    """Of one query's scores of all documents, float32 (documents,): the best `depth` above 0, in order."""
+    found = np.flatnonzero(score > 0)
+    keys = sort_keys(score[found], found)
+    if len(keys) > depth:
+        keys = np.partition(keys, depth - 1)[:depth]
+    return unpack(np.sort(keys))
+
+
 def ragged_smallest(row: NDArray[np.int64], keys: Keys, rows: int, count: int) -> Keys:
     """Of keys that each belong to a row, the `count` smallest of each row, uint64 (rows, at most count).
 

@@ -13,9 +13,10 @@ from sentence_transformers import CrossEncoder
 
 from hardneg.config import RescoreConfig
 from hardneg.errors import ModelError
-from hardneg.rescore import CrossEncoderScorer
+from hardneg.rescore import CrossEncoderScorer, cross_encoder
 
 Maker = Callable[..., Path]
+load = cross_encoder._load
 
 PAIRS = [
     ("what is bm25", "bm25 ranks documents by the words they share with a query"),
@@ -195,3 +196,56 @@ def test_what_the_model_declares_is_part_of_its_fingerprint(
     after = CrossEncoderScorer(folder, device="cpu")
     assert after.fingerprint() != before.fingerprint()
     assert not np.allclose(after.score(PAIRS), scores)
+
+
+# -- a model that was opened before ---------------------------------------------------------------------
+
+
+def test_a_model_that_was_opened_before_is_loaded_only_to_score(
+    make_cross_encoder: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_cross_encoder(seed=3)
+    first = CrossEncoderScorer(folder, device="cpu", cache=tmp_path)
+    expected = first.fingerprint(), first.score(PAIRS).tolist()
+    loaded = []
+    monkeypatch.setattr(cross_encoder, "_load", lambda *of: (loaded.append(of), load(*of))[1])
+    again = CrossEncoderScorer(folder, device="cpu", cache=tmp_path)
+    assert again.fingerprint() == expected[0]
+    assert not loaded
+    assert again.score(PAIRS).tolist() == expected[1]
+    assert len(loaded) == 1
+    # Another longest pair, or other weights, is another model.
+    shorter = CrossEncoderScorer(
+        folder, RescoreConfig(cross_encoder_max_length=8), device="cpu", cache=tmp_path
+    )
+    assert shorter.fingerprint()["max_length"] == 8
+    other = CrossEncoderScorer(make_cross_encoder(seed=4), device="cpu", cache=tmp_path)
+    assert other.fingerprint()["model"] != expected[0]["model"]
+    assert len(loaded) == 3
+
+
+def test_a_model_that_is_not_what_was_remembered_is_an_error(
+    make_cross_encoder: Maker, tmp_path: Path
+) -> None:
+    """As where a library's defaults changed: its scores must not lie under the fingerprint that was given."""
+    folder = make_cross_encoder(seed=5)
+    CrossEncoderScorer(folder, device="cpu", cache=tmp_path)
+    again = CrossEncoderScorer(folder, device="cpu", cache=tmp_path)
+    assert again._notes is not None
+    again._notes.write("cross_encoder", {"max_length": 64, "dtype": "torch.bfloat16"})
+    assert again.fingerprint()["dtype"] == "torch.bfloat16"
+    with pytest.raises(ModelError, match="had .*bfloat16.* before and now .*float32.*; run again"):
+        again.score(PAIRS)
+    assert CrossEncoderScorer(folder, device="cpu", cache=tmp_path).score(PAIRS).shape == (4,)
+
+
+def test_a_remembered_model_whose_files_are_other_ones_is_another(
+    make_cross_encoder: Maker, tmp_path: Path
+) -> None:
+    folder = make_cross_encoder(seed=6)
+    CrossEncoderScorer(folder, device="cpu", cache=tmp_path)
+    again = CrossEncoderScorer(folder, device="cpu", cache=tmp_path)
+    others = make_cross_encoder(seed=7)
+    (folder / "model.safetensors").write_bytes((others / "model.safetensors").read_bytes())
+    with pytest.raises(ModelError, match="changed while it was loaded; run again"):
+        again.score(PAIRS)

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 import hardneg
-from hardneg.errors import UsageError
-from hardneg.search import choice
+from hardneg.errors import HardnegWarning, UsageError
+from hardneg.search import choice, fused_finder
 from hardneg.search.choice import finders
 from hardneg.search.faiss_finder import MOST_OF_A_GPU, FaissFinder, FaissGpuFinder
+from hardneg.search.fused_finder import can_fuse
 from hardneg.search.torch_finder import TorchFinder
 
 
@@ -39,6 +40,28 @@ def test_a_gpu_searches_in_half_precision_and_then_in_float32(monkeypatch: pytes
     assert found[0]._device == "cuda"  # type: ignore[attr-defined]
     assert finders("exact", "cuda:1")[0]._device == "cuda:1"  # type: ignore[attr-defined]
     assert names(finders("exact", "cpu")) == names(finders("exact", "mps")) == ["FaissFinder"]
+
+
+@pytest.mark.parametrize("compiles", [True, False])
+def test_where_the_kernel_does_not_compile_torch_searches_and_says_so(
+    compiles: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine with a GPU and no C compiler, as most containers are."""
+    import torch
+
+    def keep_above(*arguments: Any) -> None:
+        if not compiles:
+            raise RuntimeError("Failed to find C compiler.\nPlease specify via CC environment variable.")
+
+    monkeypatch.setitem(sys.modules, "hardneg.search.fused_kernel", SimpleNamespace(keep_above=keep_above))
+    monkeypatch.setattr(fused_finder, "find_spec", lambda name: object())
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    if compiles:
+        assert can_fuse("cpu")
+        return
+    with pytest.warns(HardnegWarning, match=r"goes by torch alone.*\(Failed to find C compiler\.\)"):
+        assert not can_fuse("cpu")
 
 
 def test_without_a_gpu_torch_is_not_loaded_to_find_out(monkeypatch: pytest.MonkeyPatch) -> None:

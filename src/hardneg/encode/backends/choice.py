@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from hardneg.config import EncodeConfig
 from hardneg.encode.precision import FULL_NAMES, Precision, processor_flags
-from hardneg.errors import HardnegError, StorageError
-from hardneg.files import read_sealed_json, write_sealed_json
-from hardneg.fingerprints import digest
+from hardneg.notes import Notes
 from hardneg.versions import installed
 
 BackendName = Literal["torch", "openvino"]
@@ -49,38 +46,10 @@ class Choice:
         return {"backend": self.backend, "precision": FULL_NAMES[self.precision]}
 
 
-@dataclass(frozen=True)
-class Notes:
-    """What is remembered of one model with these settings on this machine, a small file for each thing."""
-
-    folder: Path
-    key: str
-
-    @classmethod
-    def of(cls, cache: Path, model: str, config: EncodeConfig) -> Notes:
-        asked = [config.backend, config.precision, config.device, config.max_length]
-        return cls(cache / "backends", digest({"model": model, "asked": asked, "machine": _machine()}))
-
-    def read(self, what: str) -> Mapping[str, Any] | None:
-        """None where nothing is remembered, or what is is damaged."""
-        path = self._path(what)
-        try:
-            return read_sealed_json(path) if path.exists() else None
-        except (OSError, HardnegError):
-            return None
-
-    def write(self, what: str, values: Mapping[str, Any]) -> None:
-        """Where the cache folder cannot be written, nothing is remembered."""
-        try:
-            write_sealed_json(values, self._path(what))
-        except StorageError:
-            return
-
-    def forget(self, what: str) -> None:
-        self._path(what).unlink(missing_ok=True)
-
-    def _path(self, what: str) -> Path:
-        return self.folder / f"{self.key}.{what}.json"
+def notes_of(cache: Path, model: str, config: EncodeConfig) -> Notes:
+    """What is remembered of one model with these settings on this machine."""
+    asked = [config.backend, config.precision, config.device, config.max_length]
+    return Notes.about(cache, {"model": model, "asked": asked, "machine": _machine()})
 
 
 def kept_choice(notes: Notes) -> Choice | None:

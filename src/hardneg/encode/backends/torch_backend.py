@@ -12,6 +12,9 @@ from hardneg.encode.backends.stand_in import transformer_of, with_stand_in
 from hardneg.encode.precision import FULL_NAMES, Precision
 from hardneg.errors import UsageError
 
+TEXTS_A_BATCH = {"cuda": 128}
+"""A smaller batch is over before Python has set the next one going."""
+
 
 def precision_on(model: Any, asked: str) -> Precision:
     """The precision to run in: `auto` is bfloat16 on a GPU that computes in it, else the model's own."""
@@ -45,8 +48,9 @@ def opened(model: Any, precision: Precision, why: str = "") -> Running:
     device = str(model.device.type)
     choice = Choice("torch", str(model.device), precision, why)
     own = own_precision(model)
+    texts_a_batch = TEXTS_A_BATCH.get(device, Running.texts_a_batch)
     if precision == own:
-        return Running(model, choice)
+        return Running(model, choice, texts_a_batch=texts_a_batch)
     inner = transformer_of(model)
     if inner is None:
         raise UsageError(f"precision {precision}: the model has no transformer to run in it; take fp32")
@@ -65,4 +69,4 @@ def opened(model: Any, precision: Precision, why: str = "") -> Running:
             for name, value in found.items()
         }
 
-    return Running(with_stand_in(model, forward).float(), choice)
+    return Running(with_stand_in(model, forward).float(), choice, texts_a_batch=texts_a_batch)

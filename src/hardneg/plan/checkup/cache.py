@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from hardneg.encode import FINGERPRINT, KEYS_SUFFIX, Space, names_its_folder
+from hardneg.encode.cache_listing import left_behind, refuse_no_cache
 from hardneg.encode.in_use import using
-from hardneg.errors import DamagedError, InputError
+from hardneg.errors import DamagedError
 from hardneg.files import TEMPORARY
 from hardneg.locks import Lock
+from hardneg.model_files import CACHE_FILE
 from hardneg.plan.checkup.findings import Checkup, Finding, What, removed
 from hardneg.plan.checkup.stored import fault_of
 from hardneg.plan.mending import remove_shard
@@ -24,10 +26,9 @@ _AGAIN = "only its texts are encoded anew, by the next run that needs them"
 
 def check_cache(root: Path) -> Checkup:
     """Read all of a cache. Raises InputError where there is none."""
-    if not root.is_dir():
-        raise InputError("is no folder; give the cache's, or set HARDNEG_CACHE", file=root)
+    refuse_no_cache(root)
     checkup = Checkup(root)
-    for path in sorted(root.rglob(f"{TEMPORARY}*")):
+    for path in sorted([*left_behind(root), *root.glob(f"vectors/[!.]*/{TEMPORARY}*")]):
         if _old(path):
             said = "a run that was killed has left it"
             checkup.add(Finding("leftover", path, said, "remove it", partial(removed, path)))
@@ -35,7 +36,7 @@ def check_cache(root: Path) -> Checkup:
         use = using(folder, noted=False)  # from here on nobody removes it
         if folder.is_dir():
             _check_space(folder, use, checkup)
-    notes = [*(root / "backends").glob("[!.]*.json"), *root.glob("[!.]*.json")]
+    notes = [*(root / "backends").glob("[!.]*.json"), *root.glob(CACHE_FILE)]
     for path in sorted(notes):
         checkup.saw(path)
         fault = fault_of(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -44,8 +45,10 @@ class Checkup:
     done: dict[int, str] = field(default_factory=dict)
 
     def saw(self, path: Path) -> None:
-        self.files += 1
-        self.size += path.stat().st_size
+        """A file, which may be gone by now: others may be at work in a cache."""
+        with suppress(FileNotFoundError):
+            self.size += path.stat().st_size
+            self.files += 1
 
     def add(self, finding: Finding) -> None:
         self.findings.append(finding)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hardneg.at_work import LOCK, refuse_held
 from hardneg.errors import DamagedError, InputError
 from hardneg.files import TEMPORARY, read_metadata, read_parquet, write_sealed_json
 from hardneg.plan.checkup.findings import Checkup, Finding, What, removed, repair
@@ -40,8 +41,14 @@ _SELECTION_SCHEMAS = {"decisions": DECISIONS, "positives": SELECTED_POSITIVES, "
 
 
 def check_run(path: Path) -> Checkup:
-    """Read every file of a run, and compare them. Raises InputError where there is no run."""
-    run, checkup = RunDirectory(path), Checkup(path)
+    """Read every file of a run, and compare them. Raises InputError where there is no run, and StoreError
+    where somebody is at work there: what is half done would look like damage."""
+    refuse_held(path)
+    return _checked(RunDirectory(path))
+
+
+def _checked(run: RunDirectory) -> Checkup:
+    checkup = Checkup(run.path)
     manifest = _manifest(run, checkup)
     unsound = set(_files(run, checkup))
     if manifest is not None:
@@ -52,27 +59,28 @@ def check_run(path: Path) -> Checkup:
 def repair_run(path: Path) -> Checkup:
     """Check a run while nobody else is at work in it, and mend what can be mended."""
     run = RunDirectory(path)
-    if not run.manifest_path.exists() and _looks_like_a_run(run):
+    _manifest(run, Checkup(path))  # nothing is left in a folder that is none
+    if not run.manifest_path.exists():
         checkup = check_run(path)
         repair(checkup)  # from here on it can be locked as a run
         return checkup
-    if not run.manifest_path.exists():
-        return check_run(path)
-    with run.locked(sweep=False):
-        checkup = check_run(path)
+    with run.locked("doctor --repair", sweep=False):
+        checkup = _checked(run)
         repair(checkup)
     return checkup
 
 
 def _looks_like_a_run(run: RunDirectory) -> bool:
-    return (run.candidates / "plan.json").exists() or (run.path / "corpus.parquet").exists()
+    """Tables alone may be somebody's data: what is no run's is not to be made again by one."""
+    tables_of_one = (run.path / LOCK).exists() and (run.path / "corpus.parquet").exists()
+    return tables_of_one or (run.candidates / "plan.json").exists()
 
 
 # -- the manifest -----------------------------------------------------------------------------------------
 
 
 def _manifest(run: RunDirectory, checkup: Checkup) -> dict[str, Any] | None:
-    """None where it says nothing."""
+    """None where it says nothing. Raises InputError where there is no run."""
     path, remedy = run.manifest_path, f"put an empty one in its place, {_MINE}: candidates are kept"
     if not path.exists():
         if not _looks_like_a_run(run):
@@ -84,6 +92,8 @@ def _manifest(run: RunDirectory, checkup: Checkup) -> dict[str, Any] | None:
         manifest = run.manifest()
         run.check_layout()
     except DamagedError as damage:
+        if not _looks_like_a_run(run):
+            raise InputError(f"{damage.what}, and nothing else of a run is there", file=path) from damage
         checkup.add(Finding("damaged", path, damage.what, remedy, partial(_empty_manifest, run)))
         return None
     return manifest
@@ -108,7 +118,7 @@ def _files(run: RunDirectory, checkup: Checkup) -> Iterator[Path]:
         place = path.relative_to(run.path).parts
         if any(part.startswith(TEMPORARY) for part in place):
             if path.name.startswith(TEMPORARY):
-                said = "a run that was killed has left it, or one is at work"
+                said = "a run that was killed has left it"
                 checkup.add(Finding("leftover", path, said, "remove it", partial(removed, path)))
             continue
         if not path.is_file() or path == run.manifest_path or place[0] not in OWN:

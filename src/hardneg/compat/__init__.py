@@ -1,0 +1,1 @@
+"""Drop-in faces of other tools, over hardneg's own stages."""

@@ -1,0 +1,315 @@
+"""Beside FlagEmbedding itself, where it is installed: the same vectors, the same pool, the same window.
+
+FlagEmbedding's scripts are in no package: the folder that HARDNEG_FLAGEMBEDDING_SCRIPTS names must hold them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hardneg
+from hardneg.compat import flagembedding as ours
+from hardneg.compat import hn_mine
+from hardneg.encode.flag_embedder import FlagEncoder
+from hardneg.encode.flag_own import OwnFlagEncoder
+from hardneg.encode.flag_settings import FlagSettings, class_of
+from hardneg.progress import Silent
+from hardneg.protocols import Kind
+from hardneg.rescore.flag_reranker import OwnReranker, RerankerSettings, reranker_class_of
+
+pytest.importorskip("FlagEmbedding", reason="FlagEmbedding is not installed")
+pytestmark = pytest.mark.slow  # it takes ten seconds to import
+
+SCRIPTS = os.environ.get("HARDNEG_FLAGEMBEDDING_SCRIPTS")
+WORDS = (
+    "cell gene drug heart blood virus the of and in is not causes lowers raises query passage a b c d".split()
+)
+DRAW = random.Random(2)
+TEXTS = [" ".join(DRAW.choices(WORDS, k=DRAW.randint(1, 30))) for _ in range(90)]
+FURTHER = [" ".join(DRAW.choices(WORDS, k=DRAW.randint(5, 30))) for _ in range(40)]
+KINDS: tuple[Kind, Kind] = ("query", "document")
+EXAMPLES = (
+    {"instruct": "find", "query": "cell", "response": "gene"},
+    {"query": "heart", "response": "blood"},
+)
+
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARDNEG_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def m3(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny encoder with the two further layers of bge-m3, and a mark for the end of texts as there."""
+    import torch
+    from transformers import AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("m3") / "bge-m3"
+    shutil.copytree(tiny, folder)
+    marks = {"eos_token": "[SEP]"}
+    AutoTokenizer.from_pretrained(str(tiny), **marks).save_pretrained(str(folder))
+    torch.manual_seed(1)
+    for name, width in (("colbert_linear", 16), ("sparse_linear", 1)):
+        torch.save(torch.nn.Linear(16, width).state_dict(), folder / f"{name}.pt")
+    return folder
+
+
+def flag_model(folder: Path, settings: FlagSettings) -> Any:
+    """FlagEmbedding's own, made as its script makes it."""
+    from FlagEmbedding import FlagAutoModel
+
+    asked = asdict(settings)
+    return FlagAutoModel.from_finetuned(
+        str(folder),
+        model_class=settings.model_class,
+        normalize_embeddings=settings.normalize,
+        pooling_method=settings.pooled_by,
+        use_fp16=settings.use_fp16,
+        query_instruction_for_retrieval=settings.instruction,
+        query_instruction_format=settings.instruction_format,
+        devices="cpu",
+        examples_for_task=list(asked["examples"]) or None,
+        examples_instruction_format=settings.examples_format,
+        trust_remote_code=False,
+        batch_size=64,
+        query_max_length=settings.query_max_length,
+        passage_max_length=settings.passage_max_length,
+    )
+
+
+def dense(found: Any) -> Any:
+    return found["dense_vecs"] if isinstance(found, dict) else found
+
+
+SETTINGS = {
+    "base": FlagSettings("encoder-only-base", instruction="query ", query_max_length=9, devices=("cpu",)),
+    "base-mean": FlagSettings("encoder-only-base", pooling="mean", use_fp16=False, devices=("cpu",)),
+    "base-raw": FlagSettings("encoder-only-base", normalize=False, devices=("cpu",)),
+    "m3": FlagSettings("encoder-only-m3", passage_max_length=12, devices=("cpu",)),
+    "decoder": FlagSettings(
+        "decoder-only-base",
+        instruction="find",
+        instruction_format="Instruct: {}\nQuery: {}",
+        passage_max_length=40,
+        devices=("cpu",),
+    ),
+    "icl": FlagSettings(
+        "decoder-only-icl",
+        instruction="find",
+        instruction_format="<instruct>{}\n<query>{}",
+        examples=EXAMPLES,
+        query_max_length=60,
+        devices=("cpu",),
+    ),
+}
+
+
+def folder_of(name: str, tiny: Path, m3: Path, tiny_decoder: Path) -> Path:
+    return tiny if name.startswith("base") else m3 if name == "m3" else tiny_decoder
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_vectors_are_flagembeddings_own(name: str, tiny: Path, m3: Path, tiny_decoder: Path) -> None:
+    """Limits beyond the positions of the tiny models are cut to them; FlagEmbedding is told the same."""
+    settings, folder = SETTINGS[name], folder_of(name, tiny, m3, tiny_decoder)
+    encoder = FlagEncoder(str(folder), settings)
+    theirs = flag_model(folder, settings)
+    most = 1024 if folder == tiny_decoder else 64
+    query, document = min(settings.query_max_length, most), min(settings.passage_max_length, most)
+    asked = encoder.encode(TEXTS, "query", "")
+    np.testing.assert_allclose(asked, dense(theirs.encode_queries(TEXTS, max_length=query)), atol=1e-6)
+    found = encoder.encode(TEXTS, "document", "")
+    np.testing.assert_allclose(found, dense(theirs.encode(TEXTS, max_length=document)), atol=1e-6)
+    assert found.shape == (90, encoder.dimension)
+
+
+@pytest.mark.parametrize("name", ["base", "base-mean", "base-raw", "decoder"])
+def test_hardnegs_own_encoder_gives_them_too(name: str, tiny: Path, m3: Path, tiny_decoder: Path) -> None:
+    settings, folder = SETTINGS[name], folder_of(name, tiny, m3, tiny_decoder)
+    with_it, without = FlagEncoder(str(folder), settings), OwnFlagEncoder(str(folder), settings)
+    for kind in KINDS:
+        found, wanted = without.encode(TEXTS, kind, ""), with_it.encode(TEXTS, kind, "")
+        np.testing.assert_allclose(found, wanted, atol=2e-6, rtol=2e-5)
+
+
+def test_every_name_that_flagembedding_knows_has_its_class() -> None:
+    from FlagEmbedding.inference.embedder.model_mapping import (
+        AUTO_EMBEDDER_MAPPING,
+        EMBEDDER_CLASS_MAPPING,
+    )
+    from FlagEmbedding.inference.reranker.model_mapping import AUTO_RERANKER_MAPPING, RERANKER_CLASS_MAPPING
+
+    embedders = {found: kind.value for kind, found in EMBEDDER_CLASS_MAPPING.items()}
+    assert {name: class_of(name) for name in AUTO_EMBEDDER_MAPPING} == {
+        name: embedders[config.model_class] for name, config in AUTO_EMBEDDER_MAPPING.items()
+    }
+    rerankers = {found: kind.value for kind, found in RERANKER_CLASS_MAPPING.items()}
+    assert {name: reranker_class_of(name) for name in AUTO_RERANKER_MAPPING} == {
+        name: rerankers[config.model_class] for name, config in AUTO_RERANKER_MAPPING.items()
+    }
+
+
+# -- bge-m3's other outputs -----------------------------------------------------------------------------
+
+
+def rows(number: int) -> list[dict[str, Any]]:
+    return [{"query": TEXTS[i], "pos": [TEXTS[30 + i]], "neg": TEXTS[60 + i : 62 + i]} for i in range(number)]
+
+
+def test_lexical_search_scores_as_flagembedding_matches(m3: Path) -> None:
+    model = ours.embedder(str(m3), devices=("cpu",), use_fp16=False)
+    collection = hardneg.load(rows(20))
+    retriever = ours.lexical_retriever(model, collection)
+    mined = hardneg.mine(collection, retriever=[retriever], depth=60, relative_margin=None, guard="off")
+    theirs = flag_model(m3, FlagSettings("encoder-only-m3", use_fp16=False, devices=("cpu",)))
+    texts = dict(zip(*(collection.corpus[name].to_pylist() for name in ("doc_id", "text")), strict=True))
+    asked = dict(zip(*(collection.queries[name].to_pylist() for name in ("query_id", "text")), strict=True))
+    weights = {
+        kind: dict(
+            zip(
+                table,
+                theirs.encode(list(table.values()), max_length=64, return_sparse=True)["lexical_weights"],
+                strict=True,
+            )
+        )
+        for kind, table in (("query", asked), ("document", texts))
+    }
+    scores = {
+        (query, doc): theirs.compute_lexical_matching_score(weights["query"][query], weights["document"][doc])
+        for query in asked
+        for doc in texts
+    }
+    found = {(row["query_id"], row["doc_id"]): row["score"] for row in mined.candidates.to_pylist()}
+    assert set(found) == {pair for pair, score in scores.items() if score > 0}
+    for pair, score in found.items():
+        assert score == pytest.approx(scores[pair], rel=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["colbert", "sparse", "dense", "sparse+dense", "colbert+sparse+dense"])
+def test_pairs_score_as_flagembedding_computes_them(mode: str, m3: Path) -> None:
+    model = ours.embedder(str(m3), devices=("cpu",), query_max_length=20, passage_max_length=20)
+    pairs = list(zip(TEXTS[:40], TEXTS[40:80], strict=True))
+    theirs = flag_model(m3, FlagSettings("encoder-only-m3", devices=("cpu",)))
+    wanted = theirs.compute_score(pairs, batch_size=40, max_query_length=20, max_passage_length=20)[mode]
+    found = ours.M3Scorer(model, mode).score(pairs)  # type: ignore[arg-type]  # a FlagEncoder
+    np.testing.assert_allclose(found, wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_all_three_outputs_mine_together(m3: Path) -> None:
+    model = ours.embedder(str(m3), devices=("cpu",))
+    collection = hardneg.load(rows(20))
+    mined = hardneg.mine(
+        collection,
+        model=model,
+        retriever=["dense", ours.lexical_retriever(model, collection)],
+        cross_encoder=ours.M3Scorer(model, "colbert"),  # type: ignore[arg-type]  # a FlagEncoder
+        num_negatives=3,
+    )
+    assert mined.summary["negatives"]["total"] == 60
+    assert {"dense", "m3-lexical"} == set(mined.candidates["retriever"].to_pylist())
+
+
+# -- rerankers ------------------------------------------------------------------------------------------
+
+
+def test_rerankers_score_as_flagembedding_does(tiny_cross_encoder: Path) -> None:
+    from FlagEmbedding import FlagAutoReranker
+
+    letters = [" ".join(text.split()[:4]) for text in TEXTS]
+    pairs = list(zip(letters[:40], letters[40:80], strict=True))
+    asked: dict[str, Any] = {"devices": ("cpu",), "max_length": 64, "query_instruction": "a "}
+    theirs = FlagAutoReranker.from_finetuned(
+        str(tiny_cross_encoder),
+        model_class="encoder-only-base",
+        use_fp16=True,
+        query_instruction_for_rerank="a ",
+        devices="cpu",
+        max_length=64,
+    )
+    wanted = theirs.compute_score([list(pair) for pair in pairs])
+    found = ours.reranker(str(tiny_cross_encoder), "encoder-only-base", **asked)
+    np.testing.assert_allclose(found.score(pairs), wanted, atol=1e-5)
+    without = OwnReranker(str(tiny_cross_encoder), RerankerSettings("encoder-only-base", **asked))
+    np.testing.assert_allclose(without.score(pairs), wanted, atol=1e-5)
+
+
+# -- side by side with the script -----------------------------------------------------------------------
+
+
+def script() -> Any:
+    if SCRIPTS is None:
+        pytest.skip("HARDNEG_FLAGEMBEDDING_SCRIPTS names no folder with FlagEmbedding's scripts")
+    spec = importlib.util.spec_from_file_location("their_hn_mine", Path(SCRIPTS) / "hn_mine.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def lines(path: Path, values: Sequence[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(value) + "\n" for value in values))
+    return path
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def ranked(folder: Path, settings: FlagSettings, query: str, documents: Sequence[str]) -> list[str]:
+    """The documents in the order of FlagEmbedding's vectors."""
+    model = flag_model(folder, settings)
+    scores = model.encode_queries([query], max_length=60) @ model.encode(list(documents), max_length=60).T
+    return [documents[place] for place in np.argsort(-scores[0], kind="stable")]
+
+
+@pytest.mark.parametrize("with_pool", [False, True], ids=["own-texts", "pool"])
+@pytest.mark.parametrize("window", ["5-25", "0-10", "10-30"])
+def test_the_same_pool_and_the_same_window_as_the_real_script(
+    window: str, with_pool: bool, tiny: Path, tmp_path: Path
+) -> None:
+    """With as many negatives as the window has ranks, the script takes all of it but the row's positives.
+
+    Its list is that, in the order of rank, and then random texts; so what stands in ours of the first ranks
+    must be the same, and nothing else of those ranks.
+    """
+    theirs = script()
+    begin, end = map(int, window.split("-"))
+    source = lines(tmp_path / "in.jsonl", rows(25))
+    pool = sorted({text for row in rows(25)[:15] for text in row["pos"]} | set(FURTHER))
+    words = ["--input_file", source, "--embedder_name_or_path", tiny]
+    words += ["--embedder_model_class", "encoder-only-base", "--range_for_sampling", window]
+    words += ["--negative_number", end - begin, "--devices", "cpu"]
+    words += ["--embedder_query_max_length", 60, "--embedder_passage_max_length", 60]
+    words += ["--query_instruction_for_retrieval", "query "]
+    if with_pool:
+        words += ["--candidate_pool", lines(tmp_path / "pool.jsonl", [{"text": text} for text in pool])]
+    given = [str(word) for word in words]
+    random.seed(1)
+    data, model = theirs.HfArgumentParser((theirs.DataArgs, theirs.ModelArgs)).parse_args_into_dataclasses(
+        [*given, "--output_file", str(tmp_path / "theirs.jsonl")]
+    )
+    theirs.main(data, model)
+    hn_mine.run(hn_mine.parser().parse([*given, "--output_file", str(tmp_path / "ours.jsonl")]), Silent())
+    settings = FlagSettings("encoder-only-base", instruction="query ", devices=("cpu",))
+    documents = pool if with_pool else sorted({t for row in rows(25) for t in (*row["pos"], *row["neg"])})
+    pairs = zip(rows(25), read(tmp_path / "theirs.jsonl"), read(tmp_path / "ours.jsonl"), strict=True)
+    for row, their_row, our_row in pairs:
+        order = ranked(tiny, settings, row["query"], documents)
+        wanted = [text for text in order[begin:end] if text not in row["pos"] and text != row["query"]]
+        assert their_row["neg"][: len(wanted)] == wanted
+        assert set(our_row["neg"]) & set(order[:end]) == set(wanted)
+        assert len(set(our_row["neg"])) == end - begin == len(our_row["neg"])
+        assert not set(our_row["neg"]) & {*row["pos"], row["query"]}
+        assert list(our_row) == list(their_row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -104,7 +104,8 @@ def _take_objects(values: dict[str, Any]) -> OwnParts:
         elif key in values and values[key] is not None:
             values[key] = os.fspath(values[key])
     given = values.get("retriever", ())
-    given = [given] if isinstance(given, str) or hasattr(given, "search") else list(given)
+    given = [given] if isinstance(given, str) or hasattr(given, "search") else given
+    given = list(given) if isinstance(given, Iterable) else []  # else no retriever, and refused with its key
     retrievers = tuple(item for item in given if hasattr(item, "search"))
     if retrievers:
         values["retriever"] = tuple(item for item in given if not hasattr(item, "search"))

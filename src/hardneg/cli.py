@@ -28,7 +28,9 @@ from hardneg.config import (
     RescoreConfig,
     SearchConfig,
     SelectConfig,
+    Stage,
     TrainingFileOptions,
+    nearest,
     refuse_credentials,
 )
 from hardneg.config_file import load_config_file, refuse_no_text
@@ -65,7 +67,8 @@ def _file_first(context: typer.Context, path: Path | None) -> Path | None:
         values = {key: value for key, value in load_config_file(path).items() if key in OF_COMMANDS}
         for key, value in values.items():
             refuse_no_text(key, value)
-        context.default_map = {**(context.default_map or {}), **values}
+        given = {key: str(value) for key, value in values.items() if value is not None}
+        context.default_map = {**(context.default_map or {}), **given}
     return path
 
 
@@ -102,6 +105,11 @@ def _settings(
         *(key for name in STAGES if name not in stages for key in STAGES[name].model_fields),
     }
     file = load_config_file(config) if config else {}
+    every: list[type[Stage]] = [AuditOptions, *STAGES.values()]
+    known = {*OF_COMMANDS, *(key for model in every for key in model.model_fields)}
+    for key in file:
+        if key not in known:  # it may be the name of what a function takes besides settings
+            raise UsageError(f"unknown key {key!r}{nearest(key, known)}")
     return {
         **{key: value for key, value in file.items() if key not in passed},
         **(recipe_settings(recipe) if recipe else {}),

@@ -112,6 +112,8 @@ def write_json(value: Any, path: Path) -> None:
 def read_json(path: Path) -> Any:
     """Raises DamagedError where it is no JSON, StorageError where it cannot be read."""
     with plainly(path):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise DamagedError(path, "is a pipe or a device")  # who reads one may wait for ever
         data = path.read_bytes()
     try:
         return json.loads(data)

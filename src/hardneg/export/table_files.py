@@ -86,7 +86,8 @@ def _parquet_file(path: Path, output: Path, how: Rendering, tally: Tally) -> Ite
 @contextmanager
 def _line_file(path: Path, output: Path, how: Rendering, tally: Tally) -> Iterator[Write]:
     passed = Passed()
-    with pa.output_stream(path, compression=_COMPRESSION.get(how.kind)) as stream:
+    # By Python's own name for it: a file's name need not be UTF-8.
+    with path.open("wb") as file, pa.output_stream(file, compression=_COMPRESSION.get(how.kind)) as stream:
 
         def put(pieces: Pieces) -> None:
             for piece in passed.counted(pieces):

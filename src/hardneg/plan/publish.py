@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hardneg.config import STAGES, Config
+from hardneg.config import SELECTING, STAGES, Config
 from hardneg.errors import UsageError
 from hardneg.export import ExportOptions, ExportReport, SelectedTables, export
 from hardneg.export.formats import find_format
@@ -41,6 +41,12 @@ _NAMING_FILES = {
     "qrels",
     "retriever",
     "trust_remote_code",
+}
+_OF_SAMPLERS = {
+    "softmax": ("temperature",),
+    "simans": ("simans_a", "simans_b"),
+    "stratified": ("bands",),
+    "diverse": ("diversity",),
 }
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _MOST_LANGUAGES = 50
@@ -162,7 +168,7 @@ def _facts(
     summary, again = entry["summary"], manifest.get("read_again", {})
     config = {**manifest["config"], **entry.get("config", {})}
     config |= {key: again[key] for key in ("qrels", "corpus") if again.get(key)}
-    source = _public(again.get("source") or manifest.get("source", ""))
+    named = _public(again["source"]) if again.get("source") else None
     counts = report.counts
     dropped = {name: count for name, count in summary["reasons"].items() if name not in CHOSEN}
     return Facts(
@@ -171,10 +177,10 @@ def _facts(
         path=name,
         rows=report.rows,
         columns=_columns(place / name),
-        source=source,
+        source=named or f"a table in memory ({manifest.get('source', '')})",
         models=_models(config),
         rules=_rules(config),
-        commands=[_command("mine", [source], config), _export_command(report.to, options)],
+        commands=[_command("mine", [named or "SOURCE"], config), _export_command(report.to, options)],
         counts={
             "documents searched": tables.corpus.num_rows,
             "queries": counts.queries,
@@ -204,9 +210,13 @@ def _models(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _rules(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Guard and select settings that say something."""
-    keys = [key for stage in ("guard", "select") for key in STAGES[stage].model_fields]
-    return {key: _said(key, config[key]) for key in keys if config.get(key) not in (None, (), [], False)}
+    """Guard and select settings that say something: none that is unset, or another sampler's."""
+    idle = {key for name, keys in _OF_SAMPLERS.items() if name != config.get("sampler") for key in keys}
+    keys = [key for stage in SELECTING for key in STAGES[stage].model_fields if key not in idle]
+    unset = [
+        key for key in keys if config.get(key) is None or config[key] in ([], ()) or config[key] is False
+    ]
+    return {key: _said(key, config[key]) for key in keys if key not in unset}
 
 
 def _command(name: str, arguments: Sequence[str], config: Mapping[str, Any]) -> str:

@@ -109,6 +109,13 @@ def test_texts_that_are_the_query_or_a_positive_but_for_case_and_spacing_are_no_
     assert "gene drug" in {row["negative"] for row in other if row["q"] == "gene drug"}
 
 
+def test_texts_that_are_left_out_take_no_other_negatives_place() -> None:
+    copies = [" 0", "0 ", "  0"]  # nearer to the query than any other
+    assert mined(ours, corpus=copies + POOL) == mined(ours) == ["2", "4", "6"]
+    assert mined(ours, corpus=copies + POOL, range_min=2, range_max=5) == ["6", "8", "10"]
+    assert set(mined(theirs, corpus=copies + POOL)) == set(copies)
+
+
 def test_one_of_two_documents_of_the_same_text_is_enough(model: SentenceTransformer) -> None:
     corpus = ["heart cell", "Heart  cell", "drug drug"]
     found = ours(

@@ -76,6 +76,8 @@ class TestCard:
         assert "| retriever bm25 | bm25 |" in found.text
         assert "| num\\_negatives | 2 |" in found.text
         assert "| seed | 7 |" in found.text
+        assert "| near\\_duplicate | 0.0 |" in found.text
+        assert "temperature" not in found.text  # the sampler has none
         assert "| negatives | 18 |" in found.text
         assert "| queries | 9 |" in found.text
         flags = (
@@ -88,6 +90,15 @@ class TestCard:
         assert dropped
         for reason, count in dropped.items():
             assert f"| {reason.replace('_', chr(92) + '_')} | {count:,} |" in found.text
+
+    def test_a_source_in_memory_has_no_name_to_give(self, tmp_path: Path) -> None:
+        rows = [{"query": f"river {n}", "positive": f"river engine {n}"} for n in range(9)]
+        plain = {"retriever": "bm25", "relative_margin": None, "guard": "off", "near_duplicate": 0}
+        hardneg.mine(rows, run_dir=tmp_path / "run", depth=5, **plain).to_hub(NAME, folder=tmp_path / "f")
+        text = (tmp_path / "f" / "README.md").read_text()
+        assert "a table in memory (list), mined with hardneg" in text
+        assert "\nhardneg mine SOURCE --retriever bm25" in text
+        assert "| seed | 0 |" in text
 
     def test_without_a_guard_nothing_is_claimed(self, found: Any) -> None:
         assert "Nothing is known: no guard judged the candidates" in found.text

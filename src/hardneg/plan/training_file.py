@@ -150,7 +150,7 @@ class FaultList:
         if len(shown) < _FIRST:
             shown.append(found)
         if self.handle is not None:
-            self.handle.write(json.dumps({"fault": code, **found}, ensure_ascii=True) + "\n")
+            self.handle.write(json.dumps({"fault": code, **found}, ensure_ascii=True, allow_nan=False) + "\n")
 
     def add_block(self, groups: pa.Table, faults: Faults) -> None:
         """In the order of the rows; of one row its own fault, its positives' and its negatives'."""

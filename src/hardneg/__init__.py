@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hardneg.api import Mined, audit, load, mine, open_run, trial
+    from hardneg.api import Mined, audit, check, convert, load, mine, open_run, trial
     from hardneg.config import Config
     from hardneg.errors import (
         HardnegError,
@@ -36,6 +36,8 @@ __all__ = [
     "StoreError",
     "UsageError",
     "audit",
+    "check",
+    "convert",
     "load",
     "mine",
     "open_run",
@@ -48,6 +50,8 @@ _HOME = {
     "Config": "config",
     "Mined": "api",
     "audit": "api",
+    "check": "api",
+    "convert": "api",
     "load": "api",
     "mine": "api",
     "open_run": "api",

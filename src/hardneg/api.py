@@ -1,18 +1,19 @@
-"""The Python face: `load`, `mine`, `audit`, `trial`, and what a finished run can be asked."""
+"""The Python face: `load`, `mine`, `audit`, `trial`, `convert`, `check`; and what a finished run can be
+asked."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pyarrow as pa
 
-from hardneg.config import Config, build
+from hardneg.config import Config, TrainingFileOptions, build, nearest
 from hardneg.errors import UsageError
 from hardneg.plan.retrievers import NOTHING_OWN, OwnParts, object_name
 from hardneg.progress import Silent
@@ -20,10 +21,17 @@ from hardneg.protocols import Engine, Progress, Student
 from hardneg.recipes import recipe_settings
 from hardneg.records import Collection
 from hardneg.refusals import plainly
+from hardneg.remote import address_of, check_target, refuse_remote, refuse_remote_inputs, sent
 from hardneg.run_directory import RunDirectory
+
+TableName = Literal["negatives", "positives", "decisions", "outcomes", "candidates"]
+TABLES: tuple[str, ...] = get_args(TableName)
 
 if TYPE_CHECKING:
     from hardneg.export import ExportReport, SelectedTables
+    from hardneg.plan.check_file import CheckReport
+    from hardneg.plan.convert_report import ConvertReport
+    from hardneg.plan.publish import Publication
 
 
 @plainly()
@@ -31,8 +39,9 @@ def load(source: Any, *, corpus: Any = None, **settings: Any) -> Collection:
     """Read a source into tables.
 
     source    a BEIR folder, a Hub data set id (`hf:ID` forces the Hub), a JSONL, CSV, TSV or Parquet file,
-              a `datasets.Dataset`, a pandas, polars or Arrow table, a list of dicts, or a dict of such
-              tables under the names corpus, queries and qrels
+              each also in an object store (`s3://bucket/key`); a `datasets.Dataset` or `IterableDataset`, a
+              pandas, polars or Arrow table, whatever else has `__arrow_c_stream__`, a list of dicts, or a
+              dict of such tables under the names corpus, queries and qrels
     corpus    a further pool of documents: a path or a table with `text`
     settings  keys of the read stage: split, qrels, query_column, on_bad_row, ... (hardneg.config.ReadConfig)
 
@@ -95,7 +104,8 @@ def _take_objects(values: dict[str, Any]) -> OwnParts:
         elif key in values and values[key] is not None:
             values[key] = os.fspath(values[key])
     given = values.get("retriever", ())
-    given = [given] if isinstance(given, str) or hasattr(given, "search") else list(given)
+    given = [given] if isinstance(given, str) or hasattr(given, "search") else given
+    given = list(given) if isinstance(given, Iterable) else []  # else no retriever, and refused with its key
     retrievers = tuple(item for item in given if hasattr(item, "search"))
     if retrievers:
         values["retriever"] = tuple(item for item in given if not hasattr(item, "search"))
@@ -171,6 +181,73 @@ def trial(
     return mined.trial(selections=selections, evaluation=evaluation, student=student, **options)
 
 
+@plainly()
+def convert(
+    source: str | os.PathLike[str],
+    to: str,
+    output: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    list_to: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> ConvertReport:
+    """A training file → another trainer's, without mining, checked as every run's; the file's order stays.
+
+    format   of the source; by default the one that it begins as
+    list_to  a file for all that was dropped as faulty, as JSON lines
+    options  `on_fault`, `scores`, `ids`, `num_negatives`, `shortfall`, ... (hardneg.export.ConvertOptions);
+             `corpus`, `queries`, `qrels`, `min_relevance` for what the file does not say
+             (hardneg.config.TrainingFileOptions)
+
+    Raises UsageError for what cannot be asked, InputError with file and line for what is wrong in the source.
+    """
+    from hardneg.export import ConvertOptions
+    from hardneg.plan.convert import convert
+
+    for named in (source, output, list_to):
+        refuse_remote(named, "what is converted")
+    file = {key: options.pop(key) for key in TrainingFileOptions.model_fields if key in options}
+    return convert(
+        Path(source),
+        to,
+        Path(output),
+        format_name=format,
+        file=build(TrainingFileOptions, file),
+        options=build(ConvertOptions, options),
+        list_to=None if list_to is None else Path(list_to),
+    )
+
+
+@plainly()
+def check(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    num_negatives: int | None = None,
+    list_to: str | os.PathLike[str] | None = None,
+    **file: Any,
+) -> CheckReport:
+    """What is wrong with a training file, whatever its trainer: see the report's `faults` and `clean`.
+
+    format         by default the one that the file begins as
+    num_negatives  that every row should have; by default where the format asks for one number
+    list_to        a file for all faults, as JSON lines
+    file           `corpus`, `queries`, `qrels`, `min_relevance` for what the file does not say
+
+    Raises InputError where it cannot be read at all.
+    """
+    from hardneg.plan.check_file import check_file
+
+    refuse_remote(path, "what is checked")
+    return check_file(
+        Path(path),
+        format,
+        build(TrainingFileOptions, file),
+        num_negatives=num_negatives,
+        list_to=None if list_to is None else Path(list_to),
+    )
+
+
 class Mined:
     """A run and one of its selections. Tables are read when asked for, as Arrow."""
 
@@ -228,6 +305,30 @@ class Mined:
         from hardneg.plan.retrieve import candidate_table
 
         return candidate_table(self._run)
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """The negatives, for whatever takes an Arrow stream: `polars.DataFrame(mined)`, DuckDB, ..."""
+        return self.negatives.__arrow_c_stream__(requested_schema)
+
+    def to_pandas(self, table: TableName = "negatives") -> Any:
+        """One of the tables as a pandas.DataFrame; ids and words are categories."""
+        return self._named(table).to_pandas()
+
+    def to_polars(self, table: TableName = "negatives") -> Any:
+        """One of the tables as a polars.DataFrame, without a copy where polars needs none."""
+        try:
+            import polars
+        except ImportError as error:
+            raise UsageError("to_polars needs an optional part: pip install polars") from error
+        return polars.from_arrow(self._named(table))
+
+    def _named(self, table: str) -> pa.Table:
+        if table not in TABLES:
+            raise UsageError(
+                f"there is no table {table!r}{nearest(table, TABLES)}; there are {', '.join(TABLES)}"
+            )
+        found: pa.Table = getattr(self, table)
+        return found
 
     @property
     @plainly()
@@ -341,17 +442,64 @@ class Mined:
     def to(self, to: str, output: str | os.PathLike[str] | None = None, **options: Any) -> ExportReport | Any:
         """Write the selection in a trainer's format; without `output`, return a `datasets.Dataset`.
 
+        output   a file, or an address in an object store (`s3://bucket/key`)
         options  scores, ids, prompts, text: see `hardneg.export.ExportOptions`
         """
-        from hardneg.export import ExportOptions, export, to_dataset
+        from hardneg.export import ExportOptions, check_output, export, to_dataset
         from hardneg.plan.steadily import steadily
 
         tables, join_title = steadily(self._run, self.selection, self._selected)
         chosen = build(ExportOptions, {"join_title": join_title, **options})
         if output is None:
             return to_dataset(tables, to, options=chosen)
+        if (address := address_of(output)) is not None:
+            check_output(to, Path(address), chosen)
+            refuse_remote_inputs(address, self._run.inputs())
+            check_target(address)
+            with sent(address) as local:
+                return replace(export(tables, to, local, options=chosen), path=address)
         with self._run.locked_for(Path(output), "export"):
             return export(tables, to, Path(output), options=chosen)
+
+    @plainly()
+    def to_hub(
+        self,
+        repo_id: str,
+        *,
+        to: str = "st-triplet",
+        license: str | None = None,
+        private: bool = True,
+        folder: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> Publication:
+        """Send the selection to the Hugging Face Hub as a data set, in one commit, with a card.
+
+        to       the format; the file is Parquet where the format has it, else JSON lines
+        license  of the card's metadata; None: the card says that none is stated
+        private  whether a new data set is private; one that is there and public is refused then
+        folder   write there what would be sent, and send nothing
+        options  as of `to`
+
+        The token is that of HF_TOKEN or `hf auth login`. Raises UsageError without one, StorageError where
+        the Hub refuses.
+        """
+        from hardneg.export import ExportOptions
+        from hardneg.plan.publish import publish
+        from hardneg.plan.steadily import steadily
+
+        refuse_remote(folder, "this folder")
+        tables, join_title = steadily(self._run, self.selection, self._selected)
+        return publish(
+            self._run,
+            self.selection,
+            tables,
+            to,
+            repo_id,
+            build(ExportOptions, {"join_title": join_title, **options}),
+            licence=license,
+            private=private,
+            folder=None if folder is None else Path(folder),
+        )
 
     def _selected(self) -> tuple[SelectedTables, bool]:
         """What an export is made from, and whether titles were joined to texts."""

@@ -28,11 +28,14 @@ from hardneg.config import (
     RescoreConfig,
     SearchConfig,
     SelectConfig,
+    Stage,
+    TrainingFileOptions,
+    nearest,
     refuse_credentials,
 )
 from hardneg.config_file import load_config_file, refuse_no_text
 from hardneg.errors import HardnegError, UsageError
-from hardneg.export.options import ExportOptions
+from hardneg.export.options import ConvertOptions, ExportOptions
 from hardneg.interruption import end_on_signals
 from hardneg.json_log import ASKED, Events, Logged, events_on_stderr
 from hardneg.named_files import refuse_inputs
@@ -40,6 +43,7 @@ from hardneg.progress import Silent, Terminal, warned_once
 from hardneg.protocols import Progress
 from hardneg.recipes import recipe_help, recipe_settings
 from hardneg.refusals import plainly
+from hardneg.remote import address_of, check_target, refuse_remote_inputs
 from hardneg.run_directory import RunDirectory
 from hardneg.terminal import guard_streams, printable, show
 from hardneg.trialing.options import TrialOptions
@@ -63,7 +67,8 @@ def _file_first(context: typer.Context, path: Path | None) -> Path | None:
         values = {key: value for key, value in load_config_file(path).items() if key in OF_COMMANDS}
         for key, value in values.items():
             refuse_no_text(key, value)
-        context.default_map = {**(context.default_map or {}), **values}
+        given = {key: str(value) for key, value in values.items() if value is not None}
+        context.default_map = {**(context.default_map or {}), **given}
     return path
 
 
@@ -79,7 +84,10 @@ ConfigFile = Annotated[
 ]
 SelectionName = Annotated[str, typer.Option("--name", help="Name of the selection.")]
 To = Annotated[Format | None, typer.Option("--to", help="Format of the training file.")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="The training file.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="The training file; also s3://BUCKET/NAME and the like.")
+]
+ListTo = Annotated[Path | None, typer.Option("--list", help="Write all faults there, as lines of JSON.")]
 
 
 def _progress(quiet: bool) -> Progress:
@@ -97,6 +105,11 @@ def _settings(
         *(key for name in STAGES if name not in stages for key in STAGES[name].model_fields),
     }
     file = load_config_file(config) if config else {}
+    every: list[type[Stage]] = [AuditOptions, *STAGES.values()]
+    known = {*OF_COMMANDS, *(key for model in every for key in model.model_fields)}
+    for key in file:
+        if key not in known:  # it may be the name of what a function takes besides settings
+            raise UsageError(f"unknown key {key!r}{nearest(key, known)}")
     return {
         **{key: value for key, value in file.items() if key not in passed},
         **(recipe_settings(recipe) if recipe else {}),
@@ -120,7 +133,9 @@ MINE_HELP = (
 def mine(
     source: Annotated[
         str,
-        typer.Argument(metavar="SOURCE", help="Folder, file or Hub data set id (hf:ID forces the Hub)."),
+        typer.Argument(
+            metavar="SOURCE", help="Folder, file, Hub data set id (hf:ID forces the Hub), or s3://..."
+        ),
     ],
     run_dir: Annotated[Path, typer.Option(help="Where the run is kept.")] = Path("hardneg-run"),
     name: SelectionName = "default",
@@ -138,14 +153,12 @@ def mine(
 ) -> None:
     """Read, encode, search, rescore, guard and select; with --to and --output also export."""
     import hardneg
-    from hardneg.export import check_output
     from hardneg.report.summary import render_summary
 
     if (to is None) != (output is None):
         raise UsageError("--to FORMAT and --output FILE go together")
-    if to is not None and output is not None:  # before hours of work
-        check_output(to, output)
-        refuse_inputs(output, [source])
+    if to is not None and output is not None:
+        _check_output(to, output, source)
     progress = _progress(quiet)
     values = _settings(config, recipe, settings)
     if dry_run:
@@ -162,7 +175,19 @@ def mine(
     if not quiet and not as_json:
         show(f"run directory: {printable(str(run_dir))}")
         if output is not None:
-            show(f"training file: {printable(str(output))}")
+            show(f"training file: {printable(address_of(output) or str(output))}")
+
+
+def _check_output(to: str, output: Path, source: str) -> None:
+    """Refuse what cannot be written to before hours of work."""
+    from hardneg.export import check_output
+
+    check_output(to, output)
+    if (address := address_of(output)) is None:
+        refuse_inputs(output, [source])
+    else:
+        refuse_remote_inputs(address, [source])
+        check_target(address)
 
 
 @app.command()
@@ -204,7 +229,19 @@ def select(
 def export(
     run: Run,
     to: Annotated[Format, typer.Option("--to", help="Format of the training file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The training file.")],
+    output: Output = None,
+    to_hub: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="Send it to the Hugging Face Hub, with a card.")
+    ] = None,
+    to_folder: Annotated[
+        Path | None, typer.Option(help="With --to-hub: write there what would be sent, and send nothing.")
+    ] = None,
+    license: Annotated[
+        str | None, typer.Option(help="With --to-hub: the data's licence, by the Hub's name for it.")
+    ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="With --to-hub: for everybody; default: private.")
+    ] = False,
     selection: Annotated[str, typer.Option(help="Which selection.")] = "default",
     quiet: Quiet = False,
     as_json: Json = False,
@@ -213,12 +250,71 @@ def export(
     *,
     settings: dict[str, Any],
 ) -> None:
-    """Write a selection in a trainer's format."""
+    """Write a selection in a trainer's format: to a file, an object store, or the Hugging Face Hub."""
     import hardneg
 
+    if (output is None) == (to_hub is None):
+        raise UsageError("name the file (--output) or the data set on the Hub (--to-hub)")
+    if to_hub is None and (to_folder is not None or license is not None or public):
+        raise UsageError("--to-folder, --license and --public go with --to-hub")
     mined = hardneg.open_run(run, selection=selection, progress=_progress(quiet))
-    report = mined.to(to, output, **settings)
+    report: Any
+    if to_hub is None:
+        report = mined.to(to, output, **settings)
+    else:
+        report = mined.to_hub(
+            to_hub, to=to, license=license, private=not public, folder=to_folder, **settings
+        )
     show_result(report.as_dict(), str(report), quiet=quiet, as_json=as_json)
+
+
+@app.command()
+@with_options(ConvertOptions, TrainingFileOptions)
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A training file (or folder).")],
+    to: Annotated[Format, typer.Option("--to", help="Format of the new training file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The new training file.")],
+    format: Annotated[
+        Format | None, typer.Option("--from", help="Format of IN; default: as it begins.")
+    ] = None,
+    list_to: ListTo = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    log_json: LogJson = False,
+    debug: Debug = False,
+    *,
+    settings: dict[str, Any],
+) -> None:
+    """Write a training file in another trainer's format, checked, without mining."""
+    import hardneg
+
+    report = hardneg.convert(source, to, output, format=format, list_to=list_to, **settings)
+    show_result(report.as_dict(), str(report), quiet=quiet, as_json=as_json)
+
+
+@app.command()
+@with_options(TrainingFileOptions)
+def check(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A training file (or folder).")],
+    format: Annotated[
+        Format | None, typer.Option("--format", help="Its format; default: as it begins.")
+    ] = None,
+    num_negatives: Annotated[int | None, typer.Option(min=1, help="How many every row should have.")] = None,
+    list_to: ListTo = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    log_json: LogJson = False,
+    debug: Debug = False,
+    *,
+    settings: dict[str, Any],
+) -> None:
+    """Say what is wrong with a training file, whatever the trainer; exit code 1 where something is."""
+    import hardneg
+
+    report = hardneg.check(path, format=format, num_negatives=num_negatives, list_to=list_to, **settings)
+    show_result(report.as_dict(), str(report), quiet=quiet, as_json=as_json)
+    if not report.clean:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -421,8 +517,8 @@ def _root(
 
 
 def main() -> None:
-    """Exit codes: 0 done, 1 a failed run (or a fault that `doctor` leaves), 2 bad input or usage; 130 and 143
-    ended by SIGINT and SIGTERM."""
+    """Exit codes: 0 done, 1 a failed run (or a fault that `doctor` leaves or `check` finds), 2 bad input or
+    usage; 130 and 143 ended by SIGINT and SIGTERM."""
     end_on_signals()
     guard_streams()
     # The models' libraries print bars and notes of their own; ours say what there is to say.

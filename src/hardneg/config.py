@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from numbers import Integral
 from os import PathLike, fspath
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -38,7 +39,26 @@ Reference = Literal["min", "mean", "max", "each"]
 SamplerName = Literal["top", "random", "softmax", "simans", "stratified", "diverse"]
 GuardMode = Literal["off", "prior", "fit", "auto"]
 Format = Literal[
-    "flagembedding", "st-triplet", "st-n-tuple", "st-labeled-pair", "st-labeled-list", "trec", "beir"
+    "flagembedding",
+    "st-triplet",
+    "st-n-tuple",
+    "st-labeled-pair",
+    "st-labeled-list",
+    "pylate-triplet",
+    "pylate-n-tuple",
+    "pylate-distillation",
+    "tevatron",
+    "tevatron-ids",
+    "ms-swift-embedding",
+    "ms-swift-reranker",
+    "nemo",
+    "nemo-inline",
+    "dpr",
+    "gpl",
+    "arctic",
+    "rankllm",
+    "trec",
+    "beir",
 ]
 
 
@@ -61,9 +81,11 @@ def _models(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Named = Annotated[str, Field(min_length=1)]
+"""Of a file, a folder, a device or a model: no name at all would be the working folder."""
 ScoreLike = Annotated[float, Field(ge=-LARGEST_SCORE, le=LARGEST_SCORE)]
 Trusted = Annotated[tuple[str, ...], BeforeValidator(_models)]
-Files = Annotated[tuple[str, ...], BeforeValidator(_files)]
+Files = Annotated[tuple[Named, ...], BeforeValidator(_files)]
 
 
 def _is_count(text: str) -> bool:
@@ -83,7 +105,7 @@ def shown(value: Any) -> str:
         return "an object"
     if isinstance(value, int) and abs(value) >= _LARGEST:
         return "a number of many digits"
-    text = repr(list(value) if isinstance(value, tuple) else value)
+    text = " ".join(repr(list(value) if isinstance(value, tuple) else value).split())
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
@@ -112,9 +134,11 @@ Window = Annotated[tuple[int, int | None], BeforeValidator(_window)]
 def _count(value: Any) -> Any:
     typed = isinstance(value, str) and _is_count(value) and len(value) <= _MOST_DIGITS
     number = int(value) if typed else value
-    if number != "all" and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
+    if number == "all":
+        return number
+    if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
         raise ValueError("must be a whole number from 1 on, or `all`")
-    return number
+    return int(number)
 
 
 Count = Annotated[int | Literal["all"], BeforeValidator(_count)]
@@ -144,16 +168,24 @@ class Stage(BaseModel):
 class ReadConfig(Stage):
     """read: what is taken from the source."""
 
+    format: Format | None = Field(
+        None, description="Format of a trainer that the file is in; default: told by its columns."
+    )
     split: str = Field("train", description="Split of the judgments or of the data set.")
-    qrels: str | None = Field(None, description="Judgments that lie elsewhere: a file, a folder or a Hub id.")
-    corpus: str | None = Field(
+    qrels: Named | None = Field(
+        None, description="Judgments that lie elsewhere: a file, a folder or a Hub id."
+    )
+    corpus: Named | None = Field(
         None, description="A further pool of documents: JSONL with `text`, BEIR corpus, CSV or Parquet."
     )
     subset: str | None = Field(None, description="Configuration (subset) of a Hub data set.")
+    streaming: bool = Field(
+        False, description="Read a Hub data set as it arrives, and keep no copy of it on this disk."
+    )
     query_column: str | None = Field(None, description="Column of the query text.")
     positive_column: str | None = Field(None, description="Column of the positive text.")
     negative_column: Names = Field((), description="Column of a given negative; may be repeated.")
-    min_relevance: float | None = Field(
+    min_relevance: ScoreLike | None = Field(
         None, description="Judgments from this relevance on are positives; default: above 0."
     )
     trust_judged_negatives: bool = Field(
@@ -162,6 +194,17 @@ class ReadConfig(Stage):
     limit_queries: int | None = Field(None, ge=1, description="Take only the first N queries, by id.")
     on_bad_row: OnBadRow = Field(
         "fail", description="What to do with a row that cannot be used; skipped rows are counted and listed."
+    )
+
+
+class TrainingFileOptions(Stage):
+    """file: what a training file does not say itself."""
+
+    corpus: str | None = Field(None, description="Texts of documents, where the file holds ids alone.")
+    queries: str | None = Field(None, description="Texts of queries, where the file holds ids alone.")
+    qrels: str | None = Field(None, description="The positives, where the file holds negatives alone.")
+    min_relevance: float | None = Field(
+        None, description="Labels or scores from it on make a positive; default: labels above 0."
     )
 
 
@@ -190,12 +233,12 @@ class EncodeConfig(Stage):
     batch_size: int | None = Field(
         None, ge=1, description="Texts of 64 tokens (on a GPU 512) a batch; default: measured where it pays."
     )
-    device: str | None = Field(
+    device: Named | None = Field(
         None,
         description="cpu, cuda, mps, ..., or several: cuda:0,cuda:1; default: the best, all GPUs.",
     )
     store_dtype: Literal["float32", "float16"] = Field("float32", description="How vectors are stored.")
-    cache_dir: str | None = Field(
+    cache_dir: Named | None = Field(
         None, description="Folder of the vector store; default $HARDNEG_CACHE or the platform's cache folder."
     )
     trust_remote_code: Trusted = Field(
@@ -235,7 +278,9 @@ class SearchConfig(Stage):
 class RescoreConfig(Stage):
     """rescore: further scores for the candidates."""
 
-    cross_encoder: str | None = Field(None, description="Cross-encoder that scores candidates and positives.")
+    cross_encoder: Named | None = Field(
+        None, description="Cross-encoder that scores candidates and positives."
+    )
     cross_encoder_output: Literal["logit", "probability"] = Field(
         "logit", description="Whether its scores are logits or probabilities (sigmoid)."
     )
@@ -249,10 +294,10 @@ class GuardConfig(Stage):
     near_duplicate: float = Field(
         0.8, ge=0, le=1, description="Jaccard similarity from which a copy of a positive is one; 0: off."
     )
-    exclude_docs: str | None = Field(
+    exclude_docs: Named | None = Field(
         None, description="Documents never to use: a file with an id or a text a line, or JSONL."
     )
-    exclude_queries: str | None = Field(
+    exclude_queries: Named | None = Field(
         None, description="Queries to leave out, near-identical ones too: a file with an id or a text a line."
     )
     min_chars: int = Field(0, ge=0, description="Shortest document in characters.")
@@ -324,7 +369,7 @@ class SelectConfig(Stage):
         1.0, gt=0, le=LARGEST_SCORE, description="simans: p ∝ exp(-a (score - positive - b)²)."
     )
     simans_b: ScoreLike = Field(0.0, description="simans: b of the same formula.")
-    bands: int = Field(4, ge=1, description="stratified: number of score bands.")
+    bands: int = Field(4, ge=1, lt=2**31, description="stratified: number of score bands.")
     diversity: float = Field(0.5, ge=0, le=1, description="diverse: weight of unlikeness to those chosen.")
     max_reuse: int | None = Field(None, ge=1, description="How often one document may serve as a negative.")
     quota: Names = Field((), description="NAME=N: at least N negatives of this retriever; may be repeated.")
@@ -405,9 +450,12 @@ class Config(Stage):
 def build(stage: type[Stage], values: Mapping[str, Any]) -> Any:
     """The stage's model from its own keys; `none` unsets one. A wrong value is a UsageError naming both."""
     refuse_credentials(values)
+    values = {key: fspath(value) if isinstance(value, PathLike) else value for key, value in values.items()}
     for key, value in values.items():
         field = stage.model_fields.get(key)
-        if value == "none" and field is not None and type(None) in get_args(field.annotation):
+        if field is None:
+            raise UsageError(f"unknown key {key!r}{nearest(key, stage.model_fields)}")
+        if isinstance(value, str) and value == "none" and type(None) in get_args(field.annotation):
             values = {**values, key: None}
     try:
         return stage(**values)
@@ -430,6 +478,7 @@ def _in_words(error: Mapping[str, Any]) -> str:
         "float_parsing": "must be a number",
         "float_type": "must be a number",
         "string_type": "must be text",
+        "string_too_short": "must not be empty",
         "tuple_type": "must be a list of texts",
         "bool_parsing": "must be true or false",
         "bool_type": "must be true or false",
@@ -457,7 +506,7 @@ def refuse_credentials(values: Mapping[str, Any]) -> None:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` where something is near, else nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

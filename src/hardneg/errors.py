@@ -49,7 +49,7 @@ class HardnegError(Exception):
     exit_code = 1
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(hidden(within(message)))
+        super().__init__(within(hidden(message)))  # cut, half of a credential would not be known for one
 
 
 class HardnegWarning(UserWarning):

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import secrets
+import shutil
 import struct
 import threading
 import zlib
@@ -61,6 +62,32 @@ def replacing(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def replacing_folder(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[Path]:
+    """The same of a folder: an older one is there until the new one is whole, or for good."""
+    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{path.name}")
+    older = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{path.name}")
+    with plainly(path, elsewhere), removed_if_ended(temporary):
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    with file.open("rb+") as handle:
+                        os.fsync(handle.fileno())
+            if path.exists():
+                path.replace(older)
+            try:
+                temporary.replace(path)
+            except OSError:
+                if older.exists():
+                    older.replace(path)
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(older, ignore_errors=True)
+
+
 def write_whole(data: bytes, path: Path) -> None:
     """Raises DamagedError where it is not read back as it was written."""
     with replacing(path) as temporary:
@@ -85,6 +112,8 @@ def write_json(value: Any, path: Path) -> None:
 def read_json(path: Path) -> Any:
     """Raises DamagedError where it is no JSON, StorageError where it cannot be read."""
     with plainly(path):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise DamagedError(path, "is a pipe or a device")  # who reads one may wait for ever
         data = path.read_bytes()
     try:
         return json.loads(data)
@@ -167,13 +196,12 @@ def check_written(path: Path, names: Sequence[str], rows: int) -> None:
 def refuse_not_finite(table: pa.Table, what: str) -> None:
     """Raises HardnegError for NaN or infinity in a column of numbers: null says that there is none.
 
-    Numbers in lists are looked at too.
+    Numbers in lists and objects are looked at too.
     """
     for name in table.column_names:
-        column = table[name]
-        while pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-            column = pc.list_flatten(column)
-        if pa.types.is_floating(column.type):
+        for column in _leaves(table[name]):
+            if not pa.types.is_floating(column.type):
+                continue
             finite = pc.is_finite(column)
             if pc.all(finite).as_py() is False:
                 row = pc.index(finite, False).as_py()
@@ -181,6 +209,17 @@ def refuse_not_finite(table: pa.Table, what: str) -> None:
                     f"{what}, column {name!r}, value {row}: {column[row].as_py()} is no number to keep; give "
                     "null for none"
                 )
+
+
+def _leaves(column: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:
+    """The column without the lists and objects around its values."""
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        yield from _leaves(pc.list_flatten(column))
+    elif pa.types.is_struct(column.type):
+        for member in column.flatten():
+            yield from _leaves(member)
+    else:
+        yield column
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:

@@ -25,7 +25,7 @@ from types import FrameType
 from hardneg.json_log import ASKED, event_line
 from hardneg.leftovers import begin_nothing_more, undo_all
 
-GOING_ON = frozenset({"mine", "select", "audit", "trial", "demo"})
+GOING_ON = frozenset({"mine", "select", "audit", "trial", "demo", "hn-mine"})
 """Commands that store what they have done; the others only show it, or write one file as a whole."""
 _STORING_NOTHING = frozenset({"--dry-run", "--preview"})
 _UNDOING_S, _SAYING_S = 0.6, 0.3

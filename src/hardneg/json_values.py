@@ -24,6 +24,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_object)
+_LENIENT = json.JSONDecoder()
 
 
 def parse_json(text: str) -> Any:
@@ -38,3 +39,16 @@ def parse_json(text: str) -> Any:
         raise NotJsonError("it is nested too deep") from error
     except ValueError as error:  # Python reads no longer numbers: it would take the square of their length
         raise NotJsonError("a number in it has more than 4,300 digits") from error
+
+
+def first_json(text: str, start: int) -> tuple[Any, int]:
+    """The value that begins there, and where it ends.
+
+    Raises json.JSONDecodeError where there is none (or not all of one), NotJsonError as `parse_json`.
+    """
+    return _DECODER.raw_decode(text, start)
+
+
+def end_of_json(text: str, start: int) -> int:
+    """Where the value that begins there ends, whatever `first_json` says against it otherwise."""
+    return _LENIENT.raw_decode(text, start)[1]

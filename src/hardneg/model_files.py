@@ -122,11 +122,11 @@ def _adapted(adapter: Path) -> Path:
     """The folder of the model that an adapter is put on."""
     about = read_json(adapter)
     base = str(about.get("base_model_name_or_path") or "") if isinstance(about, dict) else ""
-    folder = Path(base) if Path(base).is_dir() else hub_folder(base)
+    folder = Path(base) if (Path(base) / "config.json").is_file() else hub_folder(base)
     if not base or folder is None:
         raise ModelError(
-            f"{adapter}: is put on {base!r}, which is no folder and not in the Hub cache; merge the adapter "
-            "into its model and save that, or fetch it"
+            f"{adapter}: is put on {base!r}, which is no folder of a model and not in the Hub cache; merge "
+            "the adapter into its model and save that, or fetch it"
         )
     return folder
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from hardneg.errors import ModelError
 from hardneg.model_files import is_left_behind, model_folders
+from hardneg.named_files import kind_of_path
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 NOT_FETCHED = [
@@ -25,7 +26,16 @@ NOT_FETCHED = [
 """Of a model on the Hub: pickles, and exports for other backends."""
 TRUST = "to run its code, name it: --trust-remote-code"
 _OWN = re.compile(r"(?:sentence_transformers|torch\.nn)(?:\.\w+)*\.[A-Z]\w*")
-_CLASSES = frozenset({"type", "types", "tokenizer_class", "activation_function", "activation_fn"})
+_CLASSES = frozenset(
+    {
+        "type",
+        "types",
+        "tokenizer_class",
+        "activation_function",
+        "activation_fn",
+        "sbert_ce_default_activation_function",
+    }
+)
 """Keys whose values, where they have a dot in them, are imported."""
 _VOCABULARIES = frozenset({"tokenizer.json", "vocab.json"})
 """Tens of megabytes, in which nothing is looked for but words."""
@@ -39,10 +49,15 @@ def fetched(name: str) -> Path:
 
 
 def refuse_harmful(folder: Path, trusted: bool) -> None:
-    """Raises ModelError for a folder of a model that is not to be loaded.
+    """Raises ModelError for a folder of a model that is not to be loaded, and InputError for a pipe, a device
+    or a link to itself in it: whoever reads those waits for ever.
 
     trusted  the user has named it as one whose code may run
     """
+    for place in model_folders(folder):
+        for path in sorted(place.iterdir()):
+            kind_of_path(path)
+    _refuse_modules_elsewhere(folder)
     for place in model_folders(folder):
         _refuse_pickles(place)
     if not trusted:
@@ -69,12 +84,32 @@ def _refuse_pickles(folder: Path) -> None:
         )
 
 
-def _refuse_code(path: Path) -> None:
+def _refuse_modules_elsewhere(folder: Path) -> None:
+    """What lies outside of the folders that are looked through is neither known to be harmless, nor does it
+    count for which model this is."""
+    listed = folder / "modules.json"
+    modules = _settings(listed) if listed.is_file() else []
+    known = {place.resolve() for place in model_folders(folder)}
+    for module in modules if isinstance(modules, list) else []:
+        path = module.get("path") if isinstance(module, dict) else None
+        if isinstance(path, str) and (folder / path).is_dir() and (folder / path).resolve() not in known:
+            raise ModelError(
+                f"{listed}: takes a module from {path!r}, which is not among the model's own folders; "
+                "move it into one of another name there"
+            )
+
+
+def _settings(path: Path) -> Any:
     try:
-        settings = json.loads(path.read_text("utf-8"))
+        return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: cannot be read as JSON ({error}); save the model again") from error
-    for key, value in _values(settings):
+        deep = "it is nested too deep" if isinstance(error, RecursionError) else None
+        reason = deep or getattr(error, "strerror", None) or error
+        raise ModelError(f"{path}: cannot be read as JSON ({reason}); save the model again") from error
+
+
+def _refuse_code(path: Path) -> None:
+    for key, value in _values(_settings(path)):
         if key in _CLASSES and isinstance(value, str) and "." in value and not _OWN.fullmatch(value):
             raise ModelError(f"{path}: asks for {value!r}, which is code of its own; {TRUST}")
         if key.endswith("attn_implementation") and isinstance(value, str) and "/" in value:

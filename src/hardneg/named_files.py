@@ -15,6 +15,7 @@ from typing import IO, Literal
 
 from hardneg.errors import InputError, UsageError
 from hardneg.files import open_unpacked
+from hardneg.remote import refuse_remote
 
 LONGEST_LINE = 1 << 26
 TOO_LONG = "is longer than 64 MiB"
@@ -35,7 +36,9 @@ _KINDS = (
 
 
 def kind_of_path(path: Path) -> Literal["file", "folder", "nothing"]:
-    """What is there. Raises InputError for what can be neither, or not be looked at."""
+    """What is there. Raises InputError for what can be neither, or not be looked at, UsageError for an
+    address (`s3://...`)."""
+    refuse_remote(path, "this")
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -149,7 +152,7 @@ def _plain(error: BaseException) -> str:
 _TABLES = ("corpus", "queries", "qrels")
 
 
-def refuse_inputs(output: Path, inputs: Iterable[str]) -> None:
+def refuse_inputs(output: Path, inputs: Iterable[str], flag: str = "--output") -> None:
     """Raises UsageError where writing would replace what was read: one of these files, or a table of such a
     folder."""
     for name in inputs:
@@ -160,4 +163,4 @@ def refuse_inputs(output: Path, inputs: Iterable[str]) -> None:
         except (OSError, ValueError, RuntimeError):
             continue  # one of the two is not there, or they lie apart
         if same or (inside and inside[0].partition(".")[0] in _TABLES):
-            raise UsageError(f"{output}: input was read from it; choose another --output")
+            raise UsageError(f"{output}: input was read from it; choose another {flag}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from hardneg.errors import UsageError
@@ -31,7 +32,10 @@ def _parsed(text: str, flag: str, units: dict[str, int], example: str) -> float:
     named = {unit.lower(): many for unit, many in units.items()}
     if found is None or found[2].lower() not in named:
         raise UsageError(f"{flag} {text!r}: write a number and one of {', '.join(units)}, such as {example}")
-    return float(found[1]) * named[found[2].lower()]
+    quantity = float(found[1]) * named[found[2].lower()]
+    if quantity == math.inf:
+        raise UsageError(f"{flag}: is beyond all bounds; write a number such as {example}")
+    return quantity
 
 
 def size_text(count: int) -> str:

@@ -108,6 +108,27 @@ NEGATIVES = pa.schema(
     ]
 )
 
+_TEXTS, _IDS, _NUMBERS = pa.list_(pa.large_string()), pa.list_(pa.string()), pa.list_(pa.float32())
+GROUPS = pa.schema(  # a training file: a query with its positives and negatives a row, in the file's order
+    [
+        ("query_id", pa.string()),
+        ("query", pa.large_string()),
+        ("prompt", pa.string()),
+        # ids, scores and labels may be null, hold nulls, or be of another length, as the file has them
+        ("pos", _TEXTS),
+        ("pos_id", _IDS),
+        ("pos_score", _NUMBERS),
+        ("pos_label", _NUMBERS),  # soft labels: how likely it answers
+        ("pos_title", _TEXTS),  # what the text begins with, where a format keeps titles apart
+        ("neg", _TEXTS),
+        ("neg_id", _IDS),
+        ("neg_score", _NUMBERS),
+        ("neg_label", _NUMBERS),
+        ("neg_title", _TEXTS),
+        ("line", pa.int64()),  # where it stood, from 1
+    ]
+)
+
 
 @dataclass(frozen=True)
 class ReadReport:

@@ -40,8 +40,9 @@ from hardneg.files import (
     write_parquet,
     write_sealed_json,
 )
-from hardneg.named_files import refuse_inputs
+from hardneg.named_files import kind_of_path, refuse_inputs
 from hardneg.records import CORPUS, GIVEN, QRELS, QUERIES, Collection, ReadReport
+from hardneg.remote import refuse_remote
 from hardneg.texts import has_half_pair
 from hardneg.versions import installed
 
@@ -75,6 +76,7 @@ class RunDirectory:
     """Paths and the manifest of one run."""
 
     def __init__(self, path: Path | str) -> None:
+        refuse_remote(path, "a run directory")
         self.path = Path(path)
 
     @staticmethod
@@ -273,7 +275,7 @@ class RunDirectory:
     # -- selections ---------------------------------------------------------------------------------
 
     def selection(self, name: str) -> Path:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
             raise UsageError(f"selection name {name!r}: use letters, digits, '.', '_' and '-' only")
         if len(name) > LONGEST_NAME or name.endswith(".") or _OF_DEVICES.fullmatch(name):
             raise UsageError(
@@ -327,6 +329,8 @@ class RunDirectory:
 
         Raises StoreError at once where another process holds it, naming that one.
         """
+        if "\0" in str(self.path):
+            raise InputError("its name holds a NUL character; choose another --run-dir", file=self.path)
         if has_half_pair(str(self.path.absolute())):
             raise InputError(
                 "its name, or that of a folder above it, is not UTF-8; choose another --run-dir",
@@ -353,17 +357,20 @@ class RunDirectory:
     def locked_for(self, output: Path, command: str) -> Iterator[None]:
         """Hold the run where the file lies in it: whoever holds it sweeps away what is half written.
 
-        Raises UsageError for a file of the run itself, and for one that it was read from.
+        Raises UsageError for a file of the run itself, and for one that it was read from; InputError for what
+        can be no file.
         """
+        refuse_remote(output, "this file")
+        kind_of_path(output)
         whole, folder = output.resolve(), self.path.resolve()
         inside = whole.is_relative_to(folder)
         if inside and whole != folder and whole.relative_to(folder).parts[0] in OWN - {"suspects"}:
             raise UsageError(f"{output}: is a place of the run's own; choose another --output")
-        refuse_inputs(output, self._inputs())
+        refuse_inputs(output, self.inputs())
         with self.locked(command) if inside else nullcontext():
             yield
 
-    def _inputs(self) -> list[str]:
+    def inputs(self) -> list[str]:
         """The files and folders that the run was read from."""
         manifest = self.manifest()
         config = manifest.get("config", {})

@@ -1,7 +1,7 @@
 """CSV is opened in spreadsheets, and a spreadsheet runs a cell that looks like a formula.
 
-A text that begins like one gets a ' before it. Ids must come back, so theirs is put on so that it can be
-taken off again: an id that itself begins with ' and looks like a formula after it gets one more.
+A cell that begins like one gets a ' before it, put on so that it can be taken off again: one that itself
+begins with ' and looks like a formula after it gets one more.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ _SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b"
 _BEGINNING = f"(?:[\\t\\r\\n]|[{_PASSED_OVER}]*[{_SIGNS}])"
 FORMULA = f"^{_BEGINNING}"
 """What a spreadsheet may take for a formula, for Python's expressions and Arrow's."""
-_RISKY_ID = re.compile(f"'*{_BEGINNING}")
-_MARKED_ID = re.compile(f"'+{_BEGINNING}")
+TO_MARK = f"^'*{_BEGINNING}"
+"""The same, and what would be taken for a marked one."""
+_TO_MARK, _MARKED = re.compile(TO_MARK), re.compile(f"'+{_BEGINNING}")
 
 
-def marked_id(name: str) -> str:
-    """The id as it stands in a CSV file that people open."""
-    return f"'{name}" if _RISKY_ID.match(name) else name
+def marked_cell(cell: str) -> str:
+    """The id or text as it stands in a CSV file that people open."""
+    return f"'{cell}" if _TO_MARK.match(cell) else cell
 
 
-def unmarked_id(name: str) -> str:
-    """The id again: `unmarked_id(marked_id(name)) == name`."""
-    return name[1:] if _MARKED_ID.match(name) else name
+def unmarked_cell(cell: str) -> str:
+    """The id or text again: `unmarked_cell(marked_cell(cell)) == cell`."""
+    return cell[1:] if _MARKED.match(cell) else cell

@@ -23,12 +23,13 @@ STAGES = [
     "report",
     "auditing",
     "trialing",
+    "publishing",
 ]
 SHARED = {
     "config", "cores", "credentials", "distinct", "engine", "errors", "files", "fingerprints", "flag_models",
-    "json_values", "leftovers", "locks", "model_code", "model_files", "model_safety", "named_files", "notes",
-    "progress", "protocols", "quantities", "records", "refusals", "seals", "spreadsheet", "terminal", "texts",
-    "versions", "words",
+    "json_values", "leftovers", "locks", "made_up_weights", "model_code", "model_files", "model_safety",
+    "named_files", "notes", "progress", "protocols", "quantities", "records", "refusals", "remote", "seals",
+    "spreadsheet", "terminal", "texts", "versions", "words",
 }  # fmt: skip
 HEAVY = {
     "torch",
@@ -43,6 +44,8 @@ HEAVY = {
     "polars",
     "altair",
     "vl_convert",
+    "fsspec",
+    "huggingface_hub",
 }
 
 

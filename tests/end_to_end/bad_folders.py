@@ -19,6 +19,7 @@ from bad_input import (
     Content,
     Fixture,
     Kept,
+    Maker,
     beir,
     folder,
     link_to,
@@ -151,6 +152,11 @@ VECTORS = [
             documents__ids__json="{}"),
     vectors("ids that are truth values", "documents.ids.json", "no list", documents__ids__txt=None,
             documents__ids__json="[true, true, true, true, true, true]"),
+    vectors("ids that are half a surrogate pair", "documents.ids.json", "UTF-8", documents__ids__txt=None,
+            documents__ids__json='["\\ud800", "d1", "d2", "d3", "d4", "d5"]'),
+    vectors("ids of no characters", "documents.ids.npy", "UTF-8", documents__ids__txt=None,
+            documents__ids__npy=npy(np.full(12, 0x7FFFFFFF, np.uint32)).replace(b"'<u4'", b"'<U2'").replace(
+                b"(12,)", b"(6,) ")),
     vectors("ids in two columns", "documents.ids.npy", "list", documents__ids__txt=None,
             documents__ids__npy=npy([["a", "b"]] * 6)),
     vectors("a folder for a file", "v", "documents.npy", documents__npy=folder),
@@ -229,8 +235,45 @@ def _nan(path: Path) -> None:
               metadata={"format": "pt"})  # fmt: skip
 
 
+def _lacking(*parts: str) -> Callable[[Path], None]:
+    """Weights whose names hold one of these are gone."""
+
+    def change(path: Path) -> None:
+        from safetensors.numpy import load_file, save_file
+
+        weights = _weights(path)
+        kept = {
+            name: one for name, one in load_file(weights).items() if not any(part in name for part in parts)
+        }
+        save_file(kept, weights, metadata={"format": "pt"})
+
+    return change
+
+
+def _with_settings(name: str, **values: Any) -> Callable[[Path], None]:
+    """A JSON file of the model with other values."""
+
+    def change(path: Path) -> None:
+        found = next(path.rglob(name), path / name)
+        settings = json.loads(found.read_text("utf-8")) if found.exists() else {}
+        found.write_text(json.dumps({**settings, **values}), "utf-8")
+
+    return change
+
+
 def _pickled(path: Path) -> None:
     _weights(path).rename(_weights(path).with_name("pytorch_model.bin"))
+
+
+def _beside(name: str, make: Maker) -> Callable[[Path], None]:
+    """A file of this name, another where there is one, made anew."""
+
+    def change(path: Path) -> None:
+        found = next(path.rglob(name), path / name)
+        found.unlink(missing_ok=True)
+        make(found, lambda name: None)
+
+    return change
 
 
 def _nothing(path: Path) -> None:
@@ -242,9 +285,11 @@ def model(name: str, change: Callable[[Path], None], *says: str, code: int = 1) 
     return Case(f"model: {name}", command, ("m", *says), {**beir(), **_model(change)}, code)
 
 
-def reranker(name: str, change: Callable[[Path], None], *says: str, made: str = "tiny_cross_encoder") -> Case:
+def reranker(
+    name: str, change: Callable[[Path], None], *says: str, made: str = "tiny_cross_encoder", code: int = 1
+) -> Case:
     command = mine("data", "--cross-encoder ./m")
-    return Case(f"cross-encoder: {name}", command, ("m", *says), {**beir(), **_model(change, made)}, code=1)
+    return Case(f"cross-encoder: {name}", command, ("m", *says), {**beir(), **_model(change, made)}, code)
 
 
 MODELS = [
@@ -260,13 +305,41 @@ MODELS = [
              "prompts"),
     model("whose settings are nested deep", _holding("config_sentence_transformers.json", "[" * 100_000),
              "too deep"),
+    model("without the weights of a layer", _lacking("layer.1.attention"), "lacks weights",
+             "layer.1.attention"),
+    model("with an empty file of weights", _lacking(""), "lacks weights", "save_pretrained"),
+    Case("model: without a pooler, that nobody asks", mine("data", "--retriever dense:./m --backend torch"),
+         (), {**beir(), **_model(_lacking("pooler"))}, 0, Kept(judgments=3)),
+    model("whose longest input is nothing", _with_settings("sentence_bert_config.json", max_seq_length=0),
+             "longest input is 0"),
+    model("whose longest input is a word", _with_settings("sentence_bert_config.json", max_seq_length="x"),
+             "longest input is 'x'"),
+    model("whose longest input is less than nothing", _with_settings("tokenizer_config.json",
+             model_max_length=-5), "longest input is -5"),
+    model("without a mark to pad with", _with_settings("tokenizer_config.json", pad_token=None), "pad"),
+    model("cut to a word of numbers", _with_settings("config_sentence_transformers.json", truncate_dim="x"),
+             "cannot be run"),
+    model("that drops what is no number", _with_settings("config.json", hidden_dropout_prob=float("nan")),
+             "dropout"),
+    model("that only pools", _holding("modules.json", json.dumps([{"idx": 0, "name": "0", "path": "1_Pooling",
+             "type": "sentence_transformers.models.Pooling"}])), "cannot be run"),
     model("with weights cut off", _cut, "cannot be loaded"),
     model("that returns NaN", _nan, "NaN"),
+    model("whose configuration is a pipe", _beside("config.json", pipe), "config.json", "a pipe", code=2),
+    model("with an adapter of the whole disk", _holding("adapter_config.json",
+             '{"peft_type": "LORA", "base_model_name_or_path": "/"}'), "adapter_config.json", "'/'"),
+    model("with a pipe beside it", _beside("notes.json", pipe), "notes.json", "a pipe", code=2),
+    model("with an endless device beside it", _beside("notes.json", link_to("/dev/zero")), "notes.json",
+             "a device", code=2),
+    model("with a link to itself beside it", _beside("notes.json", link_to("notes.json")), "notes.json",
+             "links to itself", code=2),
     Case("model: an empty folder", mine("data", "--retriever dense:./m"), ("m", "holds no weights"),
          {**beir(), "m": folder}, code=1),
     reranker("without weights", _without("*.safetensors"), "safetensors"),
     reranker("without a configuration", _without("config.json"), "cannot be loaded"),
+    reranker("without the weights of its head", _lacking("classifier"), "lacks weights", "classifier"),
     reranker("with weights cut off", _cut, "cannot be loaded"),
+    reranker("whose configuration is a pipe", _beside("config.json", pipe), "config.json", "a pipe", code=2),
     reranker("that returns NaN", _nan, "NaN"),
     reranker("without a tokenizer", _without("tokenizer*"), "tokenizer knows no words"),
     reranker("that is no reranker", _nothing, "m", made="tiny"),

@@ -62,6 +62,11 @@ CONFIGS = [
     config("an object for a list", "negative_column: {a: b}\n", "negative_column"),
     config("a number for a file's name", "qrels: 5\n", "qrels", "text"),
     config("a list for a flag of the command", "name: [b]\n", "name", "must be text"),
+    *(Case(f"config: {name}", "mine pairs.jsonl -q --run-dir run --config c.yaml",
+           ("retriever: must be a list of texts",), {"pairs.jsonl": GOOD, "c.yaml": f"retriever: {value}\n"})
+      for name, value in (("no retriever at all", ""), ("a number for retrievers", "5"))),
+    config("the source", "source: other.jsonl\n", "unknown key 'source'"),
+    config("what only Python takes", "engine: 5\n", "unknown key 'engine'"),
     config("a run directory with NUL", 'run_dir: "a\\0b"\n', "run_dir", "NUL"),
     config("a run directory that is no text", "run_dir: {a: 1}\n", "run_dir", "must be text"),
     config("of a run, with an unknown key", "{\"config\": {\"dept\": 1}}", "unknown key 'dept'"),
@@ -100,6 +105,17 @@ MINE = [
          {**FILES, "all.txt": "".join(f"what is thing {n}?\n" for n in range(5))}, 0, Kept(judgments=5)),
     flag("--depth " + "9" * 30, "depth", name="--depth of 30 digits"),
     flag("--depth " + "9" * 5000, "depth", name="--depth of 5,000 digits"),
+    *(flag(f"--{name} ''", name.replace("-", "_"), "must not be empty", name=f"--{name} of nothing")
+      for name in ("qrels", "corpus", "labels", "exclude-docs", "exclude-queries", "cross-encoder", "device",
+                   "cache-dir")),
+    flag("--min-relevance 1e308", "min_relevance", "1e+38 or less"),
+    flag("--bands 99999999999", "bands", "must be below"),
+    Case("mine with more bands than scores", mine(flags="--sampler stratified --bands 2000000000"), (), FILES,
+         0, Kept(judgments=5)),
+    Case("mine --num-negatives over the corpus", mine(flags="--num-negatives 999999999"), (), FILES, 0,
+         Kept(judgments=5)),
+    Case("mine --num-negatives over the corpus, each used twice",
+         mine(flags="--num-negatives 999999999 --max-reuse 2"), (), FILES, 0, Kept(judgments=5)),
     flag("--limit-queries 0", "limit_queries"),
     flag("--max-length 0", "max_length"),
     flag("--batch-size -1", "batch_size"),
@@ -183,6 +199,12 @@ MINE = [
 ]  # fmt: skip
 
 
+def _pipe_for_manifest(path: Path, fixture: Fixture) -> None:
+    finished(path, fixture)
+    (path / "manifest.json").unlink()
+    pipe(path / "manifest.json", fixture)
+
+
 def _where(path: Path, fixture: Fixture) -> None:
     path.mkdir()
     (path / "my notes.txt").write_text("dear diary")
@@ -199,6 +221,10 @@ PLACES = [
          ("pairs.jsonl", "--run-dir"), FILES),
     Case("a run directory of a name too long", mine().replace("--run-dir run", f"--run-dir {_long(300)}"),
          ("--run-dir",), FILES),
+    Case("mine into a run whose manifest is a pipe", mine(), ("manifest.json", "a pipe"),
+         {**FILES, "run": _pipe_for_manifest}, code=1),
+    Case("an output whose name is not UTF-8", mine(flags="--to flagembedding --output o\udcff.jsonl"), (),
+         FILES, 0, Kept(judgments=5)),
     Case("the source as the output", mine(flags="--to flagembedding --output pairs.jsonl"),
          ("pairs.jsonl", "input was read from it", "--output"), FILES),
     Case("the run directory as the output", mine(flags="--to flagembedding --output run"),
@@ -251,6 +277,9 @@ RUNS = [
     on_run("export gone --to trec --output x.trec", "no run directory"),
     on_run("export run --to st-n-tuple --output x.jsonl --prompts", "prompts"),
     on_run("inspect run --query nothing", "'nothing'", "query"),
+    on_run("inspect run --query \udcff", "has no query", name="inspect: what is not UTF-8"),
+    on_run("export run --to trec --output o", "o", "links to itself", name="export to a link to itself",
+           o=link_to("o")),
     on_run("inspect run", "--query"),
     on_run("inspect run --query 1 --selection nothing", "no query '1'"),
     on_run("inspect gone --query 1", "no run directory"),
@@ -260,6 +289,9 @@ RUNS = [
     on_run("suspects run --output x.xml", "x.xml", ".csv"),
     on_run("suspects run --output run", "run"),
     on_run("suspects run --output run/corpus.parquet", "corpus.parquet"),
+    on_run("suspects run --output p.csv", "p.csv", "a pipe", name="suspects to a pipe", p__csv=pipe),
+    on_run("suspects run --output p.csv", "p.csv", "a device", name="suspects to an endless device",
+           p__csv=link_to("/dev/zero")),
     on_run("suspects run --selection nothing", "no selection 'nothing'"),
     on_run("suspects gone", "no run directory"),
     on_run("audit run --hide 0", "hide"),

@@ -18,7 +18,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import hardneg
@@ -27,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import bad_folders
 import bad_rows
 import bad_settings
-from bad_input import GOOD, Case, Kept, put
+from bad_input import GOOD, PAIRS, Case, Kept, put
 
 from hardneg import cli
 
@@ -200,6 +203,67 @@ def test_a_process_of_its_own_says_the_same(name: str, place: Path, request: pyt
     command = [sys.executable, "-m", "hardneg", *shlex.split(case.command)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=os.environ)
     assert fault(case, done.returncode, done.stdout, done.stderr, place) is None, done.stderr
+
+
+@pytest.mark.parametrize("repair", [False, True], ids=["looked at", "mended"])
+def test_a_manifest_that_is_a_pipe_is_a_finding(
+    repair: bool, finished: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished, place / "run")
+    (place / "run" / "manifest.json").unlink()
+    os.mkfifo(place / "run" / "manifest.json")
+    with within(SECONDS):
+        ended = run_command(["doctor", "run", "-q", *(["--repair"] if repair else [])], monkeypatch)
+    assert ended == int(not repair)
+    assert (place / "run" / "manifest.json").is_file() == repair
+
+
+# -- Python's face ------------------------------------------------------------------------------------------
+
+Call = Callable[[hardneg.Mined], object]
+
+
+def mine_pairs(**settings: Any) -> hardneg.Mined:
+    return hardneg.mine(list(PAIRS), **{"retriever": "bm25", "guard": "off", **settings})
+
+
+CALLS: dict[str, tuple[Call, str]] = {
+    "no retriever": (lambda run: mine_pairs(retriever=None), "retriever: must be a list of texts"),
+    "a number for retrievers": (lambda run: mine_pairs(retriever=5), "retriever: must be a list of texts"),
+    "an object for a scorer": (
+        lambda run: mine_pairs(cross_encoder=object()),
+        "cross_encoder: object is no path",
+    ),
+    "a table for a file": (lambda run: mine_pairs(corpus=pd.DataFrame(PAIRS)), "corpus: must be text"),
+    "an array for a choice": (lambda run: mine_pairs(sampler=np.array(["top"])), "sampler: must be one of"),
+    "an unknown key of reading": (
+        lambda run: hardneg.load(list(PAIRS), splt="x"),
+        "'splt'; did you mean 'split'",
+    ),
+    "an unknown key of exporting": (lambda run: run.to("trec", scors=True), "'scors'; did you mean 'scores'"),
+    "no name": (lambda run: mine_pairs(name=None), "selection name None"),
+    "a number for a recipe": (lambda run: mine_pairs(recipe=5), "no recipe 5"),
+    "NUL in a folder's name": (lambda run: mine_pairs(run_dir="a\0b"), "NUL"),
+    "no format": (lambda run: run.to(None), "unknown format None"),
+    "a number for a query": (lambda run: run.inspect(5), "has no query '5'"),
+    "no query": (lambda run: run.inspect(None), "has no query 'None'"),
+    "a path that is not there": (lambda run: mine_pairs(exclude_docs=Path("gone.txt")), "gone.txt"),
+}
+
+
+@pytest.mark.parametrize(("call", "says"), CALLS.values(), ids=CALLS)
+def test_a_call_that_cannot_be(call: Call, says: str, finished: Path, place: Path) -> None:
+    with pytest.raises(hardneg.HardnegError) as raised:
+        call(hardneg.open_run(finished))
+    assert says in str(raised.value)
+    assert not NEVER.search(str(raised.value))
+
+
+def test_paths_and_numbers_of_other_libraries_are_settings(place: Path) -> None:
+    (place / "no.txt").write_text("thing 0 is number 0\n")
+    settings = {"exclude_docs": Path("no.txt"), "num_negatives": np.int64(2), "depth": np.int64(3)}
+    config = mine_pairs(**settings, window=(np.int64(0), np.int64(3))).config
+    assert [config[key] for key in settings] == ["no.txt", 2, 3]
 
 
 def test_a_damaged_copy_of_a_run_leaves_the_run_alone(finished: Path, tmp_path: Path) -> None:

@@ -119,6 +119,15 @@ def test_a_small_corpus_gives_fewer_and_neither_repeats_nor_fails(mine: Mine) ->
     assert sorted(found["neg"]) == ["basalt", "cedar"]
 
 
+def test_a_range_behind_the_last_document_is_refused_and_nothing_is_written(
+    mine: Mine, tmp_path: Path
+) -> None:
+    rows = [{"query": "what?", "pos": ["amber"], "neg": ["basalt"]}]
+    with pytest.raises(UsageError, match="ranks 10-210 of the 2 documents hold none"):
+        mine(rows)
+    assert not (tmp_path / "out.jsonl").exists()
+
+
 def test_of_a_pool_nothing_but_the_pool_is_searched_and_drawn(mine: Mine) -> None:
     """Its ranks: basalt 1, dune 2, fjord 3, harbour 4, jungle 5; amber and the old negatives have none."""
     rows = [{"query": "what?", "pos": ["amber"], "neg": ["cedar", "ember"]}]
@@ -258,6 +267,17 @@ def test_a_pool_that_cannot_be_used_is_named(tmp_path: Path, text: str, wrong: s
     source = lines(tmp_path / "in.jsonl", [{"query": "what?", "pos": ["amber"]}])
     with pytest.raises(InputError, match="pool.jsonl.*" + wrong):
         run(source, tmp_path / "out.jsonl", "--candidate_pool", str(pool))
+
+
+def test_a_gpu_that_is_not_there_is_told_and_changes_nothing(
+    mine: Mine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hn_mine, "sees_gpus", lambda: False)
+    rows = [{"query": f"what {i}?", "pos": ["amber"], "neg": DOCUMENTS[1:]} for i in range(5)]
+    flags = {"range_for_sampling": "1-12", "negative_number": 3}
+    with pytest.warns(HardnegWarning, match="FAISS sees no GPU"):
+        found = mine(rows, use_gpu_for_searching=True, **flags)
+    assert found == mine(rows, search_batch_size=1, **flags)
 
 
 # -- names of files -------------------------------------------------------------------------------------

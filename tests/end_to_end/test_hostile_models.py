@@ -129,6 +129,11 @@ def activation(folder: Path, canary: Path) -> None:
     add_module(folder, "sentence_transformers.models.Dense", "2_Dense")
 
 
+def activation_of_old(folder: Path, canary: Path) -> None:
+    """The library calls what this names in torch, whatever it is."""
+    put_json(folder / "config.json", sbert_ce_default_activation_function="torch.utils.collect_env.main")
+
+
 def tokenizer_class(folder: Path, canary: Path) -> None:
     put_json(folder / "0_WordEmbeddings" / "wordembedding_config.json", tokenizer_class="evil_module.Evil")
     add_module(folder, "sentence_transformers.models.WordEmbeddings", "0_WordEmbeddings")
@@ -156,6 +161,7 @@ WITH_CODE: list[Spoil] = [
     class_beside,
     library_function,
     activation,
+    activation_of_old,
     tokenizer_class,
     routed,
     kernel,
@@ -195,6 +201,23 @@ def test_code_of_its_own_is_refused_unless_the_model_is_named(
         find_model(str(folder))
     find_model(str(folder), trusted=True)
     assert not canary.exists()
+
+
+@pytest.mark.parametrize("path", ["checkpoint-2", ".2_Dense", "onnx", "../elsewhere", "{elsewhere}"])
+def test_a_module_outside_of_what_is_looked_through_is_refused(
+    spoilt: Callable[[Spoil], Path], tmp_path: Path, path: str
+) -> None:
+    """Its pickles and its code would not be seen, nor that it was changed."""
+    path = path.format(elsewhere=tmp_path / "elsewhere")
+
+    def elsewhere(folder: Path, canary: Path) -> None:
+        add_module(folder, "sentence_transformers.models.Dense", path)
+        torch_pickled(folder / path / "pytorch_model.bin", canary)
+
+    folder = spoilt(elsewhere)
+    for trusted in (False, True):
+        with pytest.raises(ModelError, match=r"modules\.json: takes a module from .* own folders; move it"):
+            find_model(str(folder), trusted)
 
 
 def test_what_training_left_behind_and_safe_weights_are_no_reason(

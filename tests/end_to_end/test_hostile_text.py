@@ -33,7 +33,7 @@ from hardneg.errors import HardnegError, InputError, UsageError
 from hardneg.export.row_file import write_rows
 from hardneg.read.bad_rows import BadRows
 from hardneg.read.row_files import file_rows
-from hardneg.spreadsheet import FORMULA, unmarked_id
+from hardneg.spreadsheet import FORMULA, unmarked_cell
 
 Tally = Callable[..., None]
 
@@ -332,9 +332,9 @@ def test_ids_come_back_from_every_file_that_people_fill_in(
     table = pa.table({"doc_id": ids, "text": ids})
     for suffix in (".csv", ".jsonl", ".parquet"):
         path = folder / f"rows{suffix}"
-        write_rows(table, path, ("doc_id",))
+        write_rows(table, path)
         rows = [row for _, row in file_rows(path).read(BadRows())]
-        back = [unmarked_id(row["doc_id"]) if suffix == ".csv" else row["doc_id"] for row in rows]
+        back = [unmarked_cell(row["doc_id"]) if suffix == ".csv" else row["doc_id"] for row in rows]
         assert back == ids, suffix
         if suffix == ".csv":
             assert not [cell for row in rows for cell in row.values() if re.match(FORMULA, cell)]

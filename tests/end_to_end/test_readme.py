@@ -53,7 +53,10 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     write_pairs(tmp_path / "scifact")
     shown = [line for block in code_blocks("sh") for line in block.splitlines()]
     commands = [shlex.split(line, comments=True) for line in shown if line.startswith("hardneg ")]
-    names = "mine select select export select suspects audit trial select inspect doctor cache cache".split()
+    names = (
+        "mine select select export check convert export select suspects audit trial select inspect doctor "
+        "cache cache"
+    ).split()
     assert [command[1] for command in commands] == names
     for command in commands:
         extra = {
@@ -69,5 +72,5 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, (command, done.stderr)
-    for name in ("scifact.train.jsonl", "triplets.jsonl"):
+    for name in ("scifact.train.jsonl", "triplets.jsonl", "for-the-hub/README.md"):
         assert (tmp_path / name).stat().st_size > 0

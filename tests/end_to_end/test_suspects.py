@@ -16,7 +16,7 @@ import pytest
 
 import hardneg
 from hardneg.errors import InputError, UsageError
-from hardneg.spreadsheet import unmarked_id
+from hardneg.spreadsheet import unmarked_cell
 
 BM25: dict[str, Any] = {"retriever": "bm25", "relative_margin": None, "depth": 40}
 Pair = tuple[str, str]
@@ -57,7 +57,7 @@ def filled_in(path: Path, hidden: set[Pair], rows: Callable[[list[Any]], Iterabl
     with path.open(newline="") as handle:
         found = list(csv.DictReader(handle))
     for row in found:
-        pair = (unmarked_id(row["query_id"]), unmarked_id(row["doc_id"]))
+        pair = (unmarked_cell(row["query_id"]), unmarked_cell(row["doc_id"]))
         row["relevant"] = "TRUE" if pair in hidden else "no"
     judged = path.with_name(f"judged-{path.name}")
     with judged.open("w", newline="") as handle:

@@ -37,6 +37,7 @@ WORDS = (
 )
 DRAW = random.Random(2)
 TEXTS = [" ".join(DRAW.choices(WORDS, k=DRAW.randint(1, 30))) for _ in range(90)]
+FURTHER = [" ".join(DRAW.choices(WORDS, k=DRAW.randint(5, 30))) for _ in range(40)]
 KINDS: tuple[Kind, Kind] = ("query", "document")
 EXAMPLES = (
     {"instruct": "find", "query": "cell", "response": "gene"},
@@ -51,11 +52,14 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def m3(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny encoder with the two further layers of bge-m3."""
+    """The tiny encoder with the two further layers of bge-m3, and a mark for the end of texts as there."""
     import torch
+    from transformers import AutoTokenizer
 
     folder = tmp_path_factory.mktemp("m3") / "bge-m3"
     shutil.copytree(tiny, folder)
+    marks = {"eos_token": "[SEP]"}
+    AutoTokenizer.from_pretrained(str(tiny), **marks).save_pretrained(str(folder))
     torch.manual_seed(1)
     for name, width in (("colbert_linear", 16), ("sparse_linear", 1)):
         torch.save(torch.nn.Linear(16, width).state_dict(), folder / f"{name}.pt")
@@ -283,7 +287,7 @@ def test_the_same_pool_and_the_same_window_as_the_real_script(
     theirs = script()
     begin, end = map(int, window.split("-"))
     source = lines(tmp_path / "in.jsonl", rows(25))
-    pool = sorted({text for row in rows(25)[:15] for text in row["pos"]} | {f"{t} heart" for t in TEXTS[:40]})
+    pool = sorted({text for row in rows(25)[:15] for text in row["pos"]} | set(FURTHER))
     words = ["--input_file", source, "--embedder_name_or_path", tiny]
     words += ["--embedder_model_class", "encoder-only-base", "--range_for_sampling", window]
     words += ["--negative_number", end - begin, "--devices", "cpu"]

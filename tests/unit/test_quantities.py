@@ -43,6 +43,13 @@ def test_what_is_no_size_names_the_flag_and_the_units(text: str) -> None:
         parse_size(text, "--max-size")
 
 
+def test_what_no_number_holds_is_refused() -> None:
+    with pytest.raises(UsageError, match="--max-size: is beyond all bounds"):
+        parse_size("9" * 400 + "GB", "--max-size")
+    with pytest.raises(UsageError, match="--older-than: is beyond all bounds"):
+        parse_span("9" * 400 + "d", "--older-than")
+
+
 @pytest.mark.parametrize(
     ("count", "text"),
     [(0, "0 B"), (999, "999 B"), (1_000, "1.0 KB"), (1_234_567, "1.2 MB"), (5 * 10**15, "5,000.0 TB")],

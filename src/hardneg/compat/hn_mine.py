@@ -11,11 +11,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from hardneg.api import load, mine
+from hardneg.api import Mined, load, mine
 from hardneg.compat.flags import FlagParser, at_least
 from hardneg.compat.hn_mine_output import WithNegatives, told_as
 from hardneg.compat.hn_mine_pool import Pool, read_pool, searching_within, training_table
 from hardneg.compat.training_rows import check_output, training_rows, warn, warn_of_name, write_rows
+from hardneg.config import EncodeConfig, Index
 from hardneg.encode.flag_own import open_flag_encoder
 from hardneg.encode.flag_settings import MODEL_CLASSES, POOLINGS, FlagSettings, class_of
 from hardneg.errors import UsageError
@@ -24,6 +25,7 @@ from hardneg.leftovers import scratch_folder
 from hardneg.named_files import named_text, refuse_no_file
 from hardneg.protocols import Encoder, Progress
 from hardneg.report.summary import render_summary
+from hardneg.search.faiss_finder import sees_gpus
 from hardneg.terminal import printable
 
 _LONGEST_EXAMPLES = 1 << 20
@@ -68,21 +70,32 @@ def run(asked: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     check_output(output, [] if pool_path is None else [pool_path])
     settings = flag_settings(asked)
     warn_of_name(output)
+    rules = _rules(asked)
     pool = None if pool_path is None else read_pool(pool_path, progress)
+    collection = load(training_table(source), corpus=None if pool is None else pool.table)
     encoder = open_flag_encoder(asked.embedder_name_or_path, settings)
-    table = training_table(source)
-    collection = load(table, corpus=None if pool is None else pool.table)
     with scratch_folder() as folder:
         mined = mine(
             collection,
             recipe="bge",
             progress=progress,
-            **_rules(asked),
-            **_searching(collection, pool, encoder, asked, folder, progress),
+            **rules,
+            **_searching(collection, pool, encoder, rules, folder, progress),
         )
+        _refuse_nothing(mined, rules["window"])
         written = WithNegatives(training_rows(source), mined)
         rows = write_rows(written, output)
         return told_as(mined.summary, output, rows, written)
+
+
+def _refuse_nothing(mined: Mined, window: str) -> None:
+    """Raises UsageError where no row would have a negative."""
+    if not mined.summary["negatives"]["total"]:
+        documents = len(mined.collection.corpus)
+        raise UsageError(
+            f"no row has a negative: ranks {window.replace(':', '-')} of the {documents:,} documents hold "
+            "none; name another --range_for_sampling, or a larger --candidate_pool"
+        )
 
 
 def _rules(asked: argparse.Namespace) -> dict[str, Any]:
@@ -94,26 +107,35 @@ def _rules(asked: argparse.Namespace) -> dict[str, Any]:
         "shortfall": "backfill",
         "join_title": False,
         "seed": asked.seed,
-        "index": "faiss-gpu" if asked.use_gpu_for_searching else "exact",
+        "index": _index(asked),
         "device": ",".join(asked.devices) if asked.devices else None,
     }
+
+
+def _index(asked: argparse.Namespace) -> Index:
+    """Who searches: the result is the same."""
+    if asked.use_gpu_for_searching and sees_gpus():
+        return "faiss-gpu"
+    if asked.use_gpu_for_searching:
+        warn(
+            "use_gpu_for_searching: FAISS sees no GPU; torch searches on one that it sees, else the CPU does"
+        )
+    return "exact"
 
 
 def _searching(
     collection: Any,
     pool: Pool | None,
     encoder: Encoder,
-    asked: argparse.Namespace,
+    rules: dict[str, Any],
     folder: Path,
     progress: Progress,
 ) -> dict[str, Any]:
     """Who searches: the encoder over all documents, or over those of the pool alone."""
     if pool is None:
         return {"model": encoder}
-    device = asked.devices[0] if asked.devices else None
-    return searching_within(
-        collection, pool, encoder, folder, progress, index=_rules(asked)["index"], device=device
-    )
+    device = EncodeConfig(device=rules["device"]).first_device
+    return searching_within(collection, pool, encoder, folder, progress, index=rules["index"], device=device)
 
 
 def flag_settings(asked: argparse.Namespace) -> FlagSettings:

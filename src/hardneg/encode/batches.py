@@ -38,7 +38,8 @@ class Tokens:
         mask, bounds = features.get("attention_mask"), features.get(_BOUNDS)
         if mask is not None and mask.ndim == 2 and len(mask) == len(texts):
             lengths = np.asarray(mask.sum(dim=1).numpy(), np.int64)
-            return cls(texts, prompt, features, lengths, _truncated(features, len(texts)))
+            truncated = _truncated(features, len(texts))
+            return cls(texts, prompt, features if mask.shape[1] else _padded(features), lengths, truncated)
         if bounds is not None and len(bounds) == len(texts) + 1:
             lengths = np.asarray(bounds.diff().numpy(), np.int64)
             return cls(texts, prompt, features, lengths, unknown, padded=False)
@@ -47,6 +48,17 @@ class Tokens:
     def width(self, places: Int64) -> int:
         """Tokens of the longest of these texts."""
         return 0 if self.lengths is None else int(self.lengths[places].max())
+
+
+def _padded(features: Mapping[str, Any]) -> dict[str, Any]:
+    """A column of padding for texts that are all empty, where the tokenizer puts no marks around a text: no
+    model takes rows without a token, while beside a longer text an empty one is such padding."""
+    import torch
+
+    return {
+        name: torch.zeros((len(value), 1), dtype=torch.int64) if torch.is_tensor(value) else value
+        for name, value in features.items()
+    }
 
 
 def _truncated(features: Any, texts: int) -> NDArray[np.int8]:

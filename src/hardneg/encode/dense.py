@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +24,7 @@ from hardneg.encode.precision import check_asked
 from hardneg.encode.processes import About, Processes, devices_of
 from hardneg.encode.sources import FolderSource, ObjectSource, Source, limit_length
 from hardneg.encode.store import store_root
-from hardneg.errors import ModelError, UsageError
+from hardneg.errors import HardnegError, ModelError, UsageError
 from hardneg.notes import Notes
 from hardneg.protocols import Encoder, Kind, Similarity
 from hardneg.records import Float32
@@ -176,13 +178,27 @@ class DenseEncoder:
 
     def encode_calls(self, calls: Iterable[Call], kind: Kind) -> Iterator[Encoded]:
         """What `encode_and_flag` gives for each call in order; the next is tokenised while the model runs."""
-        usual = self.about.texts_a_batch  # opens the model, and sees that it runs as was said
-        texts_a_batch = self._texts_a_batch or usual
-        if self._processes is not None:
-            yield from self._processes.encode(list(calls), kind, texts_a_batch)
-            return
-        for vectors, truncated in self._runner.encode(calls, kind, texts_a_batch):
-            yield self._finish(vectors), truncated
+        with self._plainly():
+            usual = self.about.texts_a_batch  # opens the model, and sees that it runs as was said
+            texts_a_batch = self._texts_a_batch or usual
+            if self._processes is not None:
+                yield from self._processes.encode(list(calls), kind, texts_a_batch)
+                return
+            for vectors, truncated in self._runner.encode(calls, kind, texts_a_batch):
+                yield self._finish(vectors), truncated
+
+    @contextmanager
+    def _plainly(self) -> Iterator[None]:
+        """Turn what libraries raise on a model whose settings do not fit each other into a ModelError."""
+        try:
+            yield
+        except (HardnegError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ModelError(
+                f"model {self.name!r} cannot be run ({reason}); its settings or weights do not fit together"
+            ) from error
 
     # -- the size of a batch ------------------------------------------------------------------------------
 
@@ -241,6 +257,12 @@ class DenseEncoder:
 
     # -- the open model -----------------------------------------------------------------------------------
 
+    def close(self) -> None:
+        """Let the open model go, and its memory; what is encoded next opens it anew."""
+        for name in ("_runner", "_processes"):
+            self.__dict__.pop(name, None)
+        gc.collect()  # modules refer to each other
+
     def _finish(self, vectors: Float32) -> Float32:
         if not np.isfinite(vectors).all():
             bad = int((~np.isfinite(vectors).all(axis=1)).sum())
@@ -277,8 +299,9 @@ class DenseEncoder:
         return about
 
     def _about_ours(self) -> About:
-        running = self._runner.running
-        return About(running.choice, self._runner.dimension, running.texts_a_batch, self._content())
+        with self._plainly():
+            running = self._runner.running
+            return About(running.choice, self._runner.dimension, running.texts_a_batch, self._content())
 
     @cached_property
     def _runner(self) -> CallRunner:

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hardneg.config import EncodeConfig
+from hardneg.config import DEFAULT_MODEL, EncodeConfig
 from hardneg.encode.dense import DenseEncoder
 from hardneg.encode.flag_embedder import FlagEncoder
 from hardneg.encode.flag_settings import NO_LIMIT, FlagSettings
-from hardneg.encode.sources import positions
+from hardneg.encode.model_folder import ModelFolder, check_packaged, packaged_minilm
+from hardneg.encode.sources import answer, positions
 from hardneg.errors import MissingExtraError
 from hardneg.flag_models import device_kind, has_flagembedding, model_folder, told
+from hardneg.made_up_weights import load_whole
 from hardneg.model_files import refuse_wordless
 from hardneg.model_safety import refuse_harmful
 from hardneg.protocols import Encoder, Kind, Similarity
@@ -46,7 +48,9 @@ class OwnFlagEncoder:
         self.name = model
         self.settings = settings
         self.similarity: Similarity = "cosine" if settings.normalize else "dot"
-        folder = model_folder(model, settings.cache_dir)
+        packaged = packaged_minilm() if model == DEFAULT_MODEL else None
+        folder = packaged or model_folder(model, settings.cache_dir)
+        check_packaged(ModelFolder(folder))
         refuse_harmful(folder, settings.trust_remote_code)
         whole = _sentence_transformer(folder, model, settings)
         half = settings.use_fp16 and device_kind(settings.devices) != "cpu"
@@ -103,14 +107,21 @@ def _sentence_transformer(folder: Path, name: str, settings: FlagSettings) -> An
         from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
     except ImportError:  # before version 6
         from sentence_transformers.models import Normalize, Pooling
-    with told(name):
-        found = SentenceTransformer(
-            str(folder),
-            device="cpu",
-            trust_remote_code=settings.trust_remote_code,
-            local_files_only=True,
-            model_kwargs={"use_safetensors": True, "dtype": "float16" if settings.use_fp16 else "float32"},
-        )
+
+    def load() -> SentenceTransformer:
+        with told(name):
+            return SentenceTransformer(
+                str(folder),
+                device="cpu",
+                trust_remote_code=settings.trust_remote_code,
+                local_files_only=True,
+                model_kwargs={
+                    "use_safetensors": True,
+                    "dtype": "float16" if settings.use_fp16 else "float32",
+                },
+            )
+
+    found = load_whole(load, answer, name)
     refuse_wordless(found.tokenizer, name)
     transformer = found[0]
     transformer.do_lower_case = False  # FlagEmbedding leaves that to the tokenizer

@@ -75,10 +75,10 @@ class ModelFolder:
 
     def check_loadable(self, trusted: bool) -> None:
         """Raises ModelError for what cannot be a bi-encoder, or as `refuse_harmful` does."""
+        refuse_harmful(self.path, trusted)
         kind = str(self.settings.get("model_type") or "SentenceTransformer")
         if kind != "SentenceTransformer":
             raise ModelError(f"{self.path}: holds a {kind}, not a dense encoder; name another model")
-        refuse_harmful(self.path, trusted)
         if not any(self.path.rglob("*.safetensors")):
             raise ModelError(
                 f"{self.path}: holds no weights; save the model as safetensors (save_pretrained) there"

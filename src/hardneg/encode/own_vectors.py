@@ -225,8 +225,11 @@ def _parquet_column(path: Path, name: str) -> pa.ChunkedArray:
 
 def _file_ids(path: Path, count: int) -> pa.Array:
     source = path if path.suffix == ".parquet" else _ids_file(path)
-    ids = _parquet_column(path, "id") if source == path else _read_ids(source)
-    found = _strings(ids)
+    try:
+        found = _strings(_parquet_column(path, "id") if source == path else _read_ids(source))
+        found.validate(full=True)
+    except (UnicodeError, pa.ArrowInvalid) as error:  # half a surrogate pair, or what is no character
+        raise InputError("holds an id that is not UTF-8; write the ids as strings", file=source) from error
     if len(found) != count:
         raise InputError(f"holds {len(found)} ids for {count} vectors; one for each is needed", file=source)
     counts = pc.value_counts(found)
@@ -255,10 +258,7 @@ def _npy_ids(path: Path) -> list[str]:
     ids = _npy(path, mapped=False)
     if ids.ndim != 1 or ids.dtype.kind not in "USiu":
         raise InputError(f"holds {ids.dtype} of shape {ids.shape}, no list of strings", file=path)
-    try:
-        return list(map(str, (np.char.decode(ids, "utf-8") if ids.dtype.kind == "S" else ids).tolist()))
-    except UnicodeDecodeError as error:
-        raise InputError("is not UTF-8; write the ids as strings", file=path) from error
+    return list(map(str, (np.char.decode(ids, "utf-8") if ids.dtype.kind == "S" else ids).tolist()))
 
 
 def _strings(ids: Any) -> pa.Array:

@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hardneg.config import EncodeConfig
+import numpy as np
+
+from hardneg.config import EncodeConfig, shown
 from hardneg.encode.model_folder import ModelFolder, check_packaged, check_similarity
 from hardneg.encode.model_object import object_hash
 from hardneg.errors import ModelError, UsageError
 from hardneg.fingerprints import digest
+from hardneg.made_up_weights import load_whole
 from hardneg.model_code import brings_code, code_hash
 from hardneg.model_files import content_hash, refuse_wordless, take_out_of_files
 from hardneg.model_safety import hint
 from hardneg.protocols import Similarity
+from hardneg.records import Float32
 
 
 class Source:
@@ -65,21 +69,44 @@ class FolderSource(Source):
         from sentence_transformers import SentenceTransformer
 
         transformers.utils.logging.disable_progress_bar()
-        try:
-            model = SentenceTransformer(
+
+        def load() -> SentenceTransformer:
+            return SentenceTransformer(
                 str(self.folder.path),
                 device=config.first_device,
                 trust_remote_code=self.code_trusted,
                 local_files_only=not self.code_trusted,
                 model_kwargs={"use_safetensors": True},
             )
+
+        try:
+            model = load_whole(load, answer, self.folder.path)
+        except ModelError:
+            raise
         except Exception as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise ModelError(f"{self.folder.path}: cannot be loaded ({lines[0]}){hint(error)}") from error
         refuse_wordless(getattr(model, "tokenizer", None), self.folder.path)
+        refuse_no_room(model, self.folder.path)
         model = model.float()
         take_out_of_files(model)
         return model
+
+
+def answer(model: Any) -> Float32:
+    """The vector of some text, by which two loadings of a model are compared."""
+    vectors: Float32 = np.asarray(model.encode(["some text"], show_progress_bar=False))
+    return vectors
+
+
+def refuse_no_room(model: Any, name: object) -> None:
+    """Raises ModelError for a model whose own longest input is no number of tokens."""
+    longest = getattr(model, "max_seq_length", None)
+    if longest is not None and (not isinstance(longest, int) or longest < 1):
+        raise ModelError(
+            f"{name}: its longest input is {shown(longest)} tokens; mend its sentence_bert_config.json or "
+            "tokenizer_config.json"
+        )
 
 
 @dataclass

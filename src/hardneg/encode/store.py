@@ -45,6 +45,7 @@ from hardneg.fingerprints import digest
 from hardneg.locks import Lock
 from hardneg.records import Bool, Float32, Int32, Int64
 from hardneg.refusals import is_damage, plainly, refusal
+from hardneg.remote import refuse_remote
 
 LAYOUT = 1
 """Part of every fingerprint: raised when the meaning of the files changes."""
@@ -65,6 +66,7 @@ def store_root(cache_dir: str | None = None) -> Path:
     """The cache folder: the one named, $HARDNEG_CACHE, or the platform's own."""
     named = cache_dir or os.environ.get("HARDNEG_CACHE")
     if named:
+        refuse_remote(named, "the cache")
         return Path(named).expanduser()
     from platformdirs import user_cache_dir
 

@@ -1,7 +1,7 @@
 """export: a selection → the file of a trainer. Texts are joined only here."""
 
 from hardneg.export.formats import MODULES
-from hardneg.export.options import Counts, ExportOptions, ExportReport, SelectedTables
+from hardneg.export.options import ConvertOptions, Counts, ExportOptions, ExportReport, SelectedTables
 from hardneg.export.row_file import check_suffix, write_rows
 from hardneg.export.writing import check_output, export, to_dataset
 
@@ -9,6 +9,7 @@ FORMATS = tuple(sorted(MODULES))
 
 __all__ = [
     "FORMATS",
+    "ConvertOptions",
     "Counts",
     "ExportOptions",
     "ExportReport",

@@ -45,5 +45,6 @@ FORMATS = {
         takes=frozenset({"ids", "positives"}),
         header=True,
         refuse=refuse,
+        needs_positives=False,
     )
 }

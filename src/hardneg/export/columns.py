@@ -18,6 +18,18 @@ def offsets(lengths: Int64) -> Int64:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
+def objects(**fields: pa.Array) -> pa.StructArray:
+    """A row an object of these fields, in their order."""
+    return pa.StructArray.from_arrays(list(fields.values()), list(fields))
+
+
+def constant(text: str, rows: int) -> pa.DictionaryArray:
+    """The same text in every row."""
+    return pa.DictionaryArray.from_arrays(
+        pa.array(np.zeros(rows, np.int32)), pa.array([text], pa.large_string())
+    )
+
+
 def scores(values: Float32) -> pa.Array:
     """float32 with null for NaN."""
     return pa.array(values, pa.float32(), from_pandas=True)
@@ -38,6 +50,9 @@ def decoded(table: pa.Table) -> pa.Table:
 def _decoded_array(column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         return column.dictionary.take(column.indices)
+    if pa.types.is_struct(column.type):
+        members = [_decoded_array(member) for member in column.flatten()]
+        return pa.StructArray.from_arrays(members, [field.name for field in column.type])
     if pa.types.is_list(column.type):
         return pa.ListArray.from_arrays(column.offsets, _decoded_array(column.values))
     return column

@@ -7,10 +7,9 @@ pass over without a word. They divide by the number of negatives, so a line alwa
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 
-from hardneg.export.columns import lists, offsets, scores
+from hardneg.export.columns import lists, scores
 from hardneg.export.examples import Examples
 from hardneg.export.formats import Format
 from hardneg.export.options import ExportOptions
@@ -18,11 +17,7 @@ from hardneg.export.options import ExportOptions
 
 def rows(examples: Examples, options: ExportOptions) -> pa.Table:
     """A row a group: query, pos, neg, and what was asked for."""
-    is_positive = examples.is_positive
-    sides = {
-        "pos": (np.flatnonzero(is_positive), offsets(examples.num_positives)),
-        "neg": (np.flatnonzero(~is_positive), offsets(examples.num_negatives)),
-    }
+    sides = examples.sides()
     columns = {"query": examples.query}
     columns |= {side: lists(examples.text.take(pa.array(at)), start) for side, (at, start) in sides.items()}
     if options.scores:

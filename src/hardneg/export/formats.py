@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import pyarrow as pa
@@ -14,7 +14,28 @@ from hardneg.errors import UsageError
 from hardneg.export.examples import Examples
 from hardneg.export.options import ExportOptions
 
-Kind = Literal["jsonl", "jsonl.gz", "jsonl.zst", "parquet", "csv", "lines"]
+Kind = Literal["jsonl", "jsonl.gz", "jsonl.zst", "json", "parquet", "csv", "lines", "folder"]
+Frame = tuple[bytes, bytes]
+FOLDER: Mapping[str, Kind] = {"/": "folder"}
+"""The `kinds` of a format of several files."""
+ARRAY: Frame = (b"[\n", b"\n]\n")
+
+
+@dataclass(frozen=True)
+class FolderFile:
+    """One of the files of a format that is a folder.
+
+    key             column whose values stand there once: a later row of the same one is left out
+    frame           what stands before and after the rows of kind `json`
+    header, refuse  as in Format
+    """
+
+    rows: Callable[[Examples, ExportOptions], pa.Table]
+    kind: Kind
+    key: str | None = None
+    frame: Frame = ARRAY
+    header: bool = False
+    refuse: Callable[[pa.Table], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -26,9 +47,14 @@ class Format:
     takes        which of OPTIONAL_PARTS mean something here
     each         under reference `each`, a group a positive; else a group is always a query
     rectangular  every group needs the same number of negatives
+    needs_scores whose scores must be there even when they are not asked for
+    needs_positives  its rows cannot be without a positive
     separator    between the values of a line of kind `lines`
     header       whether a line of column names stands first there
     refuse       raises InputError for rows that such lines cannot hold
+    frame        what stands before and after the rows of kind `json`, which commas part
+    folder       the files of a format that is a folder, by their names in it; `rows` are then its examples,
+                 which are counted
     """
 
     rows: Callable[[Examples, ExportOptions], pa.Table]
@@ -36,32 +62,54 @@ class Format:
     takes: frozenset[str]
     each: bool = False
     rectangular: bool = False
-    needs_scores: bool = False
+    needs_scores: Literal["", "negatives", "all"] = ""
+    needs_positives: bool = True
     separator: str = "\t"
     header: bool = False
     refuse: Callable[[pa.Table], None] = lambda _: None
+    frame: Frame = ARRAY
+    folder: Mapping[str, FolderFile] = field(default_factory=dict)
 
 
 MODULES: Mapping[str, str] = {
+    "arctic": "arctic",
     "beir": "beir",
+    "dpr": "dpr",
     "flagembedding": "flagembedding",
+    "gpl": "gpl",
+    "ms-swift-embedding": "ms_swift",
+    "ms-swift-reranker": "ms_swift",
+    "nemo": "nemo",
+    "nemo-inline": "nemo",
+    "pylate-distillation": "pylate",
+    "pylate-n-tuple": "pylate",
+    "pylate-triplet": "pylate",
+    "rankllm": "rankllm",
     "st-labeled-list": "sentence_transformers",
     "st-labeled-pair": "sentence_transformers",
     "st-n-tuple": "sentence_transformers",
     "st-triplet": "sentence_transformers",
+    "tevatron": "tevatron",
+    "tevatron-ids": "tevatron",
     "trec": "trec",
 }
 OPTIONAL_PARTS = ("scores", "soft_labels", "ids", "prompts", "positives")
 
 
-def find_format(to: str, options: ExportOptions) -> Format:
-    """Raises UsageError for an unknown format, or an option that has no place in it."""
+def format_named(to: str) -> Format:
+    """Raises UsageError for an unknown format."""
     if to not in MODULES:
         raise UsageError(
             f"unknown format {to!r}{nearest(to, MODULES)}; there are {', '.join(sorted(MODULES))}"
         )
     module = importlib.import_module(f"hardneg.export.{MODULES[to]}")
     found: Format = module.FORMATS[to]
+    return found
+
+
+def find_format(to: str, options: ExportOptions) -> Format:
+    """Raises UsageError for an unknown format, or an option that has no place in it."""
+    found = format_named(to)
     for part in OPTIONAL_PARTS:
         if getattr(options, part) and part not in found.takes:
             named = part.replace("_", "-")

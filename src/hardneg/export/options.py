@@ -38,6 +38,29 @@ class ExportOptions(Stage):
     )
 
 
+class ConvertOptions(Stage):
+    """convert: how a training file is written. Parts not asked for are written where there are any."""
+
+    on_fault: Literal["refuse", "drop"] = Field(
+        "refuse",
+        description="What to do where something is wrong with a row or a text; what is dropped is counted.",
+    )
+    scores: bool = Field(False, description="Write scores too (default: where all texts have one).")
+    soft_labels: bool = Field(False, description="Write soft labels (default: where the file has them).")
+    ids: bool = Field(False, description="Write ids too (default: where the file has them).")
+    prompts: bool = Field(False, description="Write prompts too (default: where the file has them).")
+    positives: bool = Field(
+        False, description="beir: write the positives too (default: where there are any)."
+    )
+    num_negatives: int | None = Field(None, ge=1, description="Write only the first N negatives.")
+    shortfall: Literal["refuse", "drop"] = Field(
+        "refuse", description="Where every row needs the same number of negatives and one has fewer."
+    )
+    neutralise: bool = Field(
+        True, description="CSV: put ' before texts that a spreadsheet would take for a formula."
+    )
+
+
 @dataclass(frozen=True)
 class SelectedTables:
     """What is exported, in the schemas of `records`; `queries` sorted by the bytes of its ids."""
@@ -77,7 +100,7 @@ class ExportReport:
     """What was written, what was not, and why."""
 
     to: str
-    path: Path | None
+    path: Path | str | None  # an address, where it was sent
     rows: int
     counts: Counts
     empty_texts: int = 0

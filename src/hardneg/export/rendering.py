@@ -6,7 +6,7 @@ A text that stands in many rows is a value of a dictionary, and is escaped once 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -25,11 +25,15 @@ _LINE_ENDS = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
 
 def json_lines(table: pa.Table) -> Iterator[pa.Buffer]:
     """An object a line, keys in the order of the columns; UTF-8, never NaN or infinity."""
-    keys = [_ENCODER.encode(name) + ": " for name in table.column_names]
-    heads = [("{" if place == 0 else ", ") + key for place, key in enumerate(keys)]
     for columns in _sliced(table, quote_json):
-        parts = [part for head, column in zip(heads, columns, strict=True) for part in (head, _json(column))]
-        yield _lines([*parts, "}\n"])
+        yield _lines([*_members(table.column_names, columns), "}\n"])
+
+
+def _members(names: Sequence[str], columns: Sequence[pa.Array]) -> list[pa.Array | str]:
+    """The parts of an object a row, without its last bracket."""
+    keys = [_ENCODER.encode(name) + ": " for name in names]
+    heads = [("{" if place == 0 else ", ") + key for place, key in enumerate(keys)]
+    return [part for head, column in zip(heads, columns, strict=True) for part in (head, _json(column))]
 
 
 def csv_lines(table: pa.Table) -> Iterator[pa.Buffer]:
@@ -82,10 +86,16 @@ def _sliced(table: pa.Table, quote: Callable[[pa.Array], pa.Array]) -> Iterator[
     """The columns with their texts quoted, some rows at a time."""
     once = _once_a_dictionary(quote)
     columns = [_quoted(column.combine_chunks(), once) for column in table.columns]
-    values = sum(len(column.values) if pa.types.is_list(column.type) else len(column) for column in columns)
+    values = sum(map(_num_values, columns))
     step = max(1, TEXTS_A_SLICE * table.num_rows // max(1, values))
     for begin in range(0, table.num_rows, step):
         yield [column.slice(begin, step) for column in columns]
+
+
+def _num_values(column: pa.Array) -> int:
+    if pa.types.is_list(column.type):
+        return _num_values(column.values)
+    return sum(map(_num_values, column.flatten())) if pa.types.is_struct(column.type) else len(column)
 
 
 def _once_a_dictionary(quote: Callable[[pa.Array], pa.Array]) -> Callable[[pa.Array], pa.Array]:
@@ -107,6 +117,9 @@ def _once_a_dictionary(quote: Callable[[pa.Array], pa.Array]) -> Callable[[pa.Ar
 def _quoted(column: pa.Array, quote: Callable[[pa.Array], pa.Array]) -> pa.Array:
     if pa.types.is_list(column.type):
         return pa.ListArray.from_arrays(column.offsets, _quoted(column.values, quote))
+    if pa.types.is_struct(column.type):
+        members = [_quoted(member, quote) for member in column.flatten()]
+        return pa.StructArray.from_arrays(members, [field.name for field in column.type])
     if pa.types.is_dictionary(column.type):
         return pa.DictionaryArray.from_arrays(column.indices, quote(column.dictionary))
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
@@ -115,7 +128,11 @@ def _quoted(column: pa.Array, quote: Callable[[pa.Array], pa.Array]) -> pa.Array
 
 
 def _json(column: pa.Array) -> pa.Array:
-    return _json_lists(column) if pa.types.is_list(column.type) else _plain(column)
+    if pa.types.is_list(column.type):
+        return _json_lists(column)
+    if pa.types.is_struct(column.type):
+        return _joined(*_members([field.name for field in column.type], column.flatten()), "}")
+    return _plain(column)
 
 
 def _json_lists(column: pa.ListArray) -> pa.LargeStringArray:
@@ -127,7 +144,7 @@ def _json_lists(column: pa.ListArray) -> pa.LargeStringArray:
     after[start[1:][filled] - 1] = 1
     opening = pa.array(["", "["], pa.large_string()).take(pa.array(before))
     closing = pa.array([", ", "]"], pa.large_string()).take(pa.array(after))
-    data, ends = _text(_joined(opening, _plain(column.flatten()), closing))
+    data, ends = _text(_joined(opening, _json(column.flatten()), closing))
     lists = pa.LargeStringArray.from_buffers(len(column), pa.py_buffer(ends[start].copy()), data)
     return pc.if_else(pa.array(filled), lists, pa.scalar("[]", pa.large_string()))
 

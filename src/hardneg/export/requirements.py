@@ -20,7 +20,7 @@ def required_layout(selection: SelectedTables, to: str, found: Format, options: 
     """The groups to write. Raises what `export` raises before it writes."""
     if options.prompts and "prompt" not in selection.queries.column_names:
         raise UsageError("the queries have no column `prompt`; leave --prompts off")
-    scored = options.scores or found.needs_scores
+    scored = bool(options.scores or found.needs_scores)
     given = len(selection.negatives)
     if scored:
         selection = _without_unscored_backfill(selection)
@@ -74,14 +74,15 @@ def _rectangular(
 def _refuse_missing_scores(selection: SelectedTables, to: str, layout: Layout, found: Format) -> None:
     """A missing score is no number, and a made-up one would be trained on."""
     missing = np.isnan(layout.score)
-    bad = np.flatnonzero(missing & ~layout.is_positive if found.needs_scores else missing)
+    only_negatives = found.needs_scores == "negatives"
+    bad = np.flatnonzero(missing & ~layout.is_positive if only_negatives else missing)
     if not len(bad):
         return
     query = selection.queries["query_id"][int(layout.query[layout.group[bad[0]]])].as_py()
     doc = selection.corpus["doc_id"][int(layout.doc[bad[0]])].as_py()
     way_out = (
         "use --to beir, or select with --given-negatives ignore"
-        if found.needs_scores
+        if only_negatives
         else "leave --scores off, or select with --given-negatives ignore, for those have none unless a "
         "retriever found them"
     )

@@ -31,18 +31,13 @@ def triplet(examples: Examples, options: ExportOptions) -> pa.Table:
 
 def n_tuple(examples: Examples, options: ExportOptions) -> pa.Table:
     """anchor, positive, negative_1 ... negative_K [, scores]: a row a positive, K the same everywhere."""
-    group, positive = examples.group[examples.is_positive], np.flatnonzero(examples.is_positive)
-    first_negative = (examples.start[:-1] + examples.num_positives)[group]
-    width = int(examples.num_negatives[0])
-    negatives = first_negative[:, None] + np.arange(width)
-    columns = {
-        "anchor": examples.query.take(pa.array(group)),
-        "positive": examples.text.take(pa.array(positive)),
-    }
-    for place in range(width):
-        columns[f"negative_{place + 1}"] = examples.text.take(pa.array(negatives[:, place]))
+    group, entries = examples.tuples()
+    columns = {"anchor": examples.query.take(pa.array(group))}
+    for place, at in enumerate(entries.T):
+        name = f"negative_{place}" if place else "positive"
+        columns[name] = examples.text.take(pa.array(at))
     if options.scores:
-        columns["scores"] = score_rows(examples.score[np.concatenate([positive[:, None], negatives], axis=1)])
+        columns["scores"] = score_rows(examples.score[entries])
     return pa.table(columns)
 
 
@@ -68,7 +63,7 @@ def _label(examples: Examples, options: ExportOptions, label: str, score: str) -
     return {label: pa.array(examples.label if options.soft_labels else hard)}
 
 
-_KINDS: dict[str, Kind] = {
+KINDS: dict[str, Kind] = {
     ".jsonl": "jsonl",
     ".json": "jsonl",
     ".jsonl.gz": "jsonl.gz",
@@ -80,8 +75,8 @@ _SCORES = frozenset({"scores"})
 _LABELS = frozenset({"scores", "soft_labels"})
 
 FORMATS = {
-    "st-triplet": Format(rows=triplet, kinds=_KINDS, takes=_SCORES, each=True),
-    "st-n-tuple": Format(rows=n_tuple, kinds=_KINDS, takes=_SCORES, each=True, rectangular=True),
-    "st-labeled-pair": Format(rows=labeled_pair, kinds=_KINDS, takes=_LABELS),
-    "st-labeled-list": Format(rows=labeled_list, kinds=_KINDS, takes=_LABELS, each=True),
+    "st-triplet": Format(rows=triplet, kinds=KINDS, takes=_SCORES, each=True),
+    "st-n-tuple": Format(rows=n_tuple, kinds=KINDS, takes=_SCORES, each=True, rectangular=True),
+    "st-labeled-pair": Format(rows=labeled_pair, kinds=KINDS, takes=_LABELS),
+    "st-labeled-list": Format(rows=labeled_list, kinds=KINDS, takes=_LABELS, each=True),
 }

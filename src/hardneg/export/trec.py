@@ -56,8 +56,9 @@ FORMATS = {
         rows=rows,
         kinds={"": "lines"},
         takes=frozenset({"scores", "ids"}),
-        needs_scores=True,
+        needs_scores="negatives",
         separator=" ",
         refuse=refuse,
+        needs_positives=False,
     )
 }

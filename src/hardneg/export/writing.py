@@ -1,11 +1,12 @@
-"""A selection → a trainer's file, or a `datasets.Dataset`."""
+"""A selection, or groups of a training file → a trainer's file or folder, or a `datasets.Dataset`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,22 +14,21 @@ import pyarrow.compute as pc
 from hardneg.errors import UsageError
 from hardneg.export.columns import decoded
 from hardneg.export.examples import Examples, blocks
-from hardneg.export.formats import Format, find_format
+from hardneg.export.formats import Format, Kind, find_format
 from hardneg.export.layout import Layout
-from hardneg.export.neutralise import neutralised
 from hardneg.export.options import ExportOptions, ExportReport, SelectedTables
-from hardneg.export.read_back import Passed, check_lines, check_parquet
-from hardneg.export.rendering import csv_lines, header, json_lines, separated_lines
 from hardneg.export.requirements import required_layout
-from hardneg.files import refuse_not_finite, replacing
+from hardneg.export.table_files import Rendering, Tally, Write, table_file
+from hardneg.export.written_once import WrittenOnce
+from hardneg.files import replacing, replacing_folder
 from hardneg.named_files import kind_of_path
-from hardneg.seals import Summed
+from hardneg.remote import address_of
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, DatasetDict
 
 DEFAULT_OPTIONS = ExportOptions()
-_COMPRESSION = {"jsonl.gz": "gzip", "jsonl.zst": "zstd"}
+_ELSEWHERE = "choose another file (--output)"
 
 
 def export(
@@ -44,130 +44,147 @@ def export(
     output = Path(output)
     found, kind = check_output(to, output, options)
     layout = required_layout(selection, to, found, options)
-    tally = _Tally()
-    tables = tally.counted(
-        found.rows(block, options) for block in tally.seen(blocks(selection, layout, options))
-    )
-    with replacing(output, "choose another file (--output)") as temporary:
-        if kind == "parquet":
-            crc32 = _write_parquet(tables, temporary)
-            check_parquet(temporary, output, crc32, tally.names, tally.rows)
-        else:
-            passed = Passed()
-            pieces = passed.counted(_pieces(tables, kind, found, options, tally))
-            _write_lines(pieces, temporary, _COMPRESSION.get(kind))
-            check_lines(temporary, output, passed, tally.names if kind.startswith("jsonl") else None)
-    return _report(to, output, layout, tally)
+    seen = Seen()
+    tally = write_examples(seen.passing(blocks(selection, layout, options)), found, kind, output, options)
+    return _report(to, output, layout, tally, seen)
 
 
-def to_dataset(selection: SelectedTables, to: str, options: ExportOptions = DEFAULT_OPTIONS) -> Dataset:
-    """The rows of `export` as a `datasets.Dataset`, in memory. Raises what `export` raises."""
-    from datasets import Dataset
+def to_dataset(
+    selection: SelectedTables, to: str, options: ExportOptions = DEFAULT_OPTIONS
+) -> Dataset | DatasetDict:
+    """The rows of `export` in memory, of a folder a data set a file. Raises what `export` raises."""
+    from datasets import Dataset, DatasetDict
 
     found = find_format(to, options)
     layout = required_layout(selection, to, found, options)
-    tables = [decoded(found.rows(block, options)) for block in blocks(selection, layout, options)]
-    return Dataset(pa.concat_tables(tables))
+    tables: dict[str, list[pa.Table]] = {}
+
+    def keep(name: str) -> Write:
+        return lambda table: tables.setdefault(Path(name).with_suffix("").as_posix(), []).append(
+            decoded(table)
+        )
+
+    writes = {name: keep(name) for name in found.folder or [to]}
+    _fill(blocks(selection, layout, options), found, writes, options)
+    sets = {name: Dataset(pa.concat_tables(parts)) for name, parts in tables.items()}
+    return DatasetDict(sets) if found.folder else sets[to]
 
 
-class _Tally:
-    """Counts what passes by."""
-
-    def __init__(self) -> None:
-        self.rows = self.neutralised = 0
-        self.names: list[str] = []  # of the columns
-        self.empty_texts: set[str] = set()  # ids, for a document may stand in many blocks
-
-    def seen(self, examples: Iterable[Examples]) -> Iterator[Examples]:
-        for block in examples:
-            empty = pc.equal(block.text.dictionary, "")
-            self.empty_texts.update(block.doc_id.dictionary.filter(empty).to_pylist())
-            yield block
-
-    def counted(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-        for table in tables:
-            self.rows += table.num_rows
-            self.names = table.column_names
-            refuse_not_finite(table, "the training file")
-            yield table
-
-
-def _report(to: str, output: Path, layout: Layout, tally: _Tally) -> ExportReport:
+def _report(to: str, output: Path, layout: Layout, tally: Tally, seen: Seen) -> ExportReport:
     return ExportReport(
         to=to,
         path=output,
         rows=tally.rows,
         counts=layout.counts,
-        empty_texts=len(tally.empty_texts),
+        empty_texts=len(seen.empty_texts),
         neutralised=tally.neutralised,
     )
+
+
+@dataclass
+class Seen:
+    """What passed by on its way into a file."""
+
+    empty_texts: set[str] = field(default_factory=set)  # ids, for a document may stand in many blocks
+
+    def passing(self, examples: Iterable[Examples]) -> Iterator[Examples]:
+        for block in examples:
+            empty = pc.index_in(pa.scalar("", block.text.dictionary.type), block.text.dictionary).as_py()
+            if empty is not None:
+                of_empty = block.doc_id.filter(pc.equal(block.text.indices, empty))
+                self.empty_texts.update(of_empty.unique().to_pylist())
+            yield block
 
 
 # -- before anything is written -------------------------------------------------------------------------
 
 
-def check_output(to: str, output: Path, options: ExportOptions = DEFAULT_OPTIONS) -> tuple[Format, str]:
-    """The format, and the kind of file by its suffix. Raises UsageError for one that cannot be."""
+def check_output(to: str, output: Path, options: ExportOptions = DEFAULT_OPTIONS) -> tuple[Format, Kind]:
+    """The format, and the kind of file by its suffix. Raises UsageError for one that cannot be.
+
+    output  may be an address, too; what lies there is for others to look at
+    """
     found = find_format(to, options)
-    if kind_of_path(output) == "folder":
+    address = address_of(output)
+    if found.folder:
+        if address is not None:
+            raise UsageError(f"{address}: {to} is a folder; write it to this disk, and copy it there")
+        _refuse_other_folder(to, output, found)
+        return found, "folder"
+    if address is None and kind_of_path(output) == "folder":
         raise UsageError(f"{output} is a folder; name a file in it")
     fitting = [suffix for suffix in found.kinds if output.name.endswith(suffix)]
     if not fitting:
-        raise UsageError(f"{output}: {to} is written to names ending in {', '.join(found.kinds)}")
+        raise UsageError(f"{address or output}: {to} is written to names ending in {', '.join(found.kinds)}")
     return found, found.kinds[max(fitting, key=len)]
+
+
+def _refuse_other_folder(to: str, output: Path, found: Format) -> None:
+    """A folder is replaced as a whole, so it may hold nothing but what an export wrote there."""
+    kind = kind_of_path(output)
+    if kind == "file":
+        raise UsageError(f"{output} is a file; {to} is a folder of {', '.join(found.folder)}")
+    if kind == "folder":
+        own = {Path(name).parts[0] for name in found.folder}
+        others = sorted(one.name for one in output.iterdir() if one.name not in own)
+        if others:
+            raise UsageError(
+                f"{output}: holds {others[0]!r} beside what {to} writes, and would be replaced whole; name a "
+                "new folder"
+            )
 
 
 # -- writing --------------------------------------------------------------------------------------------
 
 
-def _pieces(
-    tables: Iterable[pa.Table], kind: str, found: Format, options: ExportOptions, tally: _Tally
-) -> Iterator[bytes | pa.Buffer]:
-    """The file piece by piece."""
-    begun = False
-    for table in tables:
-        if kind.startswith("jsonl"):
-            yield from json_lines(table)
-            continue
-        separator = "," if kind == "csv" else found.separator
-        if kind == "lines":
-            found.refuse(table)
-        if not begun and (kind == "csv" or found.header):
-            yield header(table, separator)
-        begun = True
-        if kind == "csv":
-            _refuse_lists(table)
-            if options.neutralise:
-                table, marked = neutralised(table)
-                tally.neutralised += marked
-            yield from csv_lines(table)
-        else:
-            yield from separated_lines(table, separator)
+def write_examples(
+    examples: Iterable[Examples], found: Format, kind: Kind, output: Path, options: ExportOptions
+) -> Tally:
+    """Write the blocks to a file, or a folder, that is whole and read back, or not there."""
+    if found.folder:
+        return _write_folder(examples, found, output, options)
+    how = Rendering(kind, found.separator, found.header, found.refuse, options.neutralise, found.frame)
+    tally = Tally()
+    with (
+        replacing(output, _ELSEWHERE) as temporary,
+        table_file(temporary, output, how, tally) as write,
+    ):
+        _fill(examples, found, {output.name: write}, options)
+    return tally
 
 
-def _write_lines(pieces: Iterable[bytes | pa.Buffer], path: Path, compression: str | None) -> None:
-    with pa.output_stream(path, compression=compression) as stream:
-        for piece in pieces:
-            stream.write(piece)
+def _write_folder(examples: Iterable[Examples], found: Format, output: Path, options: ExportOptions) -> Tally:
+    """The tally of the first file: the examples."""
+    tallies = {name: Tally() for name in found.folder}
+    with replacing_folder(output, _ELSEWHERE) as temporary, ExitStack() as open_files:
+        writes: dict[str, Any] = {}
+        for name, file in found.folder.items():
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            how = Rendering(
+                file.kind,
+                header=file.header,
+                refuse=file.refuse,
+                neutralise=options.neutralise,
+                frame=file.frame,
+            )
+            writes[name] = open_files.enter_context(
+                table_file(temporary / name, output / name, how, tallies[name])
+            )
+        _fill(examples, found, writes, options)
+    return next(iter(tallies.values()))
 
 
-def _write_parquet(tables: Iterable[pa.Table], path: Path) -> int:
-    """The checksum of what was written."""
-    import pyarrow.parquet as pq
-
-    writer = None
-    with path.open("wb") as handle, ExitStack() as closing:
-        sink = Summed(handle)
-        for table in map(decoded, tables):
-            if writer is None:
-                options = {"compression": "zstd", "store_schema": False, "write_page_checksum": True}
-                writer = closing.enter_context(pq.ParquetWriter(sink, table.schema, **options))
-            writer.write_table(table)
-        closing.close()
-        return sink.crc32
-
-
-def _refuse_lists(table: pa.Table) -> None:
-    for field in table.schema:
-        if pa.types.is_list(field.type):
-            raise UsageError(f"CSV cannot hold the lists in {field.name!r}; write .jsonl or .parquet")
+def _fill(
+    examples: Iterable[Examples], found: Format, writes: dict[str, Write], options: ExportOptions
+) -> None:
+    """Give each block's rows to the file, or to each file of the folder."""
+    if not found.folder:
+        (write,) = writes.values()
+        for block in examples:
+            write(found.rows(block, options))
+        return
+    once = {name: WrittenOnce(file.key) for name, file in found.folder.items() if file.key is not None}
+    for block in examples:
+        for name, file in found.folder.items():
+            rows = file.rows(block, options)
+            writes[name](once[name].unseen(rows) if name in once else rows)

@@ -23,6 +23,7 @@ def inspect_query(run: RunDirectory, selection: str, query_id: str) -> dict[str,
     Raises InputError for a query that the run does not have, naming the nearest id.
     """
     collection = run.collection()
+    query_id = str(query_id).encode("utf-8", "backslashreplace").decode("utf-8")
     found = collection.queries.filter(pc.equal(collection.queries["query_id"], query_id))
     if not found.num_rows:
         known = collection.queries["query_id"].to_pylist()

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from hardneg.config import Config, EncodeConfig, Index, OnBadRow
 from hardneg.encode import (
+    DenseEncoder,
     VectorStore,
     encode_texts,
     load_own_vectors,
@@ -271,6 +272,8 @@ def _encoded(
             engine=prepared.engine,
             name_of=partial(_name_of, prepared),
         )
+    if kind == KINDS[-1] and isinstance(encoder, DenseEncoder):
+        encoder.close()  # all that follows works on stored vectors
     describe = getattr(encoder, "describe_prompt", encoder.prompt)
     truncated = "unknown how many" if done.truncated is None else f"{done.truncated:,}"
     prepared.progress.say(

@@ -149,10 +149,10 @@ def write_suspects(table: pa.Table, path: Path) -> None:
     """
     check_suffix(path)
     if not path.exists():
-        write_rows(table, path, IDS)
+        write_rows(table, path)
         return
     with scratch_folder() as folder:
         beside = folder / path.name
-        write_rows(table, beside, IDS)
+        write_rows(table, beside)
         if beside.read_bytes() != path.read_bytes():
             raise UsageError(f"{path} is there and may hold judgments; give another --output, or remove it")

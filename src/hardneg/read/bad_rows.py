@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,8 +27,8 @@ class BadRows:
     Files have numbers, so that a table's rows can say cheaply where they stood.
     """
 
-    def __init__(self, policy: Literal["fail", "skip"] = "fail") -> None:
-        self._policy = policy
+    def __init__(self, policy: Literal["fail", "skip"] = "fail", hint: str = HINT) -> None:
+        self._policy, self._hint = policy, hint
         self._files: list[str] = []
         self._places: dict[tuple[str, int], None] = {}
         self.refused: list[dict[str, Any]] = []
@@ -41,7 +42,9 @@ class BadRows:
     def refuse(self, row: RowError, file: str, line: int) -> None:
         """Count the row once, whatever the number of reasons. Raises InputError under the policy `fail`."""
         if self._policy == "fail":
-            raise InputError(row.reason + HINT, file=file, line=line, column=row.column, row_id=row.row_id)
+            raise InputError(
+                row.reason + self._hint, file=file, line=line, column=row.column, row_id=row.row_id
+            )
         if (file, line) not in self._places:
             self._places[file, line] = None
             reason = row.reason if row.row_id is None else f"id {row.row_id!r}: {row.reason}"
@@ -55,6 +58,11 @@ class BadRows:
         """Take back what was refused of a file that is to be read again."""
         self._places = {place: None for place in self._places if place[0] != file}
         self.refused = [row for row in self.refused if row["file"] != file]
+
+    def rename(self, shown: Callable[[str], str]) -> None:
+        """Call the files in the list by other names."""
+        for row in self.refused:
+            row.update(file=shown(row["file"]), reason=shown(row["reason"]))
 
     def write(self, path: Path) -> None:
         """One JSON object a refused row; where there is none, an older list is removed."""

@@ -7,19 +7,21 @@ collection: its judgments lie in its configuration `default` or `qrels`, or in t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hardneg.config import ReadConfig, nearest
-from hardneg.errors import InputError, UsageError
+from hardneg.errors import HardnegError, InputError, UsageError
 from hardneg.read.bad_rows import BadRows
 from hardneg.read.beir import named_judgment_rows, read_tables
 from hardneg.read.frames import frame_rows
 from hardneg.read.labelled import read_labelled
 from hardneg.read.parsed import Parsed
 from hardneg.read.row_files import kind_of
-from hardneg.read.rows import Rows
+from hardneg.read.rows import Row, Rows
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _DATA_KINDS = (".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".parquet", ".txt", ".gz", ".zst")
@@ -44,35 +46,36 @@ def read_hub(name: str, config: ReadConfig, parsed: Parsed, bad: BadRows) -> Non
         for key in ("query_column", "positive_column", "negative_column"):
             if getattr(config, key):
                 raise UsageError(f"{key}: goes with pairs of texts; this data set has a corpus and judgments")
-        corpus = _all_splits(name, "corpus")
-        queries = _all_splits(name, "queries")
+        corpus = _all_splits(name, "corpus", config.streaming)
+        queries = _all_splits(name, "queries", config.streaming)
         read_tables(corpus, queries, _judgments(name, subsets, config, parsed), parsed, bad)
     else:
         if config.qrels is not None:
             raise UsageError("qrels: goes with a corpus and queries that have ids; this data set holds pairs")
         subset = _choose_subset(name, subsets, config.subset)
-        read_labelled(_split(name, subset, config.split), config, parsed, bad)
+        read_labelled(_split(name, subset, config.split, config.streaming), config, parsed, bad)
 
 
-def hub_split_rows(name: str, split: str) -> Rows:
+def hub_split_rows(name: str, split: str, *, streaming: bool) -> Rows:
     """The rows of a split of a data set with one configuration (or a `default` or `qrels` one)."""
     if name.startswith("hf:"):
         name = forced_hub_name(name)
     elif not is_hub_id(name):
         raise InputError("there is no such file or folder, and no Hub id looks like this", file=name)
-    return _hub_split(name, split)
+    return _hub_split(name, split, streaming)
 
 
-def _hub_split(name: str, split: str) -> Rows:
+def _hub_split(name: str, split: str, streaming: bool) -> Rows:
     subsets = subset_names(name)
     subset = next((subset for subset in _QREL_SUBSETS if subset in subsets), None)
-    return _split(name, subset or _choose_subset(name, subsets, None), split)
+    return _split(name, subset or _choose_subset(name, subsets, None), split, streaming)
 
 
-def hub_documents(name: str) -> Rows:
+def hub_documents(name: str, streaming: bool) -> Rows:
     """The documents of a data set: its configuration `corpus`, or its only one."""
     subsets = subset_names(name)
-    return _all_splits(name, "corpus" if "corpus" in subsets else _choose_subset(name, subsets, None))
+    subset = "corpus" if "corpus" in subsets else _choose_subset(name, subsets, None)
+    return _all_splits(name, subset, streaming)
 
 
 def read_saved(folder: Path, config: ReadConfig, parsed: Parsed, bad: BadRows) -> None:
@@ -101,13 +104,14 @@ def choose_split(splits: Mapping[str, Any], split: str, name: str) -> Any:
 
 def _judgments(name: str, subsets: list[str], config: ReadConfig, parsed: Parsed) -> Rows:
     if config.qrels is not None:
-        return named_judgment_rows(config.qrels, config.split, parsed.notes, hub_split_rows)
+        hub_rows = partial(hub_split_rows, streaming=config.streaming)
+        return named_judgment_rows(config.qrels, config.split, parsed.notes, hub_rows)
     subset = next((subset for subset in _QREL_SUBSETS if subset in subsets), None)
     if subset is not None:
-        return _split(name, subset, config.split)
+        return _split(name, subset, config.split, config.streaming)
     neighbour = f"{Path(name).resolve() if Path(name).is_dir() else name}-qrels"
     parsed.notes.append(f"judgments: {neighbour}")
-    return _hub_split(neighbour, config.split)
+    return _hub_split(neighbour, config.split, config.streaming)
 
 
 def _choose_subset(name: str, subsets: list[str], wanted: str | None) -> str:
@@ -135,22 +139,37 @@ def subset_names(name: str) -> list[str]:
         raise _not_loaded(name, error) from error
 
 
-def _all_splits(name: str, subset: str) -> Rows:
+def _all_splits(name: str, subset: str, streaming: bool) -> Rows:
     """All splits of a configuration below each other: the judgments choose."""
     import datasets
 
-    splits = _load(name, subset)
+    splits = _load(name, subset, streaming)
     rows = datasets.concatenate_datasets(list(splits.values()))
-    return frame_rows(rows, f"{name}, {subset}")
+    return _plainly(frame_rows(rows, f"{name}, {subset}"), name)
 
 
-def _split(name: str, subset: str, split: str) -> Rows:
+def _split(name: str, subset: str, split: str, streaming: bool) -> Rows:
     shown = name if subset == "default" else f"{name}, {subset}"
-    return frame_rows(choose_split(_load(name, subset), split, shown), f"{shown}, {split}")
+    frame = choose_split(_load(name, subset, streaming), split, shown)
+    return _plainly(frame_rows(frame, f"{shown}, {split}"), name)
 
 
-def _load(name: str, subset: str) -> Any:
-    """All splits of a configuration, as a DatasetDict.
+def _plainly(rows: Rows, name: str) -> Rows:
+    """The same rows; what goes wrong while they arrive is said as what goes wrong before."""
+
+    def read(bad: BadRows) -> Iterator[tuple[int, Row]]:
+        try:
+            yield from rows.read(bad)
+        except HardnegError:
+            raise
+        except Exception as error:  # of many libraries: network, Hub, file systems, parsers
+            raise _not_loaded(name, error) from error
+
+    return replace(rows, read=read)
+
+
+def _load(name: str, subset: str, streaming: bool) -> Any:
+    """All splits of a configuration, as a DatasetDict, or as an IterableDatasetDict where they are streamed.
 
     CSV files are read as text throughout: a guessed number would lose the zeros that an id begins with,
     and the word NA is a word.
@@ -160,11 +179,12 @@ def _load(name: str, subset: str) -> Any:
     try:
         builder = datasets.load_dataset_builder(name, subset)
         if type(builder.config).__name__ != "CsvConfig":
-            return datasets.load_dataset(name, subset)
-        plain = datasets.load_dataset(name, subset, keep_default_na=False)
-        columns = next(iter(plain.values())).column_names
+            return datasets.load_dataset(name, subset, streaming=streaming)
+        as_text = {"keep_default_na": False, "streaming": streaming}
+        plain = next(iter(datasets.load_dataset(name, subset, **as_text).values()))
+        columns = plain.column_names or list(next(iter(plain), {}))
         text = datasets.Features({column: datasets.Value("string") for column in columns})
-        return datasets.load_dataset(name, subset, keep_default_na=False, features=text)
+        return datasets.load_dataset(name, subset, features=text, **as_text)
     except Exception as error:  # of many libraries: network, Hub, file systems, parsers
         raise _not_loaded(name, error) from error
 

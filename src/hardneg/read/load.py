@@ -5,21 +5,29 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hardneg.config import ReadConfig, nearest, refuse_credentials
 from hardneg.errors import InputError, UsageError
 from hardneg.named_files import kind_of_path
+from hardneg.read.at_hand import AtHand, at_hand
 from hardneg.read.bad_rows import BadRows
-from hardneg.read.beir import find_file, is_beir_folder, named_judgment_rows, read_beir_folder, read_tables
+from hardneg.read.beir import (
+    HubRows,
+    find_file,
+    is_beir_folder,
+    named_judgment_rows,
+    read_beir_folder,
+    read_tables,
+)
 from hardneg.read.canonicalise import canonicalise
 from hardneg.read.documents import read_documents
 from hardneg.read.frames import frame_rows, kind_name
 from hardneg.read.hub import (
     choose_split,
     forced_hub_name,
-    hub_documents,
     hub_split_rows,
     is_hub_id,
     read_hub,
@@ -27,9 +35,12 @@ from hardneg.read.hub import (
 )
 from hardneg.read.labelled import read_labelled
 from hardneg.read.parsed import Parsed
+from hardneg.read.pools import hub_folder, near_file, pool_rows
 from hardneg.read.row_files import file_rows
 from hardneg.read.rows import Rows
+from hardneg.read.training.rows import training_format, training_rows
 from hardneg.records import Collection
+from hardneg.remote import address_of
 
 _TABLES = ("corpus", "queries", "qrels")
 _NAMED = ("qrels", "corpus")
@@ -48,41 +59,60 @@ def load(
     source        a BEIR folder; a file of rows with texts (FlagEmbedding, pairs, triplets), or of queries
                   where `qrels` and `corpus` are set; a Hub id or a folder laid out as on the Hub; a table
                   in memory, or a dict of them named corpus, queries and qrels. An existing path wins over
-                  a Hub id; `hf:ID` is always the Hub's
+                  a Hub id; `hf:ID` is always the Hub's. Files and folders may lie in an object store, too
+                  (`s3://bucket/folder`); so may those that `config` names
     corpus        a further pool of documents as a table in memory; `config.corpus` names one on disk
     refused_path  where skipped rows are listed, a JSON object a line
 
     Raises InputError for bad input, UsageError for a setting that does not go with the source.
     """
     config = config or ReadConfig()
-    bad, parsed = BadRows(config.on_bad_row), Parsed()
-    has_pool = corpus is not None or config.corpus is not None
     named = isinstance(source, str | os.PathLike)
     shown = str(os.fspath(source)) if named else kind_name(source)
     refuse_credentials({"source": shown})
-    try:
-        if named:
-            _read_named(shown, config, parsed, bad, has_pool)
-        else:
-            _read_object(source, config, parsed, bad, has_pool)
-        if corpus is not None:
-            read_documents(frame_rows(corpus, "corpus"), parsed, bad, need_ids=False)
-        if config.corpus is not None:
-            read_documents(_pool_rows(config.corpus), parsed, bad, need_ids=False)
-        collection = canonicalise(parsed, shown, config, bad)
-        if named:
-            again = {"source": _from_anywhere(shown)}
-            again |= {
-                key: _from_anywhere(path) for key in _NAMED if (path := getattr(config, key)) is not None
-            }
-            collection = replace(collection, report=replace(collection.report, again=again))
-    except InputError:
-        if refused_path is not None and bad.refused:
-            bad.write(refused_path)
-        raise
+    shown = address_of(source) or shown
+    bad = BadRows(config.on_bad_row)
+    with at_hand(source, config) as have:
+        try:
+            collection = canonicalise(_parsed(have, corpus, bad), shown, config, bad)
+        except InputError as error:
+            bad.rename(have.shown)
+            if refused_path is not None and bad.refused:
+                bad.write(refused_path)
+            if not have.copies:
+                raise
+            raise have.told(error) from error
+    bad.rename(have.shown)
+    report = replace(
+        collection.report,
+        notes=(*have.notes, *map(have.shown, collection.report.notes)),
+        refused=tuple(bad.refused),
+        again=_again(shown, config) if named else {},
+    )
+    collection = replace(collection, report=report)
     if refused_path is not None:
         bad.write(refused_path)
     return collection if not bad.refused else _naming_list(collection, refused_path)
+
+
+def _parsed(have: AtHand, corpus: Any, bad: BadRows) -> Parsed:
+    source, config, parsed = have.source, have.config, Parsed()
+    has_pool = corpus is not None or config.corpus is not None
+    if isinstance(source, str | os.PathLike):
+        _read_named(str(os.fspath(source)), config, parsed, bad, has_pool)
+    else:
+        _read_object(source, config, parsed, bad, has_pool)
+    if corpus is not None:
+        read_documents(frame_rows(corpus, "corpus"), parsed, bad, need_ids=False)
+    if config.corpus is not None:
+        read_documents(pool_rows(config.corpus, config.streaming), parsed, bad, need_ids=False)
+    return parsed
+
+
+def _again(shown: str, config: ReadConfig) -> dict[str, str]:
+    """What was read, as it can be read from any working folder."""
+    named = {"source": shown, **{key: getattr(config, key) for key in _NAMED}}
+    return {key: _from_anywhere(path) for key, path in named.items() if path is not None}
 
 
 def _from_anywhere(source: str) -> str:
@@ -116,60 +146,52 @@ def _read_named(source: str, config: ReadConfig, parsed: Parsed, bad: BadRows, h
     elif is_hub_id(source):
         read_hub(source, config, parsed, bad)
     else:
-        raise InputError(f"there is no such file or folder{_near_file(path)}", file=source)
-
-
-def _near_file(path: Path) -> str:
-    folder = path.parent
-    return nearest(path.name, [one.name for one in folder.iterdir()]) if folder.is_dir() else ""
+        raise InputError(f"there is no such file or folder{near_file(path)}", file=source)
 
 
 def _read_folder(path: Path, config: ReadConfig, parsed: Parsed, bad: BadRows, has_pool: bool) -> None:
-    if is_beir_folder(path):
+    beir = is_beir_folder(path) and (has_pool or find_file(path, "corpus") is not None)
+    name = config.format if beir else training_format(path, config)
+    if name is not None:
+        _read_training(path, name, config, parsed, bad)
+    elif is_beir_folder(path):
         _refuse_columns(config)
-        read_beir_folder(path, config, parsed, bad, hub_split_rows, has_pool=has_pool)
+        read_beir_folder(path, config, parsed, bad, _hub_rows(config), has_pool=has_pool)
     elif any((path / name).is_file() for name in _SAVED):
         _refuse_qrels(config)
         read_saved(path, config, parsed, bad)
     else:
-        read_hub(_hub_folder(path), config, parsed, bad)
-
-
-def _hub_folder(path: Path) -> str:
-    """A folder as `datasets` takes it, which wants a name. Raises InputError where it is empty."""
-    if not any(path.iterdir()):
-        raise InputError("is an empty folder", file=path)
-    return str(path if path.name.strip(".") else path.resolve())
+        read_hub(hub_folder(path), config, parsed, bad)
 
 
 def _read_file(path: Path, config: ReadConfig, parsed: Parsed, bad: BadRows, has_pool: bool) -> None:
     """Rows with texts; or, where judgments and a pool are named, queries."""
-    if config.qrels is not None:
+    if config.qrels is not None and config.format is None:
         if not has_pool:
             raise UsageError("qrels: with a file of queries, name the corpus too")
         _refuse_columns(config)
-        qrels = named_judgment_rows(config.qrels, config.split, parsed.notes, hub_split_rows)
+        qrels = named_judgment_rows(config.qrels, config.split, parsed.notes, _hub_rows(config))
         read_tables(None, file_rows(path), qrels, parsed, bad)
+        return
+    name = training_format(path, config)
+    if name is not None:
+        _read_training(path, name, config, parsed, bad)
         return
     if config.split != "train":
         parsed.notes.append(f"a file holds no splits: all of it was read, not split {config.split!r}")
     read_labelled(file_rows(path), config, parsed, bad)
 
 
-def _pool_rows(pool: str) -> Rows:
-    """A pool's rows: a file, a BEIR folder's corpus, a folder as on the Hub, or the Hub's after `hf:`."""
-    if pool.startswith("hf:"):
-        return hub_documents(forced_hub_name(pool))
-    path = Path(pool).expanduser()
-    if kind_of_path(path) == "folder":
-        inner = find_file(path, "corpus")
-        if inner is None:
-            return hub_documents(_hub_folder(path))
-        path = inner
-    if kind_of_path(path) == "nothing":
-        hint = "; put hf: before the id of a Hub data set" if is_hub_id(pool) else ""
-        raise InputError(f"there is no such file or folder{_near_file(path)}{hint}", file=pool)
-    return file_rows(path)
+def _hub_rows(config: ReadConfig) -> HubRows:
+    return partial(hub_split_rows, streaming=config.streaming)
+
+
+def _read_training(path: Path, name: str, config: ReadConfig, parsed: Parsed, bad: BadRows) -> None:
+    """The groups of a trainer's file; its negatives are given ones."""
+    _refuse_columns(config)
+    _refuse_qrels(config)
+    parsed.notes.append(f"read as {name}")
+    read_labelled(training_rows(path, name, config), config, parsed, bad)
 
 
 # -- in memory --------------------------------------------------------------------------------------
@@ -199,7 +221,7 @@ def _read_table_dict(
     qrels = (
         _table(source["qrels"], "qrels", config.split)
         if config.qrels is None
-        else named_judgment_rows(config.qrels, config.split, parsed.notes, hub_split_rows)
+        else named_judgment_rows(config.qrels, config.split, parsed.notes, _hub_rows(config))
     )
     corpus = _table(source["corpus"], "corpus", config.split) if "corpus" in source else None
     read_tables(corpus, _table(source["queries"], "queries", config.split), qrels, parsed, bad)

@@ -22,7 +22,7 @@ from hardneg.read.row_files import file_rows, kind_of
 from hardneg.read.rows import Row
 from hardneg.read.values import as_id, as_number, describe
 from hardneg.records import RELEVANCE_LABELS, Int32
-from hardneg.spreadsheet import unmarked_id
+from hardneg.spreadsheet import unmarked_cell
 
 DRAWING = RELEVANCE_LABELS.names[3:]
 """Columns that tell how a pair came to be judged: selection, its size, stratum, its size, probability."""
@@ -208,7 +208,7 @@ def _line(row: Row, columns: _Columns, file: str, number: int, unmarked: bool) -
     if relevant is None:
         return None
     raw = (as_id(row[columns.query_id], columns.query_id), as_id(row[columns.doc_id], columns.doc_id))
-    own = (unmarked_id(raw[0]), unmarked_id(raw[1])) if unmarked else raw
+    own = (unmarked_cell(raw[0]), unmarked_cell(raw[1])) if unmarked else raw
     return _Line(file, number, raw, own, relevant, _drawing(row, columns))
 
 

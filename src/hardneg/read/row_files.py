@@ -18,6 +18,7 @@ from hardneg.read.bad_rows import BadRows, RowError
 from hardneg.read.rows import BATCH_ROWS, Row, Rows, batch_rows, unique_columns
 
 PACKED = ("", ".gz", ".zst")
+ROW_KINDS = (".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".parquet")
 _LARGEST_UNPACKED = 1 << 30
 """Of a packed Parquet file, which is unpacked into memory."""
 _PIECE = 1 << 20
@@ -43,7 +44,7 @@ def file_rows(path: Path) -> Rows:
     }
     reader = readers.get(kind_of(path))
     if reader is None:
-        known = ", ".join(readers)
+        known = ", ".join(ROW_KINDS)
         raise InputError(f"its suffix names no format; use one of {known} (and .gz or .zst)", file=path)
     return reader(path)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from hardneg.errors import InputError
 from hardneg.texts import mended, take
 
 CHUNK_ROWS = 32_768
@@ -103,18 +104,25 @@ _ENCODER = json.JSONEncoder(default=str, sort_keys=True, allow_nan=False)
 
 
 def json_text(value: Any) -> str | None:
-    """JSON; NaN and infinity, which it has not, are null."""
+    """JSON; NaN and infinity, which it has not, are null, and keys are text.
+
+    Raises InputError where it has no end.
+    """
     try:
         return None if value is None else _ENCODER.encode(value)
-    except ValueError:
-        return _ENCODER.encode(_finite(value))
+    except (ValueError, TypeError, RecursionError):
+        pass
+    try:
+        return _ENCODER.encode(_as_json(value))
+    except RecursionError as error:
+        raise InputError("a value is nested too deep, or holds itself; leave its column out") from error
 
 
-def _finite(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
+        return {str(key): _as_json(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
+        return [_as_json(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

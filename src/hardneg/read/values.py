@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Any
 
 from hardneg.read.bad_rows import RowError
@@ -28,6 +29,8 @@ def as_id(value: Any, column: str) -> str:
         return str(value)
     if type(value) is float and value.is_integer() and abs(value) < _EXACT:
         return str(int(value))
+    if type(value) is Decimal and value.is_finite() and abs(value) < _LARGEST_ID and value % 1 == 0:
+        return str(int(value))
     if value is None:
         raise RowError("the id is missing", column)
     raise RowError(f"the id must be text or a whole number, not {describe(value)}", column)
@@ -52,7 +55,7 @@ def as_text(value: Any, column: str, what: str) -> str:
 def as_number(value: Any, column: str, what: str) -> float:
     """A finite number, also written as text."""
     number = math.nan
-    if isinstance(value, int | float | str):
+    if isinstance(value, int | float | str | Decimal):
         try:
             number = float(value)
         except (ValueError, OverflowError):

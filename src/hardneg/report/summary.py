@@ -98,10 +98,10 @@ def render_summary(found: Mapping[str, Any]) -> str:
         ("queries", f"{queries['total']:,}" + (f": {kinds}" if kinds else "")),
         ("negatives", f"{negatives['total']:,}" + (f": {sources}" if sources else "")),
         ("negatives a query", number_text(negatives["mean_per_query"], 2)),
-        ("hardness", _hardness_text(hardness)),
+        ("hardness", hardness_text(hardness)),
         *_first_labelled("rescore", _rescore_lines(found.get("rescore"))),
-        *_first_labelled("guard", _guard_lines(found.get("guard"))),
-        *_first_labelled("judged", _judged_lines(found)),
+        *_first_labelled("guard", guard_lines(found.get("guard"))),
+        *_first_labelled("judged", judged_lines(found)),
         *_first_labelled("not chosen", (f"{count:,} {name}" for name, count in dropped.items())),
         *(
             _first_labelled(
@@ -120,7 +120,7 @@ def render_summary(found: Mapping[str, Any]) -> str:
     return as_text(table)
 
 
-def _hardness_text(hardness: Mapping[str, Any]) -> str:
+def hardness_text(hardness: Mapping[str, Any]) -> str:
     each = hardness.get("mean_score_by_retriever", {"": hardness["mean_score"]})
     score = ", ".join(f"{number_text(value)} {name}".rstrip() for name, value in each.items())
     return f"mean score {score}, mean raw rank {number_text(hardness['mean_rank'], 1)}"
@@ -138,7 +138,7 @@ def _rescore_lines(rescore: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"scored {rescore['scored']:,} of {every}{share}; {rescore['saved']:,} saved"
 
 
-def _guard_lines(guard: Mapping[str, Any] | None) -> Iterator[str]:
+def guard_lines(guard: Mapping[str, Any] | None) -> Iterator[str]:
     """What the fitted guard says, a line each."""
     if guard is None:
         return
@@ -154,10 +154,10 @@ def _guard_lines(guard: Mapping[str, Any] | None) -> Iterator[str]:
         right = f", about {promoted['precision']:.0%} of them right" if promoted["total"] else ""
         yield f"{promoted['total']:,} candidates made positives{right}"
     if (without := guard.get("hardness_without")) is not None:
-        yield f"without it the hardness would be: {_hardness_text(without)}"
+        yield f"without it the hardness would be: {hardness_text(without)}"
 
 
-def _judged_lines(found: Mapping[str, Any]) -> Iterator[str]:
+def judged_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """What people's judgments came to, a line each."""
     if (labels := found.get("labels")) is None:
         return

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hardneg.config import RescoreConfig
-from hardneg.errors import ModelError
+from hardneg.errors import ModelError, UsageError
 from hardneg.fingerprints import digest
 from hardneg.leftovers import scratch_folder
+from hardneg.made_up_weights import load_whole
 from hardneg.model_code import brings_code, code_hash
 from hardneg.model_files import content_hash, refuse_wordless, take_out_of_files
 from hardneg.model_safety import fetched, hint, refuse_harmful
@@ -65,6 +66,9 @@ class CrossEncoderScorer:
             self._folder = _find(str(model))
             refuse_harmful(self._folder, trusted)
             self._hash = self._files_hash()
+        elif not hasattr(model, "predict") or not hasattr(model, "num_labels"):
+            kind = type(model).__name__
+            raise UsageError(f"cross_encoder: {kind} is no path, name, CrossEncoder or Scorer")
         else:
             self._given = model
         self._decided()  # loads what was never opened: what is wrong with it shows before there are pairs
@@ -198,7 +202,7 @@ def _find(source: str) -> Path:
 def _load(folder: Path, source: str, device: str | None, trusted: bool) -> CrossEncoder:
     from sentence_transformers import CrossEncoder
 
-    try:
+    def load() -> CrossEncoder:
         model = CrossEncoder(
             str(folder),
             device=device,
@@ -206,9 +210,29 @@ def _load(folder: Path, source: str, device: str | None, trusted: bool) -> Cross
             local_files_only=not trusted,
             model_kwargs={"use_safetensors": True},
         )
+        _refuse_headless(model, source)
+        return model
+
+    try:
+        model: CrossEncoder = load_whole(load, _answer, f"cross-encoder {source!r}")
+    except ModelError:
+        raise
     except Exception as error:
         raise _not_loaded(source, error) from error
     refuse_wordless(getattr(model, "tokenizer", None), f"cross-encoder {source!r}")
+    take_out_of_files(model)
+    return model
+
+
+def _answer(model: CrossEncoder) -> Float32:
+    from torch import nn
+
+    pair = ("some text", "another")
+    score: Float32 = np.asarray(model.predict([pair], activation_fn=nn.Identity(), show_progress_bar=False))
+    return score
+
+
+def _refuse_headless(model: CrossEncoder, source: str) -> None:
     architectures = getattr(model.model.config, "architectures", None) if model.model is not None else None
     modules = list(model.children())
     if len(modules) == 1 and architectures and all(name.endswith(_HEADLESS) for name in architectures):
@@ -216,8 +240,6 @@ def _load(folder: Path, source: str, device: str | None, trusted: bool) -> Cross
             f"{source!r} is no cross-encoder: {', '.join(architectures)} has no head for scores; "
             "name a model for sequence classification with one label"
         )
-    take_out_of_files(model)
-    return model
 
 
 def _not_loaded(source: str, error: Exception) -> ModelError:

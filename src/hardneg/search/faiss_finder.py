@@ -53,6 +53,12 @@ class _OnCpu:
         return self._best.unpacked()
 
 
+def sees_gpus() -> bool:
+    """Whether FAISS is built for GPUs, and there is one."""
+    library = faiss()
+    return hasattr(library, "index_cpu_to_all_gpus") and library.get_num_gpus() > 0
+
+
 class FaissGpuFinder:
     """A flat index of each block, sharded over all GPUs, as float16: what `--index faiss-gpu` asks for.
 
@@ -66,8 +72,7 @@ class FaissGpuFinder:
     deepest = MOST_OF_A_GPU - overfetch
 
     def __init__(self) -> None:
-        library = faiss()
-        if not hasattr(library, "index_cpu_to_all_gpus") or library.get_num_gpus() < 1:
+        if not sees_gpus():
             raise UsageError(
                 "--index faiss-gpu: the FAISS that is installed sees no GPU; install one that is built for "
                 "yours, or leave --index out (exact search takes a GPU through torch)"

@@ -42,10 +42,11 @@ class Backfill:
 
         block  the queries with their candidates and positives
         keys   uint64 (rows,), of each query's own stream of draws
-        need   int32  (rows,), how many are wanted
+        need   int32  (rows,), how many are wanted; no more are needed than the corpus holds
         taken  int32  (rows, any), chosen already
         free   further says where a document is allowed (max_reuse)
         """
+        need = np.minimum(need, self.twins.num_docs)  # more would be room for nothing
         found = np.full((len(need), int(need.max(initial=0))), NO_DOC, np.int32)
         drawn = 0
         for width in self._widths():

@@ -56,7 +56,8 @@ def _decoder(build: Callable[..., Any], folder: Path) -> Any:
     """Qwen2: causal, padded on the left, the last token's vector."""
     from transformers import Qwen2Config, Qwen2Model
 
-    model = _around(build, folder, Qwen2Model, Qwen2Config, "lasttoken", num_key_value_heads=1)
+    settings = {"num_key_value_heads": 1, "initializer_range": 0.2}
+    model = _around(build, folder, Qwen2Model, Qwen2Config, "lasttoken", **settings)
     model.tokenizer.padding_side = "left"
     return model
 
@@ -77,13 +78,12 @@ def _around(
         config(
             vocab_size=len(tokenizer),
             max_position_embeddings=64,
-            initializer_range=0.3,
-            **sizes,
-            **special,
-            **settings,
+            **{"initializer_range": 0.3, **sizes, **special, **settings},
         )
     ).save_pretrained(str(folder))
     transformer = Transformer(str(folder))
+    # Loaded by the model's type it is another kind of tokenizer, which knows letters and no words.
+    transformer.processor = build().tokenizer
     transformer.max_seq_length = 32
     return SentenceTransformer(
         modules=[transformer, Pooling(16, pooling)], prompts={"query": "query : "}, device="cpu"

@@ -57,6 +57,26 @@ def test_equals_the_library(
     assert cosines(queries, documents).min() < 0.9999  # the prompts do something
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_empty_texts_alone_are_as_beside_others(
+    kinds: Kinds, config: EncodeConfig, backend: str, side: str
+) -> None:
+    """Where the tokenizer puts no marks around a text there is not one token to run. They come alone where
+    they are more than a call holds, or one more than all calls before."""
+    from tokenizers.processors import TemplateProcessing
+
+    model = kinds("decoder")
+    model.tokenizer.padding_side = side
+    model.tokenizer.backend_tokenizer.post_processor = TemplateProcessing("$A", "$A $B", [])
+    encoder = opened(model, config, backend=backend, precision="fp32")
+    expected = model.encode_document(["", "cell gene"])
+    beside = encoder.encode(["", "cell gene"], "document", "")
+    assert cosines(beside[1:], expected[1:]).min() >= 0.99999
+    np.testing.assert_array_equal(beside[0], expected[0])
+    np.testing.assert_array_equal(encoder.encode(["", ""], "document", ""), np.stack([expected[0]] * 2))
+
+
 @pytest.mark.parametrize("kind", ["bert", "modernbert", "decoder"])
 def test_bfloat16_is_near_the_library(
     kinds: Kinds, config: EncodeConfig, texts: list[str], kind: str

@@ -6,6 +6,7 @@ import importlib.util
 import subprocess
 import sys
 import textwrap
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+import hardneg
+import hardneg.encode.dense as encode_module
 from hardneg.config import EncodeConfig
 from hardneg.encode import DenseEncoder, VectorStore, encode_texts, open_encoder
 from hardneg.encode.families import FAMILIES, family_of
 from hardneg.encode.model_folder import packaged_minilm
 from hardneg.errors import InputError, ModelError, UsageError
+from hardneg.plan import retrievers
 
 
 @pytest.fixture
@@ -26,6 +30,7 @@ def config(config: EncodeConfig) -> EncodeConfig:
     return config.model_copy(update={"precision": "fp32"})
 
 
+WORDS = "cell gene drug heart blood virus".split()
 BGE = "Represent this sentence for searching relevant passages: "
 
 
@@ -373,3 +378,38 @@ def test_the_length_limit_is_the_encoders_and_not_the_objects(build: Any, config
     assert model.max_seq_length == 16
     assert limited.trainable().max_seq_length == 4
     assert next(model.parameters()).data_ptr() == next(limited._load().parameters()).data_ptr()
+
+
+def test_a_closed_encoder_has_let_its_model_go_and_opens_it_again(
+    tiny: Path, config: EncodeConfig, texts: list[str]
+) -> None:
+    encoder = DenseEncoder(str(tiny), config)
+    before = encoder.encode(texts, "query", "")
+    model = weakref.ref(encoder._runner.running.model)
+    encoder.close()
+    assert model() is None
+    np.testing.assert_array_equal(encoder.encode(texts, "query", ""), before)
+
+
+def test_mining_searches_without_the_model_in_memory(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model of billions of weights leaves no room for a search."""
+    models: list[Any] = []
+    searching: list[Any] = []
+    opened, retriever = encode_module.open_running, retrievers.DenseRetriever
+
+    def remembered(*arguments: Any) -> Any:
+        running = opened(*arguments)
+        models.append(weakref.ref(running.model))
+        return running
+
+    def watched(*arguments: Any, **settings: Any) -> Any:
+        searching.extend(model() for model in models)
+        return retriever(*arguments, **settings)
+
+    monkeypatch.setattr(encode_module, "open_running", remembered)
+    monkeypatch.setattr(retrievers, "DenseRetriever", watched)
+    rows = [{"query": f"query {word}", "positive": f"passage of {word}"} for word in WORDS]
+    hardneg.mine(rows, model=str(tiny), cache_dir=str(tmp_path / "cache"), num_negatives=1, backend="torch")
+    assert searching == [None]

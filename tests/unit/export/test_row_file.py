@@ -14,7 +14,7 @@ import pytest
 from hardneg.errors import DamagedError, StorageError, UsageError
 from hardneg.export import write_rows
 from hardneg.export.read_back import Passed
-from hardneg.spreadsheet import FORMULA, unmarked_id
+from hardneg.spreadsheet import FORMULA, unmarked_cell
 
 IDS = ["=a", "'=a", "''=a", "-1", "'a", "007"]
 TEXTS = ["=SUM(A1)", "@x", 'say "so"', "two\nlines", None, "plain"]
@@ -31,10 +31,10 @@ TABLE = pa.table(
 def test_csv_ids_come_back_and_no_cell_is_a_formula(tmp_path: Path) -> None:
     import re
 
-    write_rows(TABLE, tmp_path / "rows.csv", ("doc_id",))
+    write_rows(TABLE, tmp_path / "rows.csv")
     with (tmp_path / "rows.csv").open(newline="") as handle:
         rows = list(csv.DictReader(handle))
-    assert [unmarked_id(row["doc_id"]) for row in rows] == IDS
+    assert [unmarked_cell(row["doc_id"]) for row in rows] == IDS
     assert not any(re.match(FORMULA, value) for row in rows for value in (row["doc_id"], row["text"]))
     assert [row["text"] for row in rows][2:] == ['say "so"', "two\nlines", "", "plain"]
     assert [row["relevant"] for row in rows] == ["", "false", "true", "", "", ""]
@@ -42,8 +42,8 @@ def test_csv_ids_come_back_and_no_cell_is_a_formula(tmp_path: Path) -> None:
 
 
 def test_json_lines_and_parquet_hold_values_as_they_are(tmp_path: Path) -> None:
-    write_rows(TABLE, tmp_path / "rows.jsonl", ("doc_id",))
-    write_rows(TABLE, tmp_path / "rows.parquet", ("doc_id",))
+    write_rows(TABLE, tmp_path / "rows.jsonl")
+    write_rows(TABLE, tmp_path / "rows.parquet")
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     assert [(row["doc_id"], row["text"], row["relevant"]) for row in rows] == [
         (row["doc_id"], row["text"], row["relevant"]) for row in TABLE.to_pylist()
@@ -53,10 +53,10 @@ def test_json_lines_and_parquet_hold_values_as_they_are(tmp_path: Path) -> None:
 
 def test_a_name_without_a_format_or_a_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="ends in .csv, .jsonl, .parquet"):
-        write_rows(TABLE, tmp_path / "rows.txt", ())
+        write_rows(TABLE, tmp_path / "rows.txt")
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written"):
-        write_rows(TABLE, tmp_path / "file" / "rows.csv", ())
+        write_rows(TABLE, tmp_path / "file" / "rows.csv")
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
@@ -71,5 +71,5 @@ def test_a_file_that_is_not_read_back_takes_no_name(
 
     monkeypatch.setattr(Passed, "counted", lossy)
     with pytest.raises(DamagedError, match=f"/{name}: read back, is not what was written"):
-        write_rows(TABLE, tmp_path / name, ("doc_id",))
+        write_rows(TABLE, tmp_path / name)
     assert not list(tmp_path.iterdir())

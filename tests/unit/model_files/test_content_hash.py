@@ -137,5 +137,5 @@ def test_the_model_that_an_adapter_is_put_on_counts(model: Path, tmp_path: Path)
     assert content_hash(adapter) != before
     for base in (str(tmp_path / "absent"), "", None):
         (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
-        with pytest.raises(ModelError, match="is no folder and not in the Hub cache; merge the adapter"):
+        with pytest.raises(ModelError, match="is no folder of a model and not in the Hub cache; merge"):
             content_hash(adapter)

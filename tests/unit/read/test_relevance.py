@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hardneg.errors import InputError
 from hardneg.read.relevance import RelevanceLabels, read_relevance
-from hardneg.spreadsheet import FORMULA, marked_id, unmarked_id
+from hardneg.spreadsheet import FORMULA, marked_cell, unmarked_cell
 
 QUERIES = pa.chunked_array([["1", "=2", "q"]])
 DOCUMENTS = pa.chunked_array([["'=d", "-5", "=d", "a", "b"]])
@@ -141,7 +141,7 @@ def test_two_drawings_of_one_selection_are_not_mixed(tmp_path: Path) -> None:
 
 
 def test_marked_ids_come_back(tmp_path: Path) -> None:
-    lines = [f"{marked_id(q)},{marked_id(d)},true" for q, d in (("=2", "=d"), ("1", "'=d"), ("q", "-5"))]
+    lines = [f"{marked_cell(q)},{marked_cell(d)},true" for q, d in (("=2", "=d"), ("1", "'=d"), ("q", "-5"))]
     assert lines[0].startswith("'=2,'=d") and lines[1].startswith("1,''=d")
     assert set(answers(read(csv(tmp_path, *lines)))) == {("=2", "=d"), ("1", "'=d"), ("q", "-5")}
     # A hand-made file, or one of a spreadsheet that took the marks away, has ids as they are.
@@ -152,5 +152,5 @@ def test_marked_ids_come_back(tmp_path: Path) -> None:
 def test_any_id_survives_marking(name: str) -> None:
     import re
 
-    assert unmarked_id(marked_id(name)) == name
-    assert not re.match(FORMULA, marked_id(name))
+    assert unmarked_cell(marked_cell(name)) == name
+    assert not re.match(FORMULA, marked_cell(name))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -118,6 +120,70 @@ def as_csv(delimiter: str) -> str:
     writer.writeheader()
     writer.writerows(PAIRS)
     return out.getvalue()
+
+
+class Word(str):
+    """Text of a class of its own."""
+
+
+def itself() -> list[Any]:
+    found: list[Any] = []
+    found.append(found)
+    return found
+
+
+ODD_VALUES: dict[str, Any] = {
+    "mixed keys": ({1: 2, "a": 3}, '{"1": 2, "a": 3}'),
+    "pairs for keys": ({(1, 2): 3}, '{"(1, 2)": 3}'),
+    "NaN for a key": ({math.nan: math.nan}, '{"nan": null}'),
+    "a number beyond 64 bits": (2**70, str(2**70)),
+    "half a surrogate pair": ("a\ud800", "a\ufffd"),
+    "a set": ({1}, None),
+    "numpy's number": (np.float32(1.5), 1.5),
+    "numpy's array": (np.array([1, 2]), "[1, 2]"),
+}
+
+
+TEXTS: dict[str, Callable[[str], Any]] = {
+    "numpy": np.str_,
+    "subclass": Word,
+    "array": lambda text: np.array([text]),
+    "list": lambda text: [Word(text)],
+}
+
+
+class TestTablesInMemory:
+    @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+    def test_texts_of_other_classes_are_texts(self, text: Callable[[str], Any], pairs_of: PairsOf) -> None:
+        rows = [{"query": Word(row["query"]), "positive": text(row["positive"])} for row in PAIRS]
+        assert pairs_of(hardneg.load(rows)) == EXPECTED
+
+    def test_numbers_of_numpy_are_ids_and_grades(self) -> None:
+        rows = [{"query": "a", "positive": "b", "query_id": np.int64(7), "relevance": np.float32(2)}]
+        data = hardneg.load(rows)
+        assert data.qrels.select(["query_id", "relevance"]).to_pylist() == [{"query_id": "7", "relevance": 2}]
+
+    @pytest.mark.parametrize("frame", [False, True], ids=["list", "pandas"])
+    @pytest.mark.parametrize(("value", "kept"), ODD_VALUES.values(), ids=ODD_VALUES)
+    def test_a_column_of_odd_values_is_kept(self, frame: bool, value: Any, kept: Any) -> None:
+        import pandas as pd
+
+        rows = [{**row, "odd": value} for row in PAIRS]
+        data = hardneg.load(pd.DataFrame(rows, dtype=object) if frame else rows)
+        assert data.queries.num_rows == 2
+        found = {str(one) for one in data.queries["odd"].to_pylist()}
+        assert found == {str(kept)} or (kept is None and len(found) == 1)
+
+    def test_a_value_without_an_end_is_refused(self) -> None:
+        rows = [{**row, "odd": itself()} for row in PAIRS]
+        with pytest.raises(hardneg.InputError, match="nested too deep, or holds itself; leave its column"):
+            hardneg.load(rows)
+
+    def test_a_sparse_column(self, pairs_of: PairsOf) -> None:
+        import pandas as pd
+
+        frame = pd.DataFrame(PAIRS).assign(odd=pd.arrays.SparseArray([0, 0, 1]))
+        assert pairs_of(hardneg.load(frame)) == EXPECTED
 
 
 class TestPairs:

@@ -43,7 +43,8 @@ _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16"}
 # Of different lengths, so that both have padding; the second pair is longer than what is traced, and than
 # the windows of models with local attention.
 _TRACED = ("a", "the cell and the gene " * 4)
-_COMPARED = (("one", "the heart of the blood " * 80, "virus " * 9), ("a single text",))
+# An empty text has no token where the tokenizer puts no marks around it, and nothing to see.
+_COMPARED = (("one", "the heart of the blood " * 80, "virus " * 9, ""), ("a single text",))
 _DRAWN_TEXTS, _DRAWN_WORDS = 24, 60
 """Compared besides: words of the model's own, at most so many a text."""
 
@@ -245,9 +246,16 @@ def _least_cosine(model: Any, running: Any) -> float:
                 .numpy()
                 for part in (model, running)
             )
-            lengths = np.linalg.norm(own, axis=1) * np.linalg.norm(found, axis=1)
-            least = float(np.minimum(least, ((own * found).sum(axis=1) / lengths).min()))
+            least = float(np.minimum(least, _cosines(own, found).min()))
     return least
+
+
+def _cosines(own: Any, found: Any) -> Any:
+    """Of each pair of rows; 1 where both are zero, as of empty texts, or the model's own is no number."""
+    lengths = np.linalg.norm(own, axis=1) * np.linalg.norm(found, axis=1)
+    nothing = ~own.any(axis=1) & ~found.any(axis=1) | ~np.isfinite(own).all(axis=1)
+    with np.errstate(invalid="ignore"):
+        return np.where(nothing, 1.0, (own * found).sum(axis=1) / lengths)
 
 
 def _drawn(model: Any) -> Sequence[str]:

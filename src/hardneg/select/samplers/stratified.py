@@ -32,7 +32,7 @@ class Stratified:
         there = drawn != NO_DOC
         band = np.take_along_axis(score_bands(value, eligible, self.bands), np.maximum(drawn, 0), axis=1)
         turn = np.zeros(drawn.shape, np.int64)
-        for number in range(self.bands):
+        for number in np.unique(band[there]):
             mine = there & (band == number)
             turn[mine] = np.cumsum(mine, axis=1)[mine]
         place = smallest((turn * self.bands + band).astype(np.float64), there, limit)

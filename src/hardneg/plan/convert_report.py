@@ -1,0 +1,90 @@
+"""What a conversion wrote, what it did not, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hardneg.plan.training_file import shown
+from hardneg.read.training.faults import FAULTS
+from hardneg.terminal import printable
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Where what was read went: of each kind, `read` is the sum of the others.
+
+    emptied   rows that were left without positives or negatives when faulty ones were dropped
+    short     rows with too few negatives, left out by shortfall `drop`
+    left_out  of rows that are not in the file
+    """
+
+    groups_read: int
+    groups: int
+    groups_faulty: int
+    groups_without_negatives: int
+    groups_emptied: int
+    groups_short: int
+    positives_read: int
+    positives: int
+    positives_faulty: int
+    positives_left_out: int
+    negatives_read: int
+    negatives: int
+    negatives_faulty: int
+    negatives_cut: int
+    negatives_left_out: int
+
+
+@dataclass(frozen=True)
+class ConvertReport:
+    """rows     of the new file; a group may be several, or several rows of the old file one group
+    faults   code → how many there were, all dropped
+    first    code → the first of them
+    notes    what the reader took off or passed over → how often
+    remarks  parts of the old file that are not in the new one
+    """
+
+    source: Path
+    format: str
+    to: str
+    path: Path
+    rows: int
+    accounts: Accounts
+    faults: Mapping[str, int]
+    first: Mapping[str, list[dict[str, Any]]]
+    notes: Mapping[str, int]
+    remarks: tuple[str, ...]
+    empty_texts: int
+    neutralised: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        flat = {**asdict(self), "source": str(self.source), "path": str(self.path)}
+        flat.update(flat.pop("accounts"))
+        return {**flat, "remarks": list(self.remarks)}
+
+    def __str__(self) -> str:
+        a = self.accounts
+        read = f"{printable(str(self.source))} ({self.format}): {a.groups_read:,} groups"
+        written = f"{a.groups:,} groups, {a.positives:,} positives, {a.negatives:,} negatives"
+        lines = [
+            read,
+            f"{self.to}: {self.rows:,} rows from {written} in {printable(str(self.path))}",
+        ]
+        counted = (
+            (a.groups_without_negatives, "groups have no negatives and are not in it"),
+            (a.groups_emptied, "groups lost their last positive or negative as faulty and are not in it"),
+            (a.groups_short, "groups have too few negatives and were dropped"),
+            (a.negatives_cut, "negatives are past --num-negatives and were cut"),
+            (self.neutralised, "texts begin like a formula and got a ' before them (JSONL keeps them)"),
+        )
+        lines += [f"  {count:,} {what}" for count, what in counted if count]
+        lines += [f"  note: {count:,} {what}" for what, count in self.notes.items() if count]
+        lines += [f"  {remark}" for remark in self.remarks]
+        for code, count in self.faults.items():
+            lines.append(f"  {count:,} {code} dropped: {FAULTS[code]}")
+            lines += [f"    {shown(one)}" for one in self.first[code]]
+        return "\n".join(lines)

@@ -13,9 +13,7 @@ import pytest
 pytestmark = [
     pytest.mark.trainers,
     pytest.mark.slow,
-    pytest.mark.skipif(
-        find_spec("FlagEmbedding") is None, reason="FlagEmbedding is not installed here: make test-trainers"
-    ),
+    pytest.mark.skipif(find_spec("FlagEmbedding") is None, reason="FlagEmbedding is not here"),
 ]
 
 GROUP = 4

@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         find_spec("sentence_transformers") is None,
-        reason="sentence-transformers is not installed here: make test-trainers",
+        reason="sentence-transformers is not here",
     ),
 ]
 

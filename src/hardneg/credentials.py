@@ -50,4 +50,4 @@ def _values() -> list[str]:
 
 def _forms(text: str) -> tuple[str, ...]:
     quoted = quote(text, safe="", errors="surrogateescape")
-    return text, json.dumps(text)[1:-1], repr(text)[1:-1], quoted
+    return text, json.dumps(text, allow_nan=False)[1:-1], repr(text)[1:-1], quoted

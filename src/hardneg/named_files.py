@@ -152,7 +152,7 @@ def _plain(error: BaseException) -> str:
 _TABLES = ("corpus", "queries", "qrels")
 
 
-def refuse_inputs(output: Path, inputs: Iterable[str]) -> None:
+def refuse_inputs(output: Path, inputs: Iterable[str], flag: str = "--output") -> None:
     """Raises UsageError where writing would replace what was read: one of these files, or a table of such a
     folder."""
     for name in inputs:
@@ -163,4 +163,4 @@ def refuse_inputs(output: Path, inputs: Iterable[str]) -> None:
         except (OSError, ValueError, RuntimeError):
             continue  # one of the two is not there, or they lie apart
         if same or (inside and inside[0].partition(".")[0] in _TABLES):
-            raise UsageError(f"{output}: input was read from it; choose another --output")
+            raise UsageError(f"{output}: input was read from it; choose another {flag}")

@@ -116,7 +116,7 @@ class RunDirectory:
             found = read_sealed_json(self.manifest_path)
             if not _is_manifest(found):
                 raise DamagedError(self.manifest_path, "holds something else than a manifest")
-            return found
+            return {"stages": {}, "selections": {}, **found}
         except DamagedError as error:  # removed, the folder would be taken for something else than a run
             raise DamagedError(self.manifest_path, error.what, remedy_of(self.path)) from error
 
@@ -416,10 +416,14 @@ class RunDirectory:
 
 
 def _is_manifest(found: Mapping[str, Any]) -> bool:
-    """Whether its parts are objects, and the stages and selections objects in them."""
+    """Whether its parts are objects, and the stages and selections objects in them, and a search says how
+    deep it went."""
     parts = [found.get(key, {}) for key in ("config", "stages", "selections", "timings")]
     inner = [one for part in parts[1:3] if isinstance(part, dict) for one in part.values()]
-    return all(isinstance(part, dict) for part in [*parts, *inner])
+    if not all(isinstance(part, dict) for part in [*parts, *inner]):
+        return False
+    search = found.get("stages", {}).get("search", {"depth": NOT_SEARCHED})
+    return isinstance(search.get("depth"), int)
 
 
 def part_name(number: int) -> str:

@@ -178,7 +178,7 @@ def _rows(path: Path, inside: Any) -> Iterator[dict[str, Any]]:
 def _append(log: Path, entries: Sequence[dict[str, Any]]) -> None:
     """Add a line for each entry; the log is whole or as it was."""
     before = log.read_bytes() if log.exists() else b""
-    lines = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+    lines = "".join(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n" for entry in entries)
     with replacing(log, "choose another folder (--output_dir)") as temporary:
         temporary.write_bytes(before + lines.encode("utf-8", "backslashreplace"))
 

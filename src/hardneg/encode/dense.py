@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -25,7 +24,7 @@ from hardneg.encode.precision import check_asked
 from hardneg.encode.processes import About, Processes, devices_of
 from hardneg.encode.sources import FolderSource, ObjectSource, Source, limit_length
 from hardneg.encode.store import store_root
-from hardneg.errors import HardnegError, HardnegWarning, ModelError, UsageError
+from hardneg.errors import HardnegError, ModelError, UsageError
 from hardneg.notes import Notes
 from hardneg.protocols import Encoder, Kind, Similarity
 from hardneg.records import Float32
@@ -271,11 +270,6 @@ class DenseEncoder:
                 f"model {self.name!r} returned NaN or infinity for {bad} of {len(vectors)} texts; "
                 "its weights are damaged or it needs another precision"
             )
-        if not vectors.any(axis=1).all():
-            line = (
-                f"model {self.name!r} gave some texts a vector of zeros: what they score says nothing of them"
-            )
-            warnings.warn(line, HardnegWarning, stacklevel=2)
         if self.similarity == "cosine":
             norms = np.linalg.norm(vectors, axis=1, keepdims=True)
             vectors = vectors / np.maximum(norms, np.float32(1e-12))

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hardneg.config import EncodeConfig
+from hardneg.config import DEFAULT_MODEL, EncodeConfig
 from hardneg.encode.dense import DenseEncoder
 from hardneg.encode.flag_embedder import FlagEncoder
 from hardneg.encode.flag_settings import NO_LIMIT, FlagSettings
+from hardneg.encode.model_folder import ModelFolder, check_packaged, packaged_minilm
 from hardneg.encode.sources import answer, positions
 from hardneg.errors import MissingExtraError
 from hardneg.flag_models import device_kind, has_flagembedding, model_folder, told
@@ -47,7 +48,9 @@ class OwnFlagEncoder:
         self.name = model
         self.settings = settings
         self.similarity: Similarity = "cosine" if settings.normalize else "dot"
-        folder = model_folder(model, settings.cache_dir)
+        packaged = packaged_minilm() if model == DEFAULT_MODEL else None
+        folder = packaged or model_folder(model, settings.cache_dir)
+        check_packaged(ModelFolder(folder))
         refuse_harmful(folder, settings.trust_remote_code)
         whole = _sentence_transformer(folder, model, settings)
         half = settings.use_fp16 and device_kind(settings.devices) != "cpu"

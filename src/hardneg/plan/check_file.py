@@ -71,7 +71,7 @@ def check_file(
     Raises InputError where the file cannot be read at all.
     """
     options = ReadOptions(BadRows("skip"), file)
-    with opened(path, format_name, options) as training, fault_list(list_to) as found:
+    with opened(path, format_name, options) as training, fault_list(list_to, [str(path)]) as found:
         whole = training.positives
         wanted = Wanted(whole, whole, num_negatives or _width(training), positive_scores=whole)
         found.add_refused(training.refused)

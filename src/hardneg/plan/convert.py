@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hardneg.config import TrainingFileOptions
-from hardneg.errors import HardnegError, InputError, within
+from hardneg.errors import HardnegError, InputError, UsageError, within
 from hardneg.export.examples import Examples, examples_of
 from hardneg.export.options import ConvertOptions
 from hardneg.export.writing import Seen, check_output, write_examples
@@ -47,10 +47,16 @@ def convert(
     wrong, or it lacks what the format needs.
     """
     found, kind = check_output(to, output)
-    refuse_inputs(output, [str(source), *filter(None, (file.corpus, file.queries, file.qrels))])
+    inputs = [str(source), *filter(None, (file.corpus, file.queries, file.qrels))]
+    refuse_inputs(output, inputs)
+    if list_to is not None and list_to.absolute() == output.absolute():
+        raise UsageError(f"{output}: is named by --output and by --list; name two files")
     drop = options.on_fault == "drop"
     reading = ReadOptions(BadRows("skip" if drop else "fail", f"; {_REMEDY}"), file)
-    with opened(source, format_name, reading) as training, fault_list(list_to) as faults:
+    with (
+        opened(source, format_name, reading) as training,
+        fault_list(list_to, inputs) as faults,
+    ):
         wanted = Wanted(
             positives=training.positives or found.needs_positives,
             negatives=False,

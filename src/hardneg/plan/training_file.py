@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hardneg.errors import InputError, within
+from hardneg.errors import InputError, UsageError, within
 from hardneg.files import replacing
 from hardneg.leftovers import scratch_folder
+from hardneg.named_files import kind_of_path, refuse_inputs
 from hardneg.read.training.faults import CODES, FAULTS, UNREADABLE, Faults, Wanted, find_faults
 from hardneg.read.training.formats import find_reader, recognised
 from hardneg.read.training.keys import (
@@ -63,7 +64,7 @@ class TrainingFile:
     def blocks(self, wanted: Wanted) -> Iterator[tuple[pa.Table, Faults]]:
         """Tables of GROUPS in the file's order, and what is wrong with them."""
         begin = 0
-        with pa.memory_map(str(self.scratch)) as handle:
+        with pa.OSFile(str(self.scratch)) as handle:  # mapped, all of it would count as memory
             stored = pa.ipc.open_file(handle)
             for place in range(stored.num_record_batches):
                 table = pa.Table.from_batches([stored.get_batch(place)])
@@ -149,7 +150,7 @@ class FaultList:
         if len(shown) < _FIRST:
             shown.append(found)
         if self.handle is not None:
-            self.handle.write(json.dumps({"fault": code, **found}, ensure_ascii=True) + "\n")
+            self.handle.write(json.dumps({"fault": code, **found}, ensure_ascii=True, allow_nan=False) + "\n")
 
     def add_block(self, groups: pa.Table, faults: Faults) -> None:
         """In the order of the rows; of one row its own fault, its positives' and its negatives'."""
@@ -176,11 +177,14 @@ class FaultList:
 
 
 @contextmanager
-def fault_list(path: Path | None) -> Iterator[FaultList]:
-    """Written, a JSON object a fault, where a file is named."""
+def fault_list(path: Path | None, inputs: Iterable[str]) -> Iterator[FaultList]:
+    """Written, a JSON object a fault, where a file is named. Raises UsageError where that is an input."""
     if path is None:
         yield FaultList()
         return
+    if kind_of_path(path) == "folder":
+        raise UsageError(f"{path} is a folder; name a file for --list")
+    refuse_inputs(path, inputs, "--list")
     with replacing(path, "choose another file (--list)") as temporary, temporary.open("w") as handle:
         yield FaultList(handle=handle)
 

@@ -107,8 +107,10 @@ class Chooser:
     def _in_turn(self, task: Task, usable: Bool, places: Int32) -> tuple[Int32, Int32, Int32]:
         """The same, anchor by anchor, since each may use up what later ones would take."""
         codes, rows = self.codes, len(places)
-        most = max(places.shape[1], usable.shape[1], self.twins.num_docs)  # what there is of any of the three
-        most = most if self.wanted is None else min(most, self.wanted)
+        if self.wanted is None:
+            most = places.shape[1] + usable.shape[1]
+        else:  # no more than there is of candidates, given negatives and documents to draw from
+            most = min(self.wanted, max(places.shape[1], usable.shape[1], self.twins.num_docs))
         out = [np.full((rows, most), NO_DOC, np.int32) for _ in range(3)]
         for number in np.flatnonzero(task.active):
             here = slice(number, number + 1)

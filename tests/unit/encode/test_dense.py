@@ -20,7 +20,7 @@ from hardneg.config import EncodeConfig
 from hardneg.encode import DenseEncoder, VectorStore, encode_texts, open_encoder
 from hardneg.encode.families import FAMILIES, family_of
 from hardneg.encode.model_folder import packaged_minilm
-from hardneg.errors import HardnegWarning, InputError, ModelError, UsageError
+from hardneg.errors import InputError, ModelError, UsageError
 from hardneg.plan import retrievers
 
 
@@ -260,18 +260,6 @@ def test_a_model_that_returns_nan(build: Callable[..., Any], config: EncodeConfi
     model[0].auto_model.embeddings.word_embeddings.weight.data[5] = float("nan")
     with pytest.raises(ModelError, match="NaN or infinity for 1 of 2 texts"):
         open_encoder(model, config).encode(["cell", "gene"], "document", "")
-
-
-def test_a_vector_of_zeros_is_told(build: Callable[..., Any], config: EncodeConfig) -> None:
-    """Of cosine it has none, and every document would score the same."""
-    import torch
-
-    model = build()
-    with torch.no_grad():
-        for weights in model.parameters():
-            weights.zero_()
-    with pytest.warns(HardnegWarning, match="gave some texts a vector of zeros"):
-        assert not open_encoder(model, config).encode(["a", "b"], "document", "").any()
 
 
 def test_no_such_model(config: EncodeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hardneg.errors import HardnegError, UsageError
+from hardneg.errors import HardnegError, StorageError, UsageError
 from hardneg.export import formats
 from hardneg.export.columns import lists, scores
 from hardneg.export.examples import Examples, examples_of
@@ -66,6 +67,7 @@ SEVERAL = Format(
         "corpus/documents.parquet": FolderFile(documents, "parquet", key="id"),
     },
 )
+SEVERAL_LINES = replace(SEVERAL, folder={"train.jsonl": FolderFile(train, "jsonl")})
 
 
 def test_objects_in_rows_and_a_document_of_all_rows(tmp_path: Path) -> None:
@@ -100,6 +102,25 @@ def test_a_folder_that_fails_leaves_the_older_one(tmp_path: Path) -> None:
     with pytest.raises(HardnegError, match="is no number to keep"):
         write_examples(blocks(("q", {"a": "A"}, np.inf)), SEVERAL, "folder", output, ExportOptions())
     assert (output / "train.jsonl").read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_older_folder_comes_back_where_the_new_one_cannot_take_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    write_examples(blocks(*GIVEN), SEVERAL, "folder", output, ExportOptions())
+    replace_with = Path.replace
+
+    def refused(path: Path, target: Path) -> Path:
+        if target == output and (path / "train.jsonl").read_bytes() == b"":
+            raise PermissionError(errno.EACCES, "not now")
+        return replace_with(path, target)
+
+    monkeypatch.setattr(Path, "replace", refused)
+    with pytest.raises(StorageError):
+        write_examples([], SEVERAL_LINES, "folder", output, ExportOptions())
+    assert [json.loads(line) for line in (output / "train.jsonl").read_text().splitlines()] == ROWS
     assert [one.name for one in tmp_path.iterdir()] == ["out"]
 
 

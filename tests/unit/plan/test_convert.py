@@ -178,6 +178,10 @@ def test_a_run_needs_its_positives_and_a_file_is_not_written_over_itself(tmp_pat
     ]
     with pytest.raises(UsageError, match="input was read from it"):
         hardneg.convert(run, "trec", run, **texts)
+    with pytest.raises(UsageError, match="corpus.jsonl: input was read from it; choose another --list"):
+        hardneg.convert(run, "trec", tmp_path / "again.run", list_to=tmp_path / "corpus.jsonl", **texts)
+    with pytest.raises(UsageError, match="is named by --output and by --list"):
+        hardneg.convert(run, "trec", tmp_path / "a.run", list_to=tmp_path / "a.run", **texts)
     report = hardneg.convert(run, "trec", tmp_path / "again.run", **texts)
     assert (
         tmp_path / "again.run"

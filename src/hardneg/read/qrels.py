@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hardneg.read.bad_rows import BadRows, RowError
 from hardneg.read.columns import (
@@ -50,11 +51,18 @@ def qrels_file_rows(path: Path, notes: list[str]) -> Rows:
     return file_rows(path) if kind_of(path) in _TABLES else _text_rows(path, notes)
 
 
-def read_judgments(rows: Rows, parsed: Parsed, bad: BadRows) -> None:
-    """Add the judgments to `parsed`."""
+class Judgment(NamedTuple):
+    """A row; `relevance` is None where there is no such column."""
+
+    line: int
+    query_id: str
+    doc_id: str
+    relevance: float | None
+
+
+def judgments(rows: Rows, bad: BadRows) -> Iterator[Judgment]:
+    """The rows that can be read; the others are refused."""
     finder = ColumnFinder(rows, qrel_columns, bad)
-    builder = TableBuilder(JUDGMENTS)
-    file, unscored = bad.number_of(rows.name), 0
     for line, row in rows.read(bad):
         columns = finder(row, line)
         if columns is None:
@@ -62,14 +70,22 @@ def read_judgments(rows: Rows, parsed: Parsed, bad: BadRows) -> None:
         try:
             query_id = as_id(row[columns.query_id], columns.query_id)
             doc_id = as_id(row[columns.doc_id], columns.doc_id)
-            relevance = 1.0
+            relevance = None
             if columns.relevance is not None:
                 relevance = as_number(row[columns.relevance], columns.relevance, "relevance")
         except RowError as error:
             bad.refuse(error, rows.name, line)
             continue
-        unscored += columns.relevance is None
-        builder.add((query_id, doc_id, relevance, None, file, line))
+        yield Judgment(line, query_id, doc_id, relevance)
+
+
+def read_judgments(rows: Rows, parsed: Parsed, bad: BadRows) -> None:
+    """Add the judgments to `parsed`."""
+    builder = TableBuilder(JUDGMENTS)
+    file, unscored = bad.number_of(rows.name), 0
+    for line, query_id, doc_id, relevance in judgments(rows, bad):
+        unscored += relevance is None
+        builder.add((query_id, doc_id, 1.0 if relevance is None else relevance, None, file, line))
     if builder.rows:
         parsed.judgments.append(builder.finish())
     if unscored:

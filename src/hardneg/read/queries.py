@@ -38,8 +38,8 @@ def query_columns(columns: Sequence[str]) -> QueryColumns:
     return QueryColumns(query_id, text, prompt, lang, further)
 
 
-def read_queries(rows: Rows, wanted: Collection[str], parsed: Parsed, bad: BadRows) -> int:
-    """Add the queries of these ids to `parsed`; return how many others there are."""
+def read_queries(rows: Rows, wanted: Collection[str] | None, parsed: Parsed, bad: BadRows) -> int:
+    """Add the queries of these ids (None: all) to `parsed`; return how many others there are."""
     finder = ColumnFinder(rows, query_columns, bad)
     builder = TableBuilder(QUERIES)
     file, numeric, others = bad.number_of(rows.name), 0, 0
@@ -49,7 +49,7 @@ def read_queries(rows: Rows, wanted: Collection[str], parsed: Parsed, bad: BadRo
             continue
         try:
             query_id = as_id(row[columns.query_id], columns.query_id)
-            if query_id not in wanted:
+            if wanted is not None and query_id not in wanted:
                 others += 1
                 continue
             text = as_text(row[columns.text], columns.text, "query")

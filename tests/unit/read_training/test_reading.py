@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -186,4 +187,21 @@ def test_ids_without_texts_are_refused(tmp_path: Path, texts: dict[str, str]) ->
 def test_a_line_that_is_no_run_is_refused(tmp_path: Path, texts: dict[str, str]) -> None:
     path = written(tmp_path, "q1 Q0 d2 1 0.5\n", name="x.run")
     with pytest.raises(InputError, match="line 1: 5 columns where a run has 6"):
+        read(path, "trec", **texts)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"_id": "q1", "text": 5}, "line 1, column 'text': the query must be text, not the number 5"),
+        ({"_id": ["q1"], "text": "one"}, "line 1, column '_id': the id must be text"),
+        ("\n", "holds no row"),
+    ],
+)
+def test_texts_that_cannot_be_used_are_told_with_their_place(
+    texts: dict[str, str], tmp_path: Path, row: Any, message: str
+) -> None:
+    written(tmp_path, row, name="queries.jsonl")
+    path = written(tmp_path, "q1 Q0 d1 1 0.5 x\n", name="run.trec")
+    with pytest.raises(InputError, match=re.escape(message)):
         read(path, "trec", **texts)

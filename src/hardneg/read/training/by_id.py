@@ -14,21 +14,19 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hardneg.errors import UsageError
+from hardneg.errors import InputError, UsageError
 from hardneg.named_files import kind_of_path
 from hardneg.read.bad_rows import BadRows, RowError
 from hardneg.read.beir import find_file
-from hardneg.read.columns import ColumnFinder
 from hardneg.read.documents import read_documents
 from hardneg.read.parsed import Parsed
 from hardneg.read.pools import pool_rows
-from hardneg.read.qrels import qrel_columns, qrels_file_rows
-from hardneg.read.queries import query_columns
+from hardneg.read.qrels import judgments, qrels_file_rows
+from hardneg.read.queries import read_queries
 from hardneg.read.row_files import file_rows
 from hardneg.read.tables import concatenated
 from hardneg.read.training.groups import Group, Side
 from hardneg.read.training.options import ReadOptions
-from hardneg.read.values import as_id, as_number
 from hardneg.texts import document_texts
 
 _LINES_AT_ONCE = 1 << 16
@@ -134,24 +132,24 @@ def _corpus(named: str) -> Texts:
     """Joined with their titles. Raises InputError for rows that cannot be used."""
     parsed = Parsed()
     read_documents(pool_rows(named), parsed, BadRows(), need_ids=True)
-    documents = concatenated(parsed.named)
+    documents = _whole(parsed.named, named)
     return Texts(documents["doc_id"], document_texts(documents))
 
 
 def _queries(named: str) -> Texts:
+    """Raises InputError for rows that cannot be used."""
     path = Path(named).expanduser()
     inner = find_file(path, "queries") if kind_of_path(path) == "folder" else None
-    rows, bad = file_rows(inner or path), BadRows()
-    finder = ColumnFinder(rows, query_columns, bad)
-    ids, texts = [], []
-    for line, row in rows.read(bad):
-        columns = finder(row, line)
-        if columns is not None:
-            ids.append(as_id(row[columns.query_id], columns.query_id))
-            texts.append(row[columns.text])
-    return Texts(
-        pa.chunked_array([pa.array(ids, pa.string())]), pa.chunked_array([pa.array(texts, pa.large_string())])
-    )
+    parsed = Parsed()
+    read_queries(file_rows(inner or path), None, parsed, BadRows())
+    queries = _whole(parsed.queries, named)
+    return Texts(queries["query_id"], queries["text"])
+
+
+def _whole(tables: Sequence[pa.Table], named: str) -> pa.Table:
+    if not tables:
+        raise InputError("holds no row", file=named)
+    return concatenated(tables)
 
 
 def _positives(named: str, options: ReadOptions) -> dict[str, list[str]]:
@@ -166,20 +164,7 @@ def _positives(named: str, options: ReadOptions) -> dict[str, list[str]]:
 
 def judged_lines(path: Path, options: ReadOptions) -> Iterator[Judged]:
     """The lines of a file of judgments."""
-    rows = qrels_file_rows(path, [])
-    finder = ColumnFinder(rows, qrel_columns, options.bad)
-    for line, row in rows.read(options.bad):
-        columns = finder(row, line)
-        if columns is None:
-            continue
-        try:
-            query_id = as_id(row[columns.query_id], columns.query_id)
-            doc_id = as_id(row[columns.doc_id], columns.doc_id)
-            value = 1.0
-            if columns.relevance is not None:
-                value = as_number(row[columns.relevance], columns.relevance, "relevance")
-        except RowError as error:
-            options.bad.refuse(error, rows.name, line)
-            continue
-        least = options.file.min_relevance
+    least = options.file.min_relevance
+    for line, query_id, doc_id, relevance in judgments(qrels_file_rows(path, []), options.bad):
+        value = 1.0 if relevance is None else relevance
         yield Judged(line, query_id, doc_id, value, value > 0 if least is None else value >= least)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import string
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -27,6 +30,7 @@ WORDS = (
 
 ModelMaker = Callable[..., Path]
 Tally = Callable[..., None]
+Within = Callable[[int], AbstractContextManager[None]]
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +46,30 @@ def tally() -> Tally:
                 lines.write(json.dumps({"what": what, "tried": tried, "failed": failed}) + "\n")
 
     return add
+
+
+class TooLong(BaseException):
+    """Of our own, so that nothing takes it for an error of the input."""
+
+
+@contextmanager
+def _within(seconds: int) -> Iterator[None]:
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise TooLong(f"not done in {seconds} s")
+
+    kept = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, kept)
+
+
+@pytest.fixture(scope="session")
+def within() -> Within:
+    """`with within(60):` raises TooLong in a block that takes longer, in seconds."""
+    return _within
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,7 @@ from bad_input import GOOD, PAIRS, Case, Kept, put
 from hardneg import cli
 
 Tally = Callable[..., None]
+Within = Callable[[int], AbstractContextManager[None]]
 CASES = [*bad_rows.CASES, *bad_settings.CASES, *bad_folders.CASES]
 SECONDS = 60
 NEVER = re.compile(
@@ -62,24 +62,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_negatives=2,
     )
     return folder / "run"
-
-
-class TooLong(BaseException):
-    """Of our own, so that nothing takes it for an error of the input."""
-
-
-@contextmanager
-def within(seconds: int) -> Iterator[None]:
-    def ring(number: int, frame: FrameType | None) -> None:
-        raise TooLong(f"not done in {seconds} s")
-
-    kept = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, kept)
 
 
 @pytest.fixture
@@ -174,6 +156,7 @@ def test_bad_input(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     tally: Tally,
+    within: Within,
 ) -> None:
     put(place, case.files, request.getfixturevalue)
     capfd.readouterr()
@@ -207,7 +190,7 @@ def test_a_process_of_its_own_says_the_same(name: str, place: Path, request: pyt
 
 @pytest.mark.parametrize("repair", [False, True], ids=["looked at", "mended"])
 def test_a_manifest_that_is_a_pipe_is_a_finding(
-    repair: bool, finished: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+    repair: bool, finished: Path, place: Path, monkeypatch: pytest.MonkeyPatch, within: Within
 ) -> None:
     shutil.copytree(finished, place / "run")
     (place / "run" / "manifest.json").unlink()

@@ -21,17 +21,6 @@ TOPICS = ["river", "engine", "violin", "glacier", "orchard", "harbour", "lantern
 
 
 @pytest.fixture
-def hardneg_command(tmp_path: Path) -> Command:
-    environment = {**os.environ, "HARDNEG_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
-
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from hardneg.cli import main; main()", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-
-    return run
-
-
-@pytest.fixture
 def pairs(tmp_path: Path) -> Path:
     path = tmp_path / "pairs.jsonl"
     rows = [

@@ -10,12 +10,10 @@ import io
 import json
 import math
 import re
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -44,6 +42,7 @@ from hardneg.search.run_file import RunRetriever
 from hardneg.terminal import printable
 
 Tally = Callable[..., None]
+Within = Callable[[int], AbstractContextManager[None]]
 Inputs = st.SearchStrategy[Any]
 
 ALTOGETHER = 100_000
@@ -66,25 +65,7 @@ class Reader:
     read: Callable[[Path, Any], None]
 
 
-class TooLong(BaseException):
-    """Of our own, so that nothing takes it for an error of the input."""
-
-
-@contextmanager
-def within(seconds: int) -> Iterator[None]:
-    def ring(number: int, frame: FrameType | None) -> None:
-        raise TooLong(f"not done in {seconds} s")
-
-    kept = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, kept)
-
-
-def fuzz(reader: Reader, examples: int, folder: Path, tally: Tally, *, same: bool) -> None:
+def fuzz(reader: Reader, examples: int, folder: Path, tally: Tally, within: Within, *, same: bool) -> None:
     """same: the same inputs each time."""
     tried = 0
 
@@ -507,15 +488,15 @@ READERS: dict[str, Reader] = {
 
 @pytest.mark.reliability
 @pytest.mark.parametrize("name", READERS)
-def test_whatever_comes_is_read_or_refused(name: str, tmp_path: Path, tally: Tally) -> None:
-    fuzz(READERS[name], QUICK, tmp_path, tally, same=True)
+def test_whatever_comes_is_read_or_refused(name: str, tmp_path: Path, tally: Tally, within: Within) -> None:
+    fuzz(READERS[name], QUICK, tmp_path, tally, within, same=True)
 
 
 @pytest.mark.slow
 @pytest.mark.reliability
 @pytest.mark.parametrize("name", READERS)
-def test_a_hundred_thousand_inputs(name: str, tmp_path: Path, tally: Tally) -> None:
-    fuzz(READERS[name], math.ceil(ALTOGETHER / len(READERS)), tmp_path, tally, same=False)
+def test_a_hundred_thousand_inputs(name: str, tmp_path: Path, tally: Tally, within: Within) -> None:
+    fuzz(READERS[name], math.ceil(ALTOGETHER / len(READERS)), tmp_path, tally, within, same=False)
 
 
 @pytest.mark.parametrize(

@@ -508,6 +508,3 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` where something is near, else nothing."""
     close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
-
-
-FORMATS: tuple[str, ...] = get_args(Format)

@@ -29,7 +29,7 @@ SHARED = {
     "config", "cores", "credentials", "distinct", "engine", "errors", "files", "fingerprints", "flag_models",
     "json_values", "leftovers", "locks", "made_up_weights", "model_code", "model_files", "model_safety",
     "named_files", "notes", "progress", "protocols", "quantities", "records", "refusals", "remote", "seals",
-    "spreadsheet", "terminal", "texts", "versions", "words",
+    "spreadsheet", "terminal", "texts", "trainers", "versions", "words",
 }  # fmt: skip
 HEAVY = {
     "torch",

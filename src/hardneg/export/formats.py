@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 import pyarrow as pa
 
-from hardneg.config import nearest
 from hardneg.errors import UsageError
 from hardneg.export.examples import Examples
 from hardneg.export.options import ExportOptions
+from hardneg.trainers import trainer_module
 
 Kind = Literal["jsonl", "jsonl.gz", "jsonl.zst", "json", "parquet", "csv", "lines", "folder"]
 Frame = tuple[bytes, bytes]
@@ -71,39 +70,12 @@ class Format:
     folder: Mapping[str, FolderFile] = field(default_factory=dict)
 
 
-MODULES: Mapping[str, str] = {
-    "arctic": "arctic",
-    "beir": "beir",
-    "dpr": "dpr",
-    "flagembedding": "flagembedding",
-    "gpl": "gpl",
-    "ms-swift-embedding": "ms_swift",
-    "ms-swift-reranker": "ms_swift",
-    "nemo": "nemo",
-    "nemo-inline": "nemo",
-    "pylate-distillation": "pylate",
-    "pylate-n-tuple": "pylate",
-    "pylate-triplet": "pylate",
-    "rankllm": "rankllm",
-    "st-labeled-list": "sentence_transformers",
-    "st-labeled-pair": "sentence_transformers",
-    "st-n-tuple": "sentence_transformers",
-    "st-triplet": "sentence_transformers",
-    "tevatron": "tevatron",
-    "tevatron-ids": "tevatron",
-    "trec": "trec",
-}
 OPTIONAL_PARTS = ("scores", "soft_labels", "ids", "prompts", "positives")
 
 
 def format_named(to: str) -> Format:
     """Raises UsageError for an unknown format."""
-    if to not in MODULES:
-        raise UsageError(
-            f"unknown format {to!r}{nearest(to, MODULES)}; there are {', '.join(sorted(MODULES))}"
-        )
-    module = importlib.import_module(f"hardneg.export.{MODULES[to]}")
-    found: Format = module.FORMATS[to]
+    found: Format = trainer_module("hardneg.export", to).FORMATS[to]
     return found
 
 

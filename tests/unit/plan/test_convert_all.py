@@ -12,11 +12,12 @@ import pytest
 from hardneg.config import TrainingFileOptions
 from hardneg.errors import InputError
 from hardneg.export import ExportOptions, SelectedTables, export
-from hardneg.export.formats import MODULES, format_named
+from hardneg.export.formats import format_named
 from hardneg.export.options import ConvertOptions
 from hardneg.plan.convert import convert
 from hardneg.read.training import ReadOptions, find_reader
 from hardneg.records import CORPUS, NEGATIVES, QUERIES, SELECTED_POSITIVES
+from hardneg.trainers import MODULES
 
 FORMATS = sorted(MODULES.keys() - {"beir", "trec"})  # which hold no texts
 WITH_SCORES = {

@@ -3,9 +3,7 @@
 A module here reads what the module of the same name in `export` writes.
 """
 
-from hardneg.read.training.formats import MODULES, TrainingReader, find_reader, recognised
+from hardneg.read.training.formats import TrainingReader, find_reader, recognised
 from hardneg.read.training.options import ReadOptions
 
-READABLE = tuple(sorted(MODULES))
-
-__all__ = ["READABLE", "ReadOptions", "TrainingReader", "find_reader", "recognised"]
+__all__ = ["ReadOptions", "TrainingReader", "find_reader", "recognised"]

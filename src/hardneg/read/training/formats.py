@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from hardneg.config import nearest
-from hardneg.errors import InputError, UsageError
+from hardneg.errors import InputError
 from hardneg.named_files import kind_of_path
 from hardneg.read.training.options import ReadOptions
 from hardneg.read.training.sample import FOLDER, Sample, sample_of
-
-MODULES: Mapping[str, str] = {
-    "arctic": "arctic",
-    "beir": "beir",
-    "dpr": "dpr",
-    "flagembedding": "flagembedding",
-    "gpl": "gpl",
-    "ms-swift-embedding": "ms_swift",
-    "ms-swift-reranker": "ms_swift",
-    "nemo": "nemo",
-    "nemo-inline": "nemo",
-    "pylate-distillation": "pylate",
-    "pylate-n-tuple": "pylate",
-    "pylate-triplet": "pylate",
-    "rankllm": "rankllm",
-    "st-labeled-list": "sentence_transformers",
-    "st-labeled-pair": "sentence_transformers",
-    "st-n-tuple": "sentence_transformers",
-    "st-triplet": "sentence_transformers",
-    "tevatron": "tevatron",
-    "tevatron-ids": "tevatron",
-    "trec": "trec",
-}
+from hardneg.trainers import MODULES, trainer_module
 
 
 @dataclass(frozen=True)
@@ -57,12 +33,7 @@ class TrainingReader:
 
 def find_reader(name: str) -> TrainingReader:
     """Raises UsageError for a format that is not known."""
-    if name not in MODULES:
-        raise UsageError(
-            f"unknown format {name!r}{nearest(name, MODULES)}; there are {', '.join(sorted(MODULES))}"
-        )
-    module = importlib.import_module(f"hardneg.read.training.{MODULES[name]}")
-    found: TrainingReader = module.READERS[name]
+    found: TrainingReader = trainer_module("hardneg.read.training", name).READERS[name]
     return found
 
 

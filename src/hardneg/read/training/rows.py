@@ -9,8 +9,9 @@ from hardneg.config import ReadConfig, TrainingFileOptions
 from hardneg.errors import InputError, UsageError
 from hardneg.read.bad_rows import BadRows
 from hardneg.read.rows import Row, Rows
-from hardneg.read.training.formats import MODULES, find_reader, recognised
+from hardneg.read.training.formats import find_reader, recognised
 from hardneg.read.training.options import ReadOptions
+from hardneg.trainers import MODULES
 
 _BY_COLUMNS = frozenset({"flagembedding", *(name for name in MODULES if name.startswith("st-"))})
 """Formats whose columns `read_labelled` knows by their names."""

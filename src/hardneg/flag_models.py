@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from string import Formatter
+from typing import TypeVar
 
 from hardneg.errors import HardnegError, InputError, ModelError, UsageError
 from hardneg.model_safety import hint
 from hardneg.named_files import kind_of_path
+
+Name = TypeVar("Name", bound=str)
 
 
 def has_flagembedding() -> bool:
@@ -21,6 +25,20 @@ def called(model: str) -> str:
     """A model's name, which tells its class: of a checkpoint the name of the folder that it lies in."""
     path = Path(model)
     return path.parent.name if path.name.startswith("checkpoint-") else path.name
+
+
+def class_by_name(model: str, classes: Mapping[str, Name], every: Sequence[Name], flag: str) -> Name:
+    """The class that FlagEmbedding runs a model of this name by. Raises UsageError for an unknown one.
+
+    classes  pattern of names → class
+    flag     takes one of `every`, where the name tells nothing
+    """
+    for pattern, found in classes.items():
+        if re.fullmatch(pattern, called(model).lower()):
+            return found
+    raise UsageError(
+        f"model {model!r}: its name tells no class; name it with {flag}, one of {', '.join(every)}"
+    )
 
 
 def model_folder(model: str, cache_dir: str | None, *, only_tokenizer: bool = False) -> Path:

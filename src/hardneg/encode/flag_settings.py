@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from hardneg.errors import UsageError
-from hardneg.flag_models import called, refuse_no_format
+from hardneg.flag_models import class_by_name, refuse_no_format
 from hardneg.protocols import Kind
 
 ModelClass = Literal["encoder-only-base", "encoder-only-m3", "decoder-only-base", "decoder-only-icl"]
@@ -88,10 +87,4 @@ class FlagSettings:
 
 def class_of(model: str) -> ModelClass:
     """The class that FlagEmbedding runs a model of this name by. Raises UsageError for an unknown one."""
-    for pattern, found in _CLASSES.items():
-        if re.fullmatch(pattern, called(model).lower()):
-            return found
-    raise UsageError(
-        f"model {model!r}: its name tells no class; name it with --embedder_model_class, one of "
-        f"{', '.join(MODEL_CLASSES)}"
-    )
+    return class_by_name(model, _CLASSES, MODEL_CLASSES, "--embedder_model_class")

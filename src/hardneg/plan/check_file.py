@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from hardneg.config import TrainingFileOptions
 from hardneg.export.formats import format_named
-from hardneg.plan.training_file import TrainingFile, fault_list, opened, shown
+from hardneg.plan.training_file import TrainingFile, fault_lines, fault_list, opened
 from hardneg.read.bad_rows import BadRows
-from hardneg.read.training.faults import FAULTS, Wanted
+from hardneg.read.training.faults import Wanted
 from hardneg.read.training.options import ReadOptions
 from hardneg.terminal import printable
 
@@ -51,10 +51,7 @@ class CheckReport:
             + ("nothing is wrong" if self.clean else f"{sum(self.faults.values()):,} faults")
         ]
         lines += [f"  note: {count:,} {what}" for what, count in self.notes.items() if count]
-        for code, count in self.faults.items():
-            lines.append(f"  {count:,} {code}: {FAULTS[code]}")
-            lines += [f"    {shown(one)}" for one in self.first[code]]
-        return "\n".join(lines)
+        return "\n".join([*lines, *fault_lines(self.faults, self.first)])
 
 
 def check_file(

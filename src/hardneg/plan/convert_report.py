@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hardneg.plan.training_file import shown
-from hardneg.read.training.faults import FAULTS
+from hardneg.plan.training_file import fault_lines
 from hardneg.terminal import printable
 
 
@@ -84,7 +83,4 @@ class ConvertReport:
         lines += [f"  {count:,} {what}" for count, what in counted if count]
         lines += [f"  note: {count:,} {what}" for what, count in self.notes.items() if count]
         lines += [f"  {remark}" for remark in self.remarks]
-        for code, count in self.faults.items():
-            lines.append(f"  {count:,} {code} dropped: {FAULTS[code]}")
-            lines += [f"    {shown(one)}" for one in self.first[code]]
-        return "\n".join(lines)
+        return "\n".join([*lines, *fault_lines(self.faults, self.first, " dropped")])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -187,6 +187,15 @@ def fault_list(path: Path | None, inputs: Iterable[str]) -> Iterator[FaultList]:
     refuse_inputs(path, inputs, "--list")
     with replacing(path, "choose another file (--list)") as temporary, temporary.open("w") as handle:
         yield FaultList(handle=handle)
+
+
+def fault_lines(
+    counts: Mapping[str, int], first: Mapping[str, Sequence[Mapping[str, Any]]], what: str = ""
+) -> Iterator[str]:
+    """Each fault with its number and its first; what: became of them."""
+    for code, count in counts.items():
+        yield f"  {count:,} {code}{what}: {FAULTS[code]}"
+        yield from (f"    {shown(one)}" for one in first[code])
 
 
 def shown(found: Mapping[str, Any]) -> str:

@@ -7,7 +7,6 @@ pair fits into the longest input; what does not is cut in other places.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,7 @@ import numpy as np
 from hardneg.config import RescoreConfig
 from hardneg.errors import MissingExtraError, ModelError, UsageError
 from hardneg.flag_models import (
-    called,
+    class_by_name,
     device_kind,
     has_flagembedding,
     model_folder,
@@ -110,13 +109,7 @@ class RerankerSettings:
 
 def reranker_class_of(model: str) -> RerankerClass:
     """The class that FlagEmbedding runs a reranker of this name by. Raises UsageError for an unknown one."""
-    for pattern, found in _CLASSES.items():
-        if re.fullmatch(pattern, called(model).lower()):
-            return found
-    raise UsageError(
-        f"model {model!r}: its name tells no class; name it with --reranker_model_class, one of "
-        f"{', '.join(RERANKER_CLASSES)}"
-    )
+    return class_by_name(model, _CLASSES, RERANKER_CLASSES, "--reranker_model_class")
 
 
 def open_flag_reranker(model: str, settings: RerankerSettings) -> Scorer:

@@ -39,12 +39,11 @@ from hardneg.errors import HardnegError, UsageError
 from hardneg.export.options import ConvertOptions, ExportOptions
 from hardneg.interruption import end_on_signals
 from hardneg.json_log import ASKED, Events, Logged, events_on_stderr
-from hardneg.named_files import refuse_inputs
 from hardneg.progress import Silent, Terminal, warned_once
 from hardneg.protocols import Progress
 from hardneg.recipes import recipe_help, recipe_settings
 from hardneg.refusals import plainly
-from hardneg.remote import address_of, check_target, refuse_remote_inputs
+from hardneg.remote import address_of
 from hardneg.run_directory import RunDirectory
 from hardneg.terminal import guard_streams, printable, show
 from hardneg.trialing.options import TrialOptions
@@ -159,7 +158,9 @@ def mine(
     if (to is None) != (output is None):
         raise UsageError("--to FORMAT and --output FILE go together")
     if to is not None and output is not None:
-        _check_output(to, output, source)
+        from hardneg.export import check_destination
+
+        check_destination(to, output, [source])  # before hours of work
     progress = _progress(quiet)
     values = _settings(config, recipe, settings)
     if dry_run:
@@ -177,18 +178,6 @@ def mine(
         show(f"run directory: {printable(str(run_dir))}")
         if output is not None:
             show(f"training file: {printable(address_of(output) or str(output))}")
-
-
-def _check_output(to: str, output: Path, source: str) -> None:
-    """Refuse what cannot be written to before hours of work."""
-    from hardneg.export import check_output
-
-    check_output(to, output)
-    if (address := address_of(output)) is None:
-        refuse_inputs(output, [source])
-    else:
-        refuse_remote_inputs(address, [source])
-        check_target(address)
 
 
 @app.command()

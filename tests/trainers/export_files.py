@@ -58,6 +58,13 @@ FILES: dict[str, tuple[str, dict[str, Any]]] = {
     "pylate-n-tuple.jsonl": ("pylate-n-tuple", {"num_negatives": EVEN}),
     "pylate-distillation": ("pylate-distillation", {"num_negatives": EVEN}),
     "tevatron.jsonl": ("tevatron", {}),
+    "ms-swift-embedding.jsonl": ("ms-swift-embedding", {"prompts": True}),
+    "ms-swift-reranker.jsonl": ("ms-swift-reranker", {"prompts": True}),
+    "nemo": ("nemo", {}),
+    "nemo-inline.jsonl": ("nemo-inline", {}),
+    "gpl": ("gpl", {}),
+    "arctic": ("arctic", {}),
+    "rankllm.json": ("rankllm", {"ids": True, "scores": True}),
 }
 
 

@@ -16,7 +16,7 @@ from hardneg.export.formats import OPTIONAL_PARTS, format_named
 from hardneg.trainers import MODULES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
-ROW = re.compile(r"^\| `([a-z-]+)` \| (.+) \|$", re.M)
+ROW = re.compile(r"^\| `([a-z][a-z-]+)` \| (.+) \|$", re.M)
 WIDTH = 2
 """Negatives a query."""
 

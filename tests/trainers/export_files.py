@@ -65,6 +65,8 @@ FILES: dict[str, tuple[str, dict[str, Any]]] = {
     "gpl": ("gpl", {}),
     "arctic": ("arctic", {}),
     "rankllm.json": ("rankllm", {"ids": True, "scores": True}),
+    "dpr.json": ("dpr", {}),
+    "tevatron-ids": ("tevatron-ids", {}),
 }
 
 

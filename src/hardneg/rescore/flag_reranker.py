@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -172,16 +173,28 @@ class FlagReranker:
         os.environ.setdefault("TQDM_DISABLE", "1")
         if not self._settings.trust_remote_code:
             refuse_code(self._folder)
-        with told(self._shown):
-            from FlagEmbedding import FlagAutoReranker
+        try:
+            with told(self._shown):
+                from FlagEmbedding import FlagAutoReranker
 
-            if self._settings.model_class == "decoder-only-lightweight":
-                import_module(_ENDS_THE_PROCESS)
-            return FlagAutoReranker.from_finetuned(str(self._folder), **self._settings.arguments())
+                if self._settings.model_class == "decoder-only-lightweight":
+                    import_module(_ENDS_THE_PROCESS)
+                return FlagAutoReranker.from_finetuned(str(self._folder), **self._settings.arguments())
+        except ModelError as error:
+            raise ModelError(f"{error}{self._of_old()}") from error
 
+    def _of_old(self) -> str:
+        kind, here = self._settings.model_class, version("transformers")
+        if kind not in _OF_OLD:
+            return ""
+        return f"; FlagEmbedding runs class {kind} with transformers 4.46 (here: {here})"
+
+
+_OF_OLD = ("decoder-only-layerwise", "decoder-only-lightweight")
+"""Models whose code FlagEmbedding brings along, written for transformers of 2024."""
 
 _ENDS_THE_PROCESS = "FlagEmbedding.inference.reranker.decoder_only.models.gemma_model"
-"""Where FlagEmbedding cannot import it, as with a newer transformers, it ends the process, with exit code 0."""
+"""Where FlagEmbedding cannot import it, it ends the process, with exit code 0."""
 
 _OF_PLACE = ("cache_dir", "devices", "trust_remote_code")
 

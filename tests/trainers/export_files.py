@@ -53,6 +53,7 @@ FILES: dict[str, tuple[str, dict[str, Any]]] = {
     "st-labeled-list.jsonl": ("st-labeled-list", {}),
     "st-labeled-list-scores.parquet": ("st-labeled-list", {"scores": True}),
     "flagembedding.jsonl": ("flagembedding", {}),
+    "flagembedding-scores.jsonl": ("flagembedding", {"scores": True}),
     "flagembedding-all.jsonl": ("flagembedding", {"scores": True, "ids": True, "prompts": True}),
     "pylate-triplet.jsonl": ("pylate-triplet", {}),
     "pylate-n-tuple.jsonl": ("pylate-n-tuple", {"num_negatives": EVEN}),

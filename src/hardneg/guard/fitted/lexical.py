@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hardneg.files import mapped_array, open_mapped, replacing
+from hardneg.files import mapped_array, open_mapped
 from hardneg.protocols import Progress
 from hardneg.records import Float32, Int32
 from hardneg.words import words
@@ -41,23 +41,23 @@ class Lexical:
 
     @classmethod
     def write(
-        cls, documents: pa.ChunkedArray, queries: pa.ChunkedArray, folder: Path, progress: Progress
+        cls, documents: pa.ChunkedArray, queries: pa.ChunkedArray, folder: Path, mark: str, progress: Progress
     ) -> None:
-        """Work out the vectors and keep them in the folder."""
+        """Work out the vectors and keep them in the folder, marked as those of these texts."""
         counted = _document_frequencies(documents)
         signs = _Signs(counted, len(documents))
         with progress.track("lexical vectors", len(documents) + len(queries), "texts") as advance:
             for texts, name in ((documents, DOCUMENTS), (queries, QUERIES)):
                 shape = (len(texts), DIMENSION)
-                with replacing(folder / name) as temporary, mapped_array(temporary, np.int8, shape) as out:
+                with mapped_array(folder / name, np.int8, shape, mark) as out:
                     for start, part in _parts(texts):
                         out[start : start + len(part)] = signs.project(part)
                         advance(len(part))
 
     @classmethod
-    def open(cls, folder: Path) -> Lexical:
+    def open(cls, folder: Path, mark: str) -> Lexical:
         """Raises DamagedError where a file is not as it was written."""
-        documents, queries = (open_mapped(folder / name) for name in (DOCUMENTS, QUERIES))
+        documents, queries = (open_mapped(folder / name, mark) for name in (DOCUMENTS, QUERIES))
         return cls(documents, queries)
 
     @staticmethod

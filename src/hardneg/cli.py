@@ -84,8 +84,12 @@ ConfigFile = Annotated[
 ]
 SelectionName = Annotated[str, typer.Option("--name", help="Name of the selection.")]
 To = Annotated[Format | None, typer.Option("--to", help="Format of the training file.")]
+# Not a Path, which takes a slash out of an address.
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="The training file; also s3://BUCKET/NAME and the like.")
+    str | None,
+    typer.Option(
+        "--output", "-o", metavar="PATH", help="The training file; also s3://BUCKET/NAME and the like."
+    ),
 ]
 ListTo = Annotated[Path | None, typer.Option("--list", help="Write all faults there, as lines of JSON.")]
 
@@ -177,7 +181,7 @@ def mine(
     if not quiet and not as_json:
         show(f"run directory: {printable(str(run_dir))}")
         if output is not None:
-            show(f"training file: {printable(address_of(output) or str(output))}")
+            show(f"training file: {printable(address_of(output) or output)}")
 
 
 @app.command()
@@ -261,9 +265,9 @@ def export(
 @app.command()
 @with_options(ConvertOptions, TrainingFileOptions)
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A training file (or folder).")],
+    source: Annotated[str, typer.Argument(metavar="IN", help="A training file (or folder).")],
     to: Annotated[Format, typer.Option("--to", help="Format of the new training file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The new training file.")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="PATH", help="The new training file.")],
     format: Annotated[
         Format | None, typer.Option("--from", help="Format of IN; default: as it begins.")
     ] = None,
@@ -285,7 +289,7 @@ def convert(
 @app.command()
 @with_options(TrainingFileOptions)
 def check(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="A training file (or folder).")],
+    path: Annotated[str, typer.Argument(metavar="FILE", help="A training file (or folder).")],
     format: Annotated[
         Format | None, typer.Option("--format", help="Its format; default: as it begins.")
     ] = None,

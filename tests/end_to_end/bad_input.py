@@ -1,6 +1,7 @@
 """Bad input: how its files are made, the command that gets them, and what is to be said.
 
-The cases stand in `bad_rows.py`, `bad_settings.py` and `bad_folders.py`; `test_bad_input.py` runs them.
+The cases stand in `bad_rows.py`, `bad_settings.py`, `bad_folders.py` and `bad_training.py`;
+`test_bad_input.py` runs them.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ class Case:
     says  words of the one line on standard error; where the command goes on: of what it prints
     code  what it ends with
     kept  where it goes on: what must be there
+
+    findings  it ends with its code and what it found, printed, in the place of an error
+    absent    what must not be there afterwards
+    lines     file → how many lines it must have afterwards
     """
 
     name: str
@@ -49,6 +54,9 @@ class Case:
     files: Mapping[str, Content] = field(default_factory=dict)
     code: int = 2
     kept: Kept | None = None
+    findings: bool = False
+    absent: Sequence[str] = ()
+    lines: Mapping[str, int] = field(default_factory=dict)
 
 
 def put(folder: Path, files: Mapping[str, Content], fixture: Fixture) -> None:

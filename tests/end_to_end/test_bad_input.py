@@ -29,13 +29,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 import bad_folders
 import bad_rows
 import bad_settings
+import bad_training
 from bad_input import GOOD, PAIRS, Case, Kept, put
 
 from hardneg import cli
 
 Tally = Callable[..., None]
 Within = Callable[[int], AbstractContextManager[None]]
-CASES = [*bad_rows.CASES, *bad_settings.CASES, *bad_folders.CASES]
+CASES = [*bad_rows.CASES, *bad_settings.CASES, *bad_folders.CASES, *bad_training.CASES]
 SECONDS = 60
 NEVER = re.compile(
     r"Traceback|Errno|NoneType|<class|pyarrow|pydantic|\bArrow(Invalid|TypeError)|--debug shows|"
@@ -107,7 +108,9 @@ def fault(case: Case, code: int, out: str, err: str, folder: Path) -> str | None
         return f"ended with {code}, not {case.code}"
     if found := NEVER.search(out + err):
         return f"says {found[0]!r}"
-    if code == 0:
+    if wrong := _files_wrong(case, folder):
+        return wrong
+    if code == 0 or case.findings:
         lacking = [words for words in case.says if words not in out + err]
         return f"does not say {lacking}" if lacking else case.kept and _lost(case.kept, folder)
     lines = err.strip().splitlines()
@@ -119,6 +122,14 @@ def fault(case: Case, code: int, out: str, err: str, folder: Path) -> str | None
         return "is no line for people"
     lacking = [words for words in case.says if words not in lines[-1]]
     return f"does not say {lacking}" if lacking else None
+
+
+def _files_wrong(case: Case, folder: Path) -> str | None:
+    found = [name for name in case.absent if (folder / name).exists()]
+    lines = {name: (folder / name).read_bytes().count(b"\n") for name in case.lines}
+    return (
+        f"leaves {found}" if found else f"leaves {lines}, not {case.lines}" if lines != case.lines else None
+    )
 
 
 def _lost(kept: Kept, folder: Path) -> str | None:

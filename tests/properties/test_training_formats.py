@@ -21,8 +21,17 @@ from hardneg.records import GROUPS
 
 Row = dict[str, Any]
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-ID = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=4)
+NASTY = (
+    "two\nlines", "\r\n", "a\tb", " ahead", "behind ", "  ", 'say "so"', "it's", "\\n", "a,b;c", "=1+1", "'=1", "NUL \0 in it",
+    "👩‍👩‍👧 🇩🇪", "\u202egnp.exe\u202c", "\u2066mixed\u2069", "\u2028", "\u0085", "\ufeffmark", "\u200b", "e\u0301", "007",
+    "1e5", "-0", "null", "NaN", "None", "true", "[1, 2]", '{"a": 1}', "[A] > [B]", "Search Query: x.", "x" * 5000,
+)  # fmt: skip
+"""What files, their readers and spreadsheets take for something else."""
+NASTY_IDS = ("0", "007", "1.0", "-1", "1e5", "nan", "null", "None", "a/b", "\\", "d#1", "ä", "👍", "i" * 3000)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(NASTY)
+ID = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=4) | (
+    st.sampled_from((*NASTY_IDS, " ", "a b", "a\tb", "two\nlines", "\u202ea"))
+)
 SCORE = st.floats(-1e6, 1e6, width=32)
 LINE = TEXT.map(lambda text: " ".join(text.split()))  # RankLLM's prompts have single spaces
 
@@ -41,7 +50,7 @@ def groups(
     named: bool,
 ) -> Row:
     """One group: ids all different, a score each; so many positives and negatives, or some."""
-    identifier = st.text(NAMES, min_size=1, max_size=4) if named else ID
+    identifier = st.text(NAMES, min_size=1, max_size=4) | st.sampled_from(NASTY_IDS) if named else ID
     counts = [draw(st.integers(1, 3)) if fixed is None else fixed for fixed in (pos, neg)]
     ids = draw(st.lists(identifier, min_size=sum(counts), max_size=sum(counts), unique=True))
     row: Row = {"query_id": draw(identifier), "query": draw(text), "prompt": draw(TEXT) or None}

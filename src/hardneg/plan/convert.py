@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from hardneg.config import TrainingFileOptions
-from hardneg.errors import HardnegError, InputError, UsageError, within
+from hardneg.errors import InputError, UsageError, within
 from hardneg.export.examples import Examples, examples_of
 from hardneg.export.options import ConvertOptions
 from hardneg.export.writing import Seen, check_output, write_examples
@@ -66,9 +67,7 @@ def convert(
         if faults.counts and not drop:
             _refuse(training, faults)
         if not parts.groups:
-            number = sum(faults.counts.values())
-            dropped = f" ({counted(number, 'fault was', 'faults were')} dropped)" if number else ""
-            raise HardnegError(f"{to}: no group with a negative is left{dropped}; nothing is written")
+            _refuse_nothing(training, faults)
         chosen, remarks = parts_to_write(to, found, options, parts)
         if found.rectangular:
             counts.width = options.num_negatives or parts.most_negatives
@@ -189,16 +188,30 @@ def _first_negatives(groups: pa.Table, number: int) -> tuple[pa.Table, int]:
 # -- refusals ---------------------------------------------------------------------------------------------
 
 
-def _refuse(training: TrainingFile, faults: FaultList) -> None:
+def _refuse(training: TrainingFile, faults: FaultList) -> NoReturn:
     """Name the first fault of the file, and say how many there are."""
-    code, first = min(
-        ((code, found[0]) for code, found in faults.first.items()), key=lambda one: int(one[1]["line"])
-    )
+    code, first = _first_fault(faults)
     more = sum(faults.counts.values()) - 1
     others = f" ({counted(more, 'more fault')}; `hardneg check` lists all)" if more else ""
     what = f"{FAULTS[code]}: {shown(first).partition(': ')[2]}{others}"
     qrels = "name the positives with --qrels, or " if code == "no_positive" and not training.positives else ""
     raise InputError(f"{what}; {qrels}{_REMEDY}", file=training.path, line=first["line"])
+
+
+def _first_fault(faults: FaultList) -> tuple[str, dict[str, Any]]:
+    """Its code, and what is told of it."""
+    firsts = ((code, found[0]) for code, found in faults.first.items())
+    return min(firsts, key=lambda one: int(one[1]["line"]))
+
+
+def _refuse_nothing(training: TrainingFile, faults: FaultList) -> NoReturn:
+    """Where nothing is left to write."""
+    dropped = ""
+    if faults.counts:
+        count = sum(faults.counts.values())
+        were = counted(count, "fault was", "faults were")
+        dropped = f" ({were} dropped, the first in {shown(_first_fault(faults)[1])})"
+    raise InputError(f"no group with a negative is left{dropped}; nothing is written", file=training.path)
 
 
 def _refuse_short(usable: _Usable, to: str, width: int, parts: Parts) -> None:

@@ -67,6 +67,11 @@ def test_each_fault_is_found_where_it_is(wrong: Any, fault: str, place: int | No
     assert f"1 {fault}: " in str(report) and "line 2" in str(report)
 
 
+def test_scores_that_are_all_null_are_none(tmp_path: Path) -> None:
+    report = hardneg.check(written(tmp_path, row("q", ["a"], ["x"], neg_scores=[None])))
+    assert report.clean
+
+
 def test_a_positive_of_the_same_query_is_known_by_ids_too(tmp_path: Path) -> None:
     """The query by its id under another text, the document by its id under another text."""
     first = row("q", ["a"], ["x"], id="7", pos_id=["d"], neg_id=["e"])

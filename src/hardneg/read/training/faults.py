@@ -150,10 +150,10 @@ def _missing_scores(groups: pa.Table, wanted: Wanted) -> Bool:
     some, lacking = np.zeros(len(groups), bool), np.zeros(len(groups), bool)
     for side in _SIDES:
         column = groups[f"{side}_score"].combine_chunks()
-        holes = pc.list_parent_indices(column).filter(pc.is_null(column.flatten())).to_numpy()
+        group, there = pc.list_parent_indices(column), pc.is_valid(column.flatten())
         scored, texts = ~column.is_null().to_numpy(False), pc.list_value_length(groups[side]).to_numpy() > 0
-        some |= scored & texts
-        lacking[holes] = True
+        some[group.filter(there).to_numpy()] = True
+        lacking[group.filter(pc.invert(there)).to_numpy()] = True
         if wanted.positive_scores or side == "neg":
             lacking |= ~scored & texts
     return some & lacking

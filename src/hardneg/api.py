@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from hardneg.protocols import Engine, Progress, Student
 from hardneg.recipes import recipe_settings
 from hardneg.records import Collection
 from hardneg.refusals import plainly
-from hardneg.remote import address_of, check_target, refuse_remote, refuse_remote_inputs, sent
+from hardneg.remote import address_of, refuse_remote, sent
 from hardneg.run_directory import RunDirectory
 
 TableName = Literal["negatives", "positives", "decisions", "outcomes", "candidates"]
@@ -193,6 +194,7 @@ def convert(
 ) -> ConvertReport:
     """A training file → another trainer's, without mining, checked as every run's; the file's order stays.
 
+    source, output  a file or folder, or an address in an object store (`s3://bucket/key`)
     format   of the source; by default the one that it begins as
     list_to  a file for all that was dropped as faulty, as JSON lines
     options  `on_fault`, `scores`, `ids`, `num_negatives`, `shortfall`, ... (hardneg.export.ConvertOptions);
@@ -201,21 +203,26 @@ def convert(
 
     Raises UsageError for what cannot be asked, InputError with file and line for what is wrong in the source.
     """
-    from hardneg.export import ConvertOptions
+    from hardneg.export import ConvertOptions, check_destination
     from hardneg.plan.convert import convert
+    from hardneg.read.at_hand import at_hand
 
-    for named in (source, output, list_to):
-        refuse_remote(named, "what is converted")
-    file = {key: options.pop(key) for key in TrainingFileOptions.model_fields if key in options}
-    return convert(
-        Path(source),
-        to,
-        Path(output),
-        format_name=format,
-        file=build(TrainingFileOptions, file),
-        options=build(ConvertOptions, options),
-        list_to=None if list_to is None else Path(list_to),
-    )
+    refuse_remote(list_to, "the list of faults")
+    of_file = {key: options.pop(key) for key in TrainingFileOptions.model_fields if key in options}
+    file, chosen = build(TrainingFileOptions, of_file), build(ConvertOptions, options)
+    named, address = address_of(source) or Path(source), address_of(output)
+    check_destination(to, address or Path(output), [str(named), *file.named])
+    with at_hand(source, file) as have, nullcontext(output) if address is None else sent(address) as local:
+        report = convert(
+            Path(have.source),
+            to,
+            Path(local),
+            format_name=format,
+            file=have.config,
+            options=chosen,
+            list_to=None if list_to is None else Path(list_to),
+        )
+    return replace(report, source=named, path=address or report.path)
 
 
 @plainly()
@@ -229,6 +236,7 @@ def check(
 ) -> CheckReport:
     """What is wrong with a training file, whatever its trainer: see the report's `faults` and `clean`.
 
+    path           a file or folder, or an address in an object store (`s3://bucket/key`)
     format         by default the one that the file begins as
     num_negatives  that every row should have; by default where the format asks for one number
     list_to        a file for all faults, as JSON lines
@@ -237,15 +245,18 @@ def check(
     Raises InputError where it cannot be read at all.
     """
     from hardneg.plan.check_file import check_file
+    from hardneg.read.at_hand import at_hand
 
-    refuse_remote(path, "what is checked")
-    return check_file(
-        Path(path),
-        format,
-        build(TrainingFileOptions, file),
-        num_negatives=num_negatives,
-        list_to=None if list_to is None else Path(list_to),
-    )
+    refuse_remote(list_to, "the list of faults")
+    with at_hand(path, build(TrainingFileOptions, file)) as have:
+        report = check_file(
+            Path(have.source),
+            format,
+            have.config,
+            num_negatives=num_negatives,
+            list_to=None if list_to is None else Path(list_to),
+        )
+    return replace(report, path=address_of(path) or report.path)
 
 
 class Mined:
@@ -442,10 +453,10 @@ class Mined:
     def to(self, to: str, output: str | os.PathLike[str] | None = None, **options: Any) -> ExportReport | Any:
         """Write the selection in a trainer's format; without `output`, return a `datasets.Dataset`.
 
-        output   a file, or an address in an object store (`s3://bucket/key`)
+        output   a file or folder, or an address in an object store (`s3://bucket/key`)
         options  scores, ids, prompts, text: see `hardneg.export.ExportOptions`
         """
-        from hardneg.export import ExportOptions, check_output, export, to_dataset
+        from hardneg.export import ExportOptions, check_destination, export, to_dataset
         from hardneg.plan.steadily import steadily
 
         tables, join_title = steadily(self._run, self.selection, self._selected)
@@ -453,9 +464,7 @@ class Mined:
         if output is None:
             return to_dataset(tables, to, options=chosen)
         if (address := address_of(output)) is not None:
-            check_output(to, Path(address), chosen)
-            refuse_remote_inputs(address, self._run.inputs())
-            check_target(address)
+            check_destination(to, address, self._run.inputs(), chosen)
             with sent(address) as local:
                 return replace(export(tables, to, local, options=chosen), path=address)
         with self._run.locked_for(Path(output), "export"):

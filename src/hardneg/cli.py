@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -38,12 +39,11 @@ from hardneg.errors import HardnegError, UsageError
 from hardneg.export.options import ConvertOptions, ExportOptions
 from hardneg.interruption import end_on_signals
 from hardneg.json_log import ASKED, Events, Logged, events_on_stderr
-from hardneg.named_files import refuse_inputs
 from hardneg.progress import Silent, Terminal, warned_once
 from hardneg.protocols import Progress
 from hardneg.recipes import recipe_help, recipe_settings
 from hardneg.refusals import plainly
-from hardneg.remote import address_of, check_target, refuse_remote_inputs
+from hardneg.remote import address_of
 from hardneg.run_directory import RunDirectory
 from hardneg.terminal import guard_streams, printable, show
 from hardneg.trialing.options import TrialOptions
@@ -158,7 +158,9 @@ def mine(
     if (to is None) != (output is None):
         raise UsageError("--to FORMAT and --output FILE go together")
     if to is not None and output is not None:
-        _check_output(to, output, source)
+        from hardneg.export import check_destination
+
+        check_destination(to, output, [source])  # before hours of work
     progress = _progress(quiet)
     values = _settings(config, recipe, settings)
     if dry_run:
@@ -176,18 +178,6 @@ def mine(
         show(f"run directory: {printable(str(run_dir))}")
         if output is not None:
             show(f"training file: {printable(address_of(output) or str(output))}")
-
-
-def _check_output(to: str, output: Path, source: str) -> None:
-    """Refuse what cannot be written to before hours of work."""
-    from hardneg.export import check_output
-
-    check_output(to, output)
-    if (address := address_of(output)) is None:
-        refuse_inputs(output, [source])
-    else:
-        refuse_remote_inputs(address, [source])
-        check_target(address)
 
 
 @app.command()
@@ -524,9 +514,17 @@ def main() -> None:
     # The models' libraries print bars and notes of their own; ours say what there is to say.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    gc.set_threshold(OBJECTS_TO_COLLECT_AFTER)
     logged = events_on_stderr(sys.argv[1:]) if ASKED in sys.argv else nullcontext()
-    with logged, warned_once(_warn):
-        _run()
+    try:
+        with logged, warned_once(_warn):
+            _run()
+    finally:
+        gc.freeze()  # the process ends: looking at each object of torch once more would take a second
+
+
+OBJECTS_TO_COLLECT_AFTER = 50_000
+"""In place of Python's 700: importing torch and transformers makes millions of objects, none garbage."""
 
 
 def _run() -> None:

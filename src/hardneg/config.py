@@ -207,6 +207,11 @@ class TrainingFileOptions(Stage):
         None, description="Labels or scores from it on make a positive; default: labels above 0."
     )
 
+    @property
+    def named(self) -> list[str]:
+        """The files beside it."""
+        return [named for named in (self.corpus, self.queries, self.qrels) if named is not None]
+
 
 class EncodeConfig(Stage):
     """encode: how a text becomes a vector."""

@@ -2,7 +2,7 @@
 
 from hardneg.export.options import ConvertOptions, Counts, ExportOptions, ExportReport, SelectedTables
 from hardneg.export.row_file import check_suffix, write_rows
-from hardneg.export.writing import check_output, export, to_dataset
+from hardneg.export.writing import check_destination, check_output, export, to_dataset
 from hardneg.trainers import MODULES
 
 FORMATS = tuple(sorted(MODULES))
@@ -14,6 +14,7 @@ __all__ = [
     "ExportOptions",
     "ExportReport",
     "SelectedTables",
+    "check_destination",
     "check_output",
     "check_suffix",
     "export",

@@ -21,8 +21,8 @@ from hardneg.export.requirements import required_layout
 from hardneg.export.table_files import Rendering, Tally, Write, table_file
 from hardneg.export.written_once import WrittenOnce
 from hardneg.files import replacing, replacing_folder
-from hardneg.named_files import kind_of_path
-from hardneg.remote import address_of
+from hardneg.named_files import kind_of_path, refuse_inputs
+from hardneg.remote import address_of, check_target, refuse_remote_inputs
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -107,9 +107,8 @@ def check_output(to: str, output: Path, options: ExportOptions = DEFAULT_OPTIONS
     found = find_format(to, options)
     address = address_of(output)
     if found.folder:
-        if address is not None:
-            raise UsageError(f"{address}: {to} is a folder; write it to this disk, and copy it there")
-        _refuse_other_folder(to, output, found)
+        if address is None:
+            _refuse_other_folder(to, output, found)
         return found, "folder"
     if address is None and kind_of_path(output) == "folder":
         raise UsageError(f"{output} is a folder; name a file in it")
@@ -117,6 +116,22 @@ def check_output(to: str, output: Path, options: ExportOptions = DEFAULT_OPTIONS
     if not fitting:
         raise UsageError(f"{address or output}: {to} is written to names ending in {', '.join(found.kinds)}")
     return found, found.kinds[max(fitting, key=len)]
+
+
+def check_destination(
+    to: str, output: Path | str, inputs: Iterable[str], options: ExportOptions = DEFAULT_OPTIONS
+) -> None:
+    """As `check_output`; also looks whether an address can be written to, and replaces nothing that was read.
+
+    Raises UsageError or StorageError where that cannot be.
+    """
+    found, _ = check_output(to, Path(output), options)
+    address = address_of(output)
+    if address is None:
+        refuse_inputs(Path(output), inputs)
+        return
+    refuse_remote_inputs(address, inputs)
+    check_target(address, folder=bool(found.folder))
 
 
 def _refuse_other_folder(to: str, output: Path, found: Format) -> None:

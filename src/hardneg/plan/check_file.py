@@ -22,12 +22,13 @@ from hardneg.terminal import printable
 class CheckReport:
     """What stands in the file, and what is wrong with it.
 
+    path    an address, where it was fetched
     faults  code → how many rows, positives or negatives have it
     first   code → the first of them: line, and the text or the reason
     notes   what a reader took off or passed over → how often
     """
 
-    path: Path
+    path: Path | str
     format: str
     rows: int
     positives: int
@@ -68,7 +69,10 @@ def check_file(
     Raises InputError where the file cannot be read at all.
     """
     options = ReadOptions(BadRows("skip"), file)
-    with opened(path, format_name, options) as training, fault_list(list_to, [str(path)]) as found:
+    with (
+        opened(path, format_name, options) as training,
+        fault_list(list_to, [str(path), *file.named]) as found,
+    ):
         whole = training.positives
         wanted = Wanted(whole, whole, num_negatives or _width(training), positive_scores=whole)
         found.add_refused(training.refused)

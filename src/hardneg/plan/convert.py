@@ -15,7 +15,6 @@ from hardneg.errors import HardnegError, InputError, UsageError, within
 from hardneg.export.examples import Examples, examples_of
 from hardneg.export.options import ConvertOptions
 from hardneg.export.writing import Seen, check_output, write_examples
-from hardneg.named_files import refuse_inputs
 from hardneg.plan.convert_parts import Parts, parts_to_write
 from hardneg.plan.convert_report import Accounts, ConvertReport
 from hardneg.plan.training_file import FaultList, TrainingFile, fault_list, opened, shown
@@ -47,8 +46,7 @@ def convert(
     wrong, or it lacks what the format needs.
     """
     found, kind = check_output(to, output)
-    inputs = [str(source), *filter(None, (file.corpus, file.queries, file.qrels))]
-    refuse_inputs(output, inputs)
+    inputs = [str(source), *file.named]
     if list_to is not None and list_to.absolute() == output.absolute():
         raise UsageError(f"{output}: is named by --output and by --list; name two files")
     drop = options.on_fault == "drop"

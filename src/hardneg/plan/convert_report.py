@@ -39,17 +39,18 @@ class Accounts:
 
 @dataclass(frozen=True)
 class ConvertReport:
-    """rows     of the new file; a group may be several, or several rows of the old file one group
+    """source, path  files, folders or addresses
+    rows     of the new file; a group may be several, or several rows of the old file one group
     faults   code → how many there were, all dropped
     first    code → the first of them
     notes    what the reader took off or passed over → how often
     remarks  parts of the old file that are not in the new one
     """
 
-    source: Path
+    source: Path | str
     format: str
     to: str
-    path: Path
+    path: Path | str
     rows: int
     accounts: Accounts
     faults: Mapping[str, int]

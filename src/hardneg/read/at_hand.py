@@ -6,26 +6,29 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from hardneg.config import ReadConfig
-from hardneg.errors import InputError
+from hardneg.config import ReadConfig, TrainingFileOptions
+from hardneg.errors import HardnegError, InputError, UsageError
 from hardneg.leftovers import scratch_folder
 from hardneg.quantities import size_text
 from hardneg.read.beir import is_beir_folder
+from hardneg.read.training.formats import is_folder_of_format
 from hardneg.remote import Fetched, address_of, exists, fetch
 
 _HUB = "hf://datasets/"
-_NAMED = ("qrels", "corpus")
+_NAMED = ("qrels", "corpus", "queries")
+Settings = TypeVar("Settings", ReadConfig, TrainingFileOptions)
 
 
 @dataclass(frozen=True)
-class AtHand:
+class AtHand(Generic[Settings]):
     """A source and its settings, with paths of this disk in the place of addresses."""
 
     source: Any
-    config: ReadConfig
+    config: Settings
     copies: Sequence[Fetched] = ()
 
     def shown(self, text: str) -> str:
@@ -34,7 +37,10 @@ class AtHand:
             text = copy.shown(text)
         return text
 
-    def told(self, error: InputError) -> InputError:
+    def told(self, error: InputError | UsageError) -> HardnegError:
+        """The error as people know what it is of."""
+        if not isinstance(error, InputError):
+            return UsageError(self.shown(str(error)))
         file = None if error.file is None else self.shown(error.file)
         return InputError(
             self.shown(error.reason), file=file, line=error.line, column=error.column, row_id=error.row_id
@@ -49,20 +55,32 @@ class AtHand:
 
 
 @contextmanager
-def at_hand(source: Any, config: ReadConfig) -> Iterator[AtHand]:
-    """Copies live as long as the block. Raises InputError or StorageError for what cannot be had."""
+def at_hand(source: Any, config: Settings) -> Iterator[AtHand[Settings]]:
+    """Copies live as long as the block, whose errors name the addresses.
+
+    Raises InputError or StorageError for what cannot be had.
+    """
     with ExitStack() as stack:
-        copier = _Copier(stack)
-        named = {key: copier.local(getattr(config, key), key) for key in _NAMED}
+        copier = _Copier(stack, whole_sets=isinstance(config, TrainingFileOptions))
+        named = {key: copier.local(getattr(config, key), key) for key in _NAMED if hasattr(config, key)}
         local = copier.source(source, has_qrels=config.qrels is not None)
-        yield AtHand(local, config.model_copy(update=named), tuple(copier.copies))
+        have = AtHand(local, config.model_copy(update=named), tuple(copier.copies))
+        try:
+            yield have
+        except (InputError, UsageError) as error:
+            if not have.copies:
+                raise
+            raise have.told(error) from error
 
 
 class _Copier:
-    """Copies each address into a folder of its own, of a scratch folder that is made with the first."""
+    """Copies each address into a folder of its own, of a scratch folder that is made with the first.
 
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
+    whole_sets  whether data sets of the Hub are copied, too: `datasets` does not know their files
+    """
+
+    def __init__(self, stack: ExitStack, *, whole_sets: bool) -> None:
+        self._stack, self._whole_sets = stack, whole_sets
         self._scratch: Path | None = None
         self.copies: list[Fetched] = []
 
@@ -82,14 +100,14 @@ class _Copier:
         if address is None:
             return named
         inside = address.removeprefix(_HUB).rstrip("/")
-        if address.startswith(_HUB) and inside.count("/") <= 1:
+        if address.startswith(_HUB) and inside.count("/") <= 1 and not self._whole_sets:
             return f"hf:{inside}"  # a whole data set: `datasets` knows best
         return os.fspath(self._copy(address, role).path)
 
     def _copy(self, address: str, role: str) -> Fetched:
         if self._scratch is None:
             self._scratch = self._stack.enter_context(scratch_folder()).resolve()
-        wanted = _of_corpus if role == "corpus" else _of_source
+        wanted = partial(_of_table, table=role) if role in ("corpus", "queries") else _of_source
         self.copies.append(fetch(address, self._scratch / role, wanted))
         return self.copies[-1]
 
@@ -104,14 +122,15 @@ def _has_judgments(folder: Path) -> bool:
 
 def _of_source(names: Sequence[str]) -> Sequence[str]:
     """Of a BEIR folder its tables, of any other folder everything."""
-    if not any(_table(name) == "queries" for name in names):
+    first = frozenset(name.partition("/")[0] for name in names)
+    if not any(_table(name) == "queries" for name in names) or is_folder_of_format(first):
         return names
     return [name for name in names if _table(name) in ("corpus", "queries", "qrels")]
 
 
-def _of_corpus(names: Sequence[str]) -> Sequence[str]:
-    """The corpus of a BEIR folder, else everything."""
-    return [name for name in names if _table(name) == "corpus"] or names
+def _of_table(names: Sequence[str], table: str) -> Sequence[str]:
+    """This table of a BEIR folder, else everything."""
+    return [name for name in names if _table(name) == table] or names
 
 
 def _table(name: str) -> str:

@@ -75,13 +75,11 @@ def load(
     with at_hand(source, config) as have:
         try:
             collection = canonicalise(_parsed(have, corpus, bad), shown, config, bad)
-        except InputError as error:
+        except InputError:
             bad.rename(have.shown)
             if refused_path is not None and bad.refused:
                 bad.write(refused_path)
-            if not have.copies:
-                raise
-            raise have.told(error) from error
+            raise
     bad.rename(have.shown)
     report = replace(
         collection.report,
@@ -95,7 +93,7 @@ def load(
     return collection if not bad.refused else _naming_list(collection, refused_path)
 
 
-def _parsed(have: AtHand, corpus: Any, bad: BadRows) -> Parsed:
+def _parsed(have: AtHand[ReadConfig], corpus: Any, bad: BadRows) -> Parsed:
     source, config, parsed = have.source, have.config, Parsed()
     has_pool = corpus is not None or config.corpus is not None
     if isinstance(source, str | os.PathLike):

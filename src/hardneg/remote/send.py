@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,18 @@ from hardneg.seals import file_crc32
 _AT_ONCE = 1 << 23
 
 
-def check_target(address: str) -> None:
-    """Raises UsageError or StorageError where nothing can be written to, before hours of work."""
+def check_target(address: str, *, folder: bool = False) -> None:
+    """Raises UsageError or StorageError where nothing can be written to, before hours of work.
+
+    folder  whether a folder is to lie there, not a file
+    """
     system, path = open_system(address)
-    bucket = bucket_of(address)
-    if not name_of(address) or address.endswith("/") or bucket == address.partition("://")[2].rstrip("/"):
-        raise UsageError(f"{address}: names no file; write {scheme_of(address)}://BUCKET/NAME")
+    bucket, no_file = bucket_of(address), address.endswith("/") and not folder
+    if not name_of(address) or no_file or bucket == address.partition("://")[2].rstrip("/"):
+        what = "folder" if folder else "file"
+        raise UsageError(f"{address}: names no {what}; write {scheme_of(address)}://BUCKET/NAME")
+    if folder:
+        _refuse_taken(address)
     # Who may write need not be one who may look: such a one is told at the end.
     with told_plainly(address, system, writing=True), suppress(PermissionError):
         system.invalidate_cache()
@@ -52,10 +58,15 @@ def _send(local: Path, address: str) -> None:
     if local.is_file():
         _send_file(local, address)
         return
-    files = sorted(path for path in local.rglob("*") if path.is_file())
     _refuse_taken(address)
-    for path in files:
-        _send_file(path, "/".join([address.rstrip("/"), *path.relative_to(local).parts]))
+    paths = sorted(path for path in local.rglob("*") if path.is_file())
+    files = {"/".join([address.rstrip("/"), *path.relative_to(local).parts]): path for path in paths}
+    if scheme_of(address) == "hf":
+        _give(local, address)
+        for there, path in files.items():
+            _compare(path, there)
+    else:
+        _send_files(files)
 
 
 def _refuse_taken(address: str) -> None:
@@ -67,10 +78,38 @@ def _refuse_taken(address: str) -> None:
             raise UsageError(f"{address}: something is there, and folders are not replaced; name another")
 
 
+def _send_files(files: Mapping[str, Path]) -> None:
+    """All of them or none: those that are there go again, or half a folder would be taken for a whole one."""
+    begun: list[str] = []
+    try:
+        for address, path in files.items():
+            begun.append(address)
+            _send_file(path, address)
+    except Exception:
+        for address in begun:
+            system, there = open_system(address, own=True)
+            with suppress(
+                Exception
+            ):  # the last may not be there; who may write may not be one who may remove
+                system.rm_file(there)
+        raise
+
+
 def _send_file(local: Path, address: str) -> None:
+    _give(local, address)
+    _compare(local, address)
+
+
+def _give(local: Path, address: str) -> None:
     system, path = open_system(address, own=True)
     with told_plainly(address, system, writing=True):
         (_commit if scheme_of(address) == "hf" else _upload)(system, local, path)
+
+
+def _compare(local: Path, address: str) -> None:
+    """Raises DamagedError where not that lies there which was given."""
+    system, path = open_system(address, own=True)
+    with told_plainly(address, system, writing=True):
         system.invalidate_cache()
         crc32 = 0
         with system.open(path, "rb") as there:
@@ -88,15 +127,18 @@ def _upload(system: Any, local: Path, path: str) -> None:
 
 
 def _commit(system: Any, local: Path, path: str) -> None:
-    """To a repository of the Hub, which knows no transactions but commits."""
+    """To a repository of the Hub, which knows no transactions but commits: a folder is one, too."""
     from huggingface_hub import HfApi
 
     where = system.resolve_path(path)
-    HfApi().upload_file(
-        path_or_fileobj=str(local),
-        path_in_repo=where.path_in_repo,
-        repo_id=where.repo_id,
-        repo_type=where.repo_type,
-        revision=where.revision,
-        commit_message=f"{where.path_in_repo}, by hardneg",
-    )
+    place = {
+        "path_in_repo": where.path_in_repo,
+        "repo_id": where.repo_id,
+        "repo_type": where.repo_type,
+        "revision": where.revision,
+        "commit_message": f"{where.path_in_repo}, by hardneg",
+    }
+    if local.is_dir():
+        HfApi().upload_folder(folder_path=str(local), **place)
+    else:
+        HfApi().upload_file(path_or_fileobj=str(local), **place)

@@ -57,6 +57,32 @@ def test_an_export_may_go_to_a_file_of_a_data_set(hub: Hub, mined: hardneg.Mined
         mined.to("st-triplet", "hf://datasets/owner/other/triplets.jsonl")
 
 
+def test_a_folder_goes_to_a_data_set_in_one_commit_and_is_read_there(
+    hub: Hub, mined: hardneg.Mined, tmp_path: Path
+) -> None:
+    hub.repos[NAME] = Repo(private=True)
+    address = f"hf://datasets/{NAME}/more/gpl"
+    assert mined.to("gpl", address).path == address
+    mined.to("gpl", tmp_path / "gpl")
+    repo, here = hub.repos[NAME], [path for path in (tmp_path / "gpl").rglob("*") if path.is_file()]
+    names = {f"more/gpl/{path.relative_to(tmp_path / 'gpl').as_posix()}": path.read_bytes() for path in here}
+    assert (repo.files, len(repo.messages)) == (names, 1)
+    report = hardneg.convert(address, "st-triplet", f"hf://datasets/{NAME}/triplets.jsonl")
+    assert (report.format, report.accounts.negatives) == ("gpl", 18)
+    assert repo.files["triplets.jsonl"].count(b"\n") == 18
+
+
+def test_a_data_set_that_is_a_training_folder_is_checked(
+    hub: Hub, mined: hardneg.Mined, tmp_path: Path
+) -> None:
+    mined.to("gpl", tmp_path / "gpl")
+    here = [path for path in (tmp_path / "gpl").rglob("*") if path.is_file()]
+    files = {path.relative_to(tmp_path / "gpl").as_posix(): path.read_bytes() for path in here}
+    hub.repos[NAME] = Repo(private=True, files=files)
+    report = hardneg.check(f"hf://datasets/{NAME}")
+    assert (report.path, report.format, report.rows) == (f"hf://datasets/{NAME}", "gpl", 9)
+
+
 class TestCard:
     @pytest.fixture
     def found(self, mined: hardneg.Mined, tmp_path: Path) -> Any:

@@ -12,9 +12,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from small_collection import BEIR, SETTINGS
+from small_collection import BEIR, SETTINGS, jsonl
 
 import hardneg
+import hardneg.export
+from hardneg.export.formats import format_named
 from hardneg.read import fingerprint
 
 pytest.importorskip("s3fs", reason="s3:// needs s3fs: pip install s3fs")
@@ -185,6 +187,91 @@ def _pretend(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
 def _unfinished(store: Any, address: str) -> int:
     name = address.removeprefix("s3://").partition("/")[0]
     return len(store.list_multipart_uploads(Bucket=name).get("Uploads", []))
+
+
+GROUPS = [
+    {
+        "query": f"query {n}", "id": f"q{n}", "pos": [f"river {n}"], "neg": [f"hill {n}", f"wood {n}"],
+        "pos_id": [f"r{n}"], "neg_id": [f"h{n}", f"w{n}"], "pos_scores": [2.5], "neg_scores": [1.5, 0.5],
+    }
+    for n in range(3)
+]  # fmt: skip
+FOLDERS = [to for to in hardneg.export.FORMATS if format_named(to).folder]
+
+
+@pytest.mark.parametrize("to", FOLDERS)
+def test_a_folder_of_a_trainer_is_converted_to_and_from_there(
+    to: str, bucket: Bucket, store: Any, tmp_path: Path
+) -> None:
+    root = bucket({"train.jsonl": jsonl(GROUPS)})
+    hardneg.convert(f"{root}/train.jsonl", to, f"{root}/{to}")
+    (tmp_path / "train.jsonl").write_bytes(jsonl(GROUPS))
+    hardneg.convert(tmp_path / "train.jsonl", to, tmp_path / to)
+    files = [path for path in (tmp_path / to).rglob("*") if path.is_file()]
+    here = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in files}
+    assert {key: content(store, f"{root}/{key}") for key in keys(store, root) if key != "train.jsonl"} == here
+    checked = hardneg.check(f"{root}/{to}")
+    assert (checked.path, checked.format, checked.rows, checked.clean) == (f"{root}/{to}", to, 3, True)
+    hardneg.convert(f"{root}/{to}", "flagembedding", f"{root}/back.jsonl")
+    hardneg.convert(tmp_path / to, "flagembedding", tmp_path / "back.jsonl")
+    assert content(store, f"{root}/back.jsonl") == (tmp_path / "back.jsonl").read_bytes()
+    with pytest.raises(hardneg.UsageError, match=rf"{root}/{to}: something is there, and folders are not"):
+        hardneg.convert(f"{root}/train.jsonl", to, f"{root}/{to}")
+
+
+def test_ids_alone_with_their_texts_there(bucket: Bucket) -> None:
+    run = b"".join(f"q{n} Q0 d{n + 5} 1 0.5 tag\n".encode() for n in range(3))
+    beir = {f"beir/{name}": data for name, data in BEIR.items()}
+    root = bucket({**beir, "run.trec": run})
+    beside = {"corpus": f"{root}/beir", "queries": f"{root}/beir", "qrels": f"{root}/beir/qrels/train.tsv"}
+    assert hardneg.check(f"{root}/run.trec", **beside).clean
+    report = hardneg.convert(f"{root}/run.trec", "tevatron-ids", f"{root}/out/tevatron", **beside)
+    assert (report.rows, report.accounts.positives, report.accounts.negatives) == (3, 3, 3)
+
+
+def test_the_command_line_converts_and_checks_there(
+    bucket: Bucket, store: Any, environment: dict[str, str]
+) -> None:
+    faulty = [*GROUPS, {"query": "query 3", "pos": ["same"], "neg": ["Same ", "other"]}]
+    root = bucket({"train.jsonl": jsonl(faulty)})
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *words], capture_output=True, text=True, env={**os.environ, **environment}, check=False
+        )
+
+    checked = command("check", f"{root}/train.jsonl")
+    assert (checked.returncode, checked.stderr) == (1, "")
+    assert checked.stdout.startswith(f"{root}/train.jsonl (flagembedding): 4 rows")
+    refused = command("convert", f"{root}/train.jsonl", "--to", "nemo", "--output", f"{root}/nemo")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"error: {root}/train.jsonl, line 4: a negative is a positive")
+    assert keys(store, root) == ["train.jsonl"]
+    flags = ("--on-fault", "drop", "--json")
+    done = command("convert", f"{root}/train.jsonl", "--to", "nemo", "--output", f"{root}/nemo", *flags)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["path"] == f"{root}/nemo"
+    assert sorted(keys(store, root)) == [
+        *("nemo/corpus/merlin_metadata.json", "nemo/corpus/train.parquet", "nemo/train.json", "train.jsonl"),
+    ]
+
+
+def test_a_folder_whose_upload_breaks_off_is_taken_back(
+    bucket: Bucket, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, sent = bucket({"train.jsonl": jsonl(GROUPS)}), 0
+
+    def breaking(operation: str) -> None:
+        nonlocal sent
+        sent += operation == "UploadPart"
+        if operation == "UploadPart" and sent == 3:
+            raise OSError("the line went dead")
+
+    _before_each_call(monkeypatch, breaking)
+    with pytest.raises(hardneg.HardnegError, match="the line went dead"):
+        hardneg.convert(f"{root}/train.jsonl", "arctic", f"{root}/arctic")
+    assert sent == 3
+    assert keys(store, root) == ["train.jsonl"]
 
 
 class TestWhatIsWrong:

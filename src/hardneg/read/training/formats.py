@@ -42,6 +42,13 @@ def fits(reader: TrainingReader, kind: str) -> bool:
     return kind in reader.kinds or (kind != FOLDER and "" in reader.kinds)
 
 
+def is_folder_of_format(files: frozenset[str]) -> bool:
+    """Whether a folder of these names is one that a trainer reads."""
+    sample = Sample(FOLDER, files=files)
+    readers = map(find_reader, MODULES)
+    return any(fits(reader, FOLDER) and reader.recognise(sample) for reader in readers)
+
+
 def recognised(path: Path) -> str:
     """The one format that the file begins as. Raises InputError where there is none, or more than one."""
     if kind_of_path(path) == "nothing":

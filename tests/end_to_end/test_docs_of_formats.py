@@ -92,6 +92,16 @@ def test_the_page_names_every_format() -> None:
     assert sorted(FOLDERS) == sorted(name for name in MODULES if format_named(name).folder)
 
 
+def test_the_page_says_how_each_file_is_given_to_its_trainer() -> None:
+    section = PAGE.split("## Given to the trainer")[1].split("\n## ")[0]
+    names = [
+        name
+        for line in section.splitlines()
+        for name in re.findall(r"`([a-z][a-z-]+)`", line.split(" | ")[0])
+    ]
+    assert sorted(names) == sorted(set(MODULES) - set(FOLDERS) - {"trec", "beir"})
+
+
 @pytest.mark.parametrize("name", sorted(set(MODULES) - set(FOLDERS)))
 def test_every_file_name_is_taken_and_has_the_columns(name: str, run: Path, tmp_path: Path) -> None:
     assert file_names(name)

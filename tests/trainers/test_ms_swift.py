@@ -64,6 +64,7 @@ def step(
     words += ["--tuner_type", "full", "--torch_dtype", "float32", "--max_steps", "1", "--save_strategy", "no"]
     words += ["--per_device_train_batch_size", "64", "--learning_rate", "0.01", "--warmup_ratio", "0"]
     words += ["--report_to", "none", "--dataloader_num_workers", "0", "--split_dataset_ratio", "0"]
+    words += ["--check_model", "false"]  # else ModelScope is asked what files it should have
     pipeline = SwiftSft(words)
     given: list[tuple[list[str], list[float]]] = []
     trainer = TrainerFactory.get_trainer_cls(pipeline.args)

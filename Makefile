@@ -28,8 +28,8 @@ test: $(VENV)/.dev  ## all tests that a checkout needs
 test-slow: $(VENV)/.dev  ## the proofs that take minutes
 	$(BIN)/python -m pytest -m slow
 
-# Trainers' pins clash: each has an environment of its own, of tests/trainers/requirements/NAME.txt. hardneg only
-# leaves the files there. `make trainer-NAME` is one of them; `make -k test-trainers` goes on where one fails.
+# Trainers' pins clash: each has an environment of its own, of tests/trainers/requirements/NAME.txt; what stands in
+# alone/NAME.txt comes without what it asks for. hardneg only leaves the files there. `make trainer-NAME` is one of them; `make -k test-trainers` goes on where one fails.
 TRAINERS := $(basename $(notdir $(wildcard tests/trainers/requirements/*.txt)))
 TRAINER_FILES := $(abspath .venvs/files)
 
@@ -46,6 +46,7 @@ trainer-%: .venvs/%/.made trainer-files
 .venvs/%/.made: tests/trainers/requirements/%.txt
 	test -x .venvs/$*/bin/python || $(PYTHON) -m venv .venvs/$*
 	.venvs/$*/bin/pip install --quiet --disable-pip-version-check -r $<
+	! test -f $(<D)/alone/$(<F) || .venvs/$*/bin/pip install --quiet --no-deps -r $(<D)/alone/$(<F)
 	touch $@
 
 check: $(VENV)/.dev  ## lint, format and types

@@ -14,6 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pyarrow as pa
 
+from hardneg.arguments import (
+    optional_path,
+    path_of,
+    refuse_no_number,
+    refuse_no_text,
+    refuse_unlike,
+    texts_of,
+)
 from hardneg.config import Config, TrainingFileOptions, build, nearest
 from hardneg.errors import UsageError
 from hardneg.plan.retrievers import NOTHING_OWN, OwnParts, object_name
@@ -81,13 +89,16 @@ def mine(
     """
     from hardneg.plan.mine import mine as run_plan
 
+    refuse_unlike(progress=progress, engine=engine)
+    refuse_no_text(name=name, recipe=recipe)
+    kept_in = optional_path("run_dir", run_dir)
     values = {**(recipe_settings(recipe) if recipe else {}), **settings}
     own = _take_objects(values)
     if engine is not None:
         own = replace(own, engine=engine)
     config = Config.from_flat(values)
     keep = None if run_dir is not None else tempfile.TemporaryDirectory(prefix="hardneg-")
-    run = RunDirectory(Path(keep.name if keep is not None else os.fspath(run_dir or "")))
+    run = RunDirectory(keep.name if keep is not None else kept_in or Path())
     progress = progress or Silent()
     run_plan(source, config, run, name=name, progress=progress, own=own)
     return Mined(run, name, progress, keep, own)
@@ -120,7 +131,9 @@ def open_run(
     run_dir: str | os.PathLike[str], *, selection: str = "default", progress: Progress | None = None
 ) -> Mined:
     """A finished run. Raises InputError where there is none."""
-    return Mined(RunDirectory.existing(Path(run_dir)), selection, progress or Silent())
+    refuse_unlike(progress=progress)
+    refuse_no_text(selection=selection)
+    return Mined(RunDirectory.existing(path_of("run_dir", run_dir)), selection, progress or Silent())
 
 
 @plainly()
@@ -145,11 +158,13 @@ def audit(
     """
     from hardneg.auditing import AuditOptions
 
+    refuse_no_text(recipe=recipe, selection=selection)
+    kept_in = optional_path("run_dir", run_dir)
     values = {**(recipe_settings(recipe) if recipe else {}), **settings}
     options = {key: values.pop(key) for key in AuditOptions.model_fields if key in values}
     build(AuditOptions, options)  # before anything is mined
     if isinstance(source, str | os.PathLike) and RunDirectory.at(Path(source)):
-        if run_dir is not None and Path(run_dir) != Path(source):
+        if kept_in is not None and kept_in != Path(source):
             raise UsageError(f"{os.fspath(source)} is a run directory itself; leave run_dir (--run-dir) out")
         mined = open_run(source, selection=selection, progress=progress)
         return mined.audit(**options, **values)
@@ -207,11 +222,14 @@ def convert(
     from hardneg.plan.convert import convert
     from hardneg.read.at_hand import at_hand
 
+    refuse_no_text(to=to, format=format)
+    source_path, output_path = path_of("source", source), path_of("output", output)
+    list_path = optional_path("list_to", list_to)
     refuse_remote(list_to, "the list of faults")
     of_file = {key: options.pop(key) for key in TrainingFileOptions.model_fields if key in options}
     file, chosen = build(TrainingFileOptions, of_file), build(ConvertOptions, options)
-    named, address = address_of(source) or Path(source), address_of(output)
-    check_destination(to, address or Path(output), [str(named), *file.named])
+    named, address = address_of(source) or source_path, address_of(output)
+    check_destination(to, address or output_path, [str(named), *file.named])
     with at_hand(source, file) as have, nullcontext(output) if address is None else sent(address) as local:
         report = convert(
             Path(have.source),
@@ -220,7 +238,7 @@ def convert(
             format_name=format,
             file=have.config,
             options=chosen,
-            list_to=None if list_to is None else Path(list_to),
+            list_to=list_path,
         )
     return replace(report, source=named, path=address or report.path)
 
@@ -247,6 +265,10 @@ def check(
     from hardneg.plan.check_file import check_file
     from hardneg.read.at_hand import at_hand
 
+    refuse_no_text(format=format)
+    refuse_no_number(num_negatives=num_negatives)
+    path_of("path", path)
+    list_path = optional_path("list_to", list_to)
     refuse_remote(list_to, "the list of faults")
     with at_hand(path, build(TrainingFileOptions, file)) as have:
         report = check_file(
@@ -254,7 +276,7 @@ def check(
             format,
             have.config,
             num_negatives=num_negatives,
-            list_to=None if list_to is None else Path(list_to),
+            list_to=list_path,
         )
     return replace(report, path=address_of(path) or report.path)
 
@@ -357,6 +379,7 @@ class Mined:
         """
         from hardneg.plan.mine import select_again
 
+        refuse_no_text(name=name, recipe=recipe)
         values = {**(recipe_settings(recipe) if recipe else {}), **settings}
         if from_trial:
             from hardneg.plan.trial import from_trial as recommended
@@ -387,12 +410,14 @@ class Mined:
         from hardneg.plan.steadily import steadily
         from hardneg.plan.suspects import suspects, write_suspects
 
+        refuse_no_number(n=n, seed=seed)
+        file = optional_path("output", output)
         read = partial(suspects, self._run, self.selection, n, seed, self._progress)
-        if output is None:
+        if file is None:
             return steadily(self._run, self.selection, read)
-        with self._run.locked_for(Path(output), "suspects"):
+        with self._run.locked_for(file, "suspects"):
             table = steadily(self._run, self.selection, read)
-            write_suspects(table, Path(output))
+            write_suspects(table, file)
         return table
 
     @plainly()
@@ -434,7 +459,7 @@ class Mined:
         return trial(
             self._run,
             build(TrialOptions, options),
-            selections=(selections,) if isinstance(selections, str) else selections,
+            selections=texts_of("selections", selections),
             progress=self._progress,
             own=self._own,
             evaluation=evaluation,
@@ -459,16 +484,18 @@ class Mined:
         from hardneg.export import ExportOptions, check_destination, export, to_dataset
         from hardneg.plan.steadily import steadily
 
+        refuse_no_text(to=to)
+        file = optional_path("output", output)
         tables, join_title = steadily(self._run, self.selection, self._selected)
         chosen = build(ExportOptions, {"join_title": join_title, **options})
-        if output is None:
+        if file is None:
             return to_dataset(tables, to, options=chosen)
         if (address := address_of(output)) is not None:
             check_destination(to, address, self._run.inputs(), chosen)
             with sent(address) as local:
                 return replace(export(tables, to, local, options=chosen), path=address)
-        with self._run.locked_for(Path(output), "export"):
-            return export(tables, to, Path(output), options=chosen)
+        with self._run.locked_for(file, "export"):
+            return export(tables, to, file, options=chosen)
 
     @plainly()
     def to_hub(
@@ -496,6 +523,8 @@ class Mined:
         from hardneg.plan.publish import publish
         from hardneg.plan.steadily import steadily
 
+        refuse_no_text(repo_id=repo_id, to=to, license=license)
+        sent_from = optional_path("folder", folder)
         refuse_remote(folder, "this folder")
         tables, join_title = steadily(self._run, self.selection, self._selected)
         return publish(
@@ -507,7 +536,7 @@ class Mined:
             build(ExportOptions, {"join_title": join_title, **options}),
             licence=license,
             private=private,
-            folder=None if folder is None else Path(folder),
+            folder=sent_from,
         )
 
     def _selected(self) -> tuple[SelectedTables, bool]:

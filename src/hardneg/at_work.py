@@ -60,7 +60,7 @@ def _note_holder(folder: Path, command: str) -> None:
 
 def refuse_held(folder: Path) -> None:
     """Raises StoreError, as `at_work` does, where a process is at work there now."""
-    if not (folder / LOCK).exists():
+    if not (folder / LOCK).is_file():
         return
     try:
         Lock(folder / LOCK).release()

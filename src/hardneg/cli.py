@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -517,9 +518,17 @@ def main() -> None:
     # The models' libraries print bars and notes of their own; ours say what there is to say.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    gc.set_threshold(OBJECTS_TO_COLLECT_AFTER)
     logged = events_on_stderr(sys.argv[1:]) if ASKED in sys.argv else nullcontext()
-    with logged, warned_once(_warn):
-        _run()
+    try:
+        with logged, warned_once(_warn):
+            _run()
+    finally:
+        gc.freeze()  # the process ends: looking at each object of torch once more would take a second
+
+
+OBJECTS_TO_COLLECT_AFTER = 50_000
+"""In place of Python's 700: importing torch and transformers makes millions of objects, none garbage."""
 
 
 def _run() -> None:

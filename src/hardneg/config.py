@@ -253,6 +253,13 @@ class EncodeConfig(Stage):
         "dot", description="How own vectors (`vectors:DIR`) are compared."
     )
 
+    @field_validator("device")
+    @classmethod
+    def _holds_numbers(cls, value: str | None) -> str | None:
+        if value is not None and any(one.strip().split(":")[0] == "meta" for one in value.split(",")):
+            raise ValueError("'meta' computes nothing; name cpu, cuda, mps, ... or leave it out")
+        return value
+
     def trusts(self, model: str) -> bool:
         """Whether code that this model brings along may run."""
         return model in self.trust_remote_code

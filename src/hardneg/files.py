@@ -1,6 +1,9 @@
 """Files that are either whole or not there: written under a temporary name, read back, flushed, then renamed.
 
 What cannot be written raises StorageError, what is not as it was written DamagedError.
+
+A file of a run says what it is: its name, and a `mark` of what it was made from or of where it belongs. Who
+reads it says the same; another file, however sound, is refused.
 """
 
 from __future__ import annotations
@@ -30,7 +33,16 @@ from hardneg.errors import DamagedError, HardnegError
 from hardneg.fingerprints import digest
 from hardneg.leftovers import removed_if_ended
 from hardneg.refusals import ELSEWHERE, is_damage, plainly, refusal
-from hardneg.seals import Summed, check_seal, seal_array, seal_parquet
+from hardneg.seals import (
+    ANOTHERS,
+    NO_SEAL,
+    Summed,
+    check_seal,
+    identity,
+    open_stored,
+    seal_array,
+    seal_parquet,
+)
 
 TEMPORARY = ".tmp-"
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -111,10 +123,8 @@ def write_json(value: Any, path: Path) -> None:
 
 def read_json(path: Path) -> Any:
     """Raises DamagedError where it is no JSON, StorageError where it cannot be read."""
-    with plainly(path):
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise DamagedError(path, "is a pipe or a device")  # who reads one may wait for ever
-        data = path.read_bytes()
+    with plainly(path), open_stored(path) as handle:
+        data = handle.read()
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -144,17 +154,20 @@ def read_sealed_json(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def parquet_writer(path: Path, schema: pa.Schema, **options: Any) -> Iterator[pq.ParquetWriter]:
+def parquet_writer(
+    path: Path, schema: pa.Schema, *, of: str = "", **options: Any
+) -> Iterator[pq.ParquetWriter]:
     """Writes the file at `path` itself; when the block ends well it is sealed and has been read back.
 
+    of       what the file is
     options  of pyarrow.parquet.ParquetWriter
     """
     with path.open("wb") as handle:
         sink = Summed(handle)
         with pq.ParquetWriter(sink, schema, write_page_checksum=True, **options) as writer:
             yield writer
-    seal_parquet(path, sink.crc32)
-    check_seal(path)
+    seal_parquet(path, sink.crc32, of)
+    check_seal(path, of)
 
 
 def write_parquet(
@@ -162,6 +175,7 @@ def write_parquet(
     path: Path,
     row_group_size: int | None = None,
     filtered_by: Sequence[str] | None = None,
+    mark: str = "",
 ) -> None:
     """filtered_by: columns that somebody will look for values in; None: any. Only theirs get statistics.
 
@@ -176,6 +190,7 @@ def write_parquet(
         with parquet_writer(
             temporary,
             table.schema,
+            of=_named(path, mark) or "",
             compression="zstd",
             use_dictionary=repeating,
             dictionary_pagesize_limit=None if row_group_size is None else LARGEST_DICTIONARY,
@@ -222,27 +237,40 @@ def _leaves(column: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:
         yield column
 
 
-def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
+def remove(path: Path) -> None:
+    """A file, a link, or a folder with all that is in it; what is gone already is no matter."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _named(path: Path, mark: str) -> str | None:
+    """What the file at this path is; None where nobody says."""
+    return f"{path.name} {mark}" if mark else None
+
+
+def read_parquet(path: Path, columns: list[str] | None = None, mark: str = "") -> pa.Table:
     """Raises DamagedError where the file is not as it was written: all of it is compared with its seal."""
     # Not by read_table, which first loads pyarrow's datasets and pandas: half a second in each process.
-    with parquet_file(path) as file:
+    with parquet_file(path, mark) as file:
         table = file.read(columns)
         return table if columns is None else table.select(columns)
 
 
-def read_parquet_where(path: Path, column: str, value: Any) -> pa.Table:
+def read_parquet_where(path: Path, column: str, value: Any, mark: str = "") -> pa.Table:
     """The rows with this value. Raises what `read_parquet` raises, in every case."""
     try:
-        check_seal(path)
+        check_seal(path, _named(path, mark))
         return pq.read_table(path, filters=pc.field(column) == value, page_checksum_verification=True)
     except (OSError, pa.ArrowInvalid, KeyError) as error:
         raise _unreadable(path, error, " as Parquet") from error
 
 
-def is_whole(path: Path) -> bool:
+def is_whole(path: Path, mark: str = "") -> bool:
     """Whether the Parquet file is there and as it was written: one pass over it."""
     try:
-        check_seal(path)
+        check_seal(path, _named(path, mark))
         read_metadata(path)
     except (OSError, DamagedError):
         return False
@@ -250,10 +278,10 @@ def is_whole(path: Path) -> bool:
 
 
 @contextmanager
-def parquet_file(path: Path) -> Iterator[pq.ParquetFile]:
+def parquet_file(path: Path, mark: str = "") -> Iterator[pq.ParquetFile]:
     """The open file, compared with its seal before. Raises what `read_parquet` raises, in the block too."""
     try:
-        check_seal(path)
+        check_seal(path, _named(path, mark))
         with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
             yield file
     except (OSError, pa.ArrowInvalid, KeyError) as error:
@@ -263,6 +291,7 @@ def parquet_file(path: Path) -> Iterator[pq.ParquetFile]:
 def read_metadata(path: Path) -> pq.FileMetaData:
     """Schema and number of rows, without the rows. Raises DamagedError."""
     try:
+        open_stored(path).close()
         return pq.read_metadata(path, memory_map=True)
     except (OSError, pa.ArrowInvalid) as error:
         raise _unreadable(path, error, " as Parquet") from error
@@ -284,8 +313,12 @@ def _first_line(error: BaseException) -> str:
 # -- arrays -----------------------------------------------------------------------------------------------
 
 
-def write_arrays(path: Path, **arrays: Any) -> None:
+_IDENTITY = "hardneg.identity"
+
+
+def write_arrays(path: Path, mark: str, /, **arrays: Any) -> None:
     """Arrays by name, as .npz: zip keeps a checksum of each, and all are compared with theirs."""
+    arrays[_IDENTITY] = np.frombuffer(identity(f"{path.name} {mark}"), np.uint8)
     with replacing(path) as temporary:
         with temporary.open("wb") as handle:
             np.savez(handle, **arrays)
@@ -306,11 +339,16 @@ def load_array(file: Path | IO[bytes], *, mapped: bool = False) -> NDArray[Any]:
     return found
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, mark: str = "") -> dict[str, NDArray[Any]]:
     """What `write_arrays` wrote. Raises DamagedError where it is not as it was written."""
+    expected = _named(path, mark)
     try:
-        with _HEADERS, np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        with open_stored(path) as handle, _HEADERS, np.load(handle, allow_pickle=False) as stored:
+            if expected is not None and _IDENTITY not in stored.files:
+                raise DamagedError(path, NO_SEAL)
+            if expected is not None and stored[_IDENTITY].tobytes() != identity(expected):
+                raise DamagedError(path, ANOTHERS)
+            return {name: stored[name] for name in stored.files if name != _IDENTITY}
     except _NO_ARCHIVE as error:
         raise _unreadable(path, error) from error
 
@@ -339,26 +377,27 @@ def _is_sound_archive(path: Path) -> bool:
 
 
 @contextmanager
-def mapped_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> Iterator[NDArray[Any]]:
-    """A .npy file at `path` to be filled in place, sealed when the block ends well.
+def mapped_array(path: Path, dtype: Any, shape: tuple[int, ...], mark: str) -> Iterator[NDArray[Any]]:
+    """A .npy file to be filled in place; when the block ends well it is sealed and takes its name.
 
     Its room is taken first: a disk that fills up under a mapping would end the process without a word.
     """
     create: Any = np.lib.format.open_memmap
-    out = create(path, "w+", np.dtype(dtype), shape)
-    if hasattr(os, "posix_fallocate") and path.stat().st_size:
-        with path.open("rb+") as handle:
-            os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
-    yield out
-    out.flush()
-    seal_array(path)
+    with replacing(path) as temporary:
+        out = create(temporary, "w+", np.dtype(dtype), shape)
+        if hasattr(os, "posix_fallocate") and temporary.stat().st_size:
+            with temporary.open("rb+") as handle:
+                os.posix_fallocate(handle.fileno(), 0, temporary.stat().st_size)
+        yield out
+        out.flush()
+        seal_array(temporary, _named(path, mark) or "")
 
 
-def open_mapped(path: Path) -> NDArray[Any]:
+def open_mapped(path: Path, mark: str = "") -> NDArray[Any]:
     """What `mapped_array` made, mapped. Raises DamagedError where it is not as it was written."""
     try:
-        if not check_seal(path):
-            raise DamagedError(path, "cannot be read (it has no checksum: cut short, or of an older version)")
+        if not check_seal(path, _named(path, mark)):
+            raise DamagedError(path, NO_SEAL)
         return load_array(path, mapped=True)
     except (OSError, ValueError, EOFError) as error:
         raise _unreadable(path, error) from error

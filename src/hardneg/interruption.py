@@ -5,7 +5,8 @@ or OpenVINO that may be minutes away. So a thread is woken by the signal itself 
 ends the process. Nothing is unwound, since an exception raised anywhere can be swallowed anywhere, and need
 not be: files are whole or not there however a process ends. What else would be left is undone (`leftovers`).
 
-Only commands do this; `import hardneg` leaves the signals of its user's program alone.
+Only commands do this, and not for signals that they were started to ignore (by `nohup`, or as a script's
+background job); `import hardneg` leaves the signals of its user's program alone.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ _ears: list[socket.socket] = []
 
 
 def end_on_signals() -> None:
-    """From here on; called by the main thread. A second call changes nothing."""
+    """From here on; called by the main thread. A second call changes nothing.
+
+    A signal that whoever started this process has it ignore stays ignored.
+    """
     if _ears:
         return
     ear, mouth = socket.socketpair()
@@ -46,7 +50,8 @@ def end_on_signals() -> None:
     threading.Thread(target=_listen, args=(ear,), daemon=True, name="signals").start()
     signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
     for number in _SIGNALS:
-        signal.signal(number, _hold_still)
+        if signal.getsignal(number) != signal.SIG_IGN:  # as a shell starts what is to outlive a Ctrl-C
+            signal.signal(number, _hold_still)
 
 
 def how_to_go_on(arguments: list[str]) -> str:

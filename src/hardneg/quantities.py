@@ -1,4 +1,4 @@
-"""Sizes and spans of time as people write them: `20GB`, `30d`."""
+"""Numbers of things, sizes and spans of time as people write them: `1 fault`, `20GB`, `30d`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ _BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12} | {
 }
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _WRITTEN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", re.IGNORECASE)
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 fault`, `2,000 faults`; many: where it is not `one` and an s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def parse_size(text: str, flag: str) -> int:

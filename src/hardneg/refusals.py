@@ -19,6 +19,7 @@ _REMEDIES = {
     errno.EIO: "the disk reports an error: look at the system's log, and keep your data elsewhere",
     errno.EROFS: "it is read-only: {elsewhere}",
     errno.ENOTDIR: "a file is in the way: remove it, or {elsewhere}",
+    errno.EISDIR: "a folder is in the way: remove it, or {elsewhere}",
     errno.EEXIST: "a file is in the way: remove it, or {elsewhere}",
 }
 

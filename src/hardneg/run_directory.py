@@ -40,9 +40,11 @@ from hardneg.files import (
     write_parquet,
     write_sealed_json,
 )
+from hardneg.fingerprints import digest
 from hardneg.named_files import kind_of_path, refuse_inputs
 from hardneg.records import CORPUS, GIVEN, QRELS, QUERIES, Collection, ReadReport
 from hardneg.remote import refuse_remote
+from hardneg.seals import ANOTHERS, read_seal
 from hardneg.texts import has_half_pair
 from hardneg.versions import installed
 
@@ -55,18 +57,23 @@ PARTS = "[!.]*.parquet"
 SCHEMAS = {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS, "given": GIVEN}
 COLLECTION_TABLES = tuple(SCHEMAS)
 SELECTION_TABLES = ("decisions", "positives", "negatives", "outcomes")
-OWN = {
+FOLDERS = frozenset(
+    {"candidates", "positives", "earlier", "guard", "audit", "trial", "selections", "suspects", "rescoring"}
+)
+OWN = FOLDERS | {
     *(f"{name}.parquet" for name in COLLECTION_TABLES),
     *("manifest.json", "manifest.json.damaged", "refused_rows.jsonl", "report.html", ".lock", ".holder"),
-    *("candidates", "positives", "earlier", "guard", "audit", "trial", "selections", "suspects", "rescoring"),
 }
 """What a run puts into its folder; only in `suspects` lie files for people to write."""
 NOT_SEARCHED = 0
 """The depth of a search that a deeper one is replacing."""
+PLAN = "plan.json"
+"""In `candidates`: the search that its parts are of, until it is finished."""
 EARLIER = ("corpus.parquet", "queries.parquet", "candidates")
 """What a finished search of other tables is kept as."""
 LONGEST_NAME = 100
 """Of a selection, in characters: file systems hold 255 bytes, and suffixes come behind."""
+_SELECTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _OF_DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 """Names that Windows keeps for itself."""
 _VERSIONED = ("hardneg", "numpy", "pyarrow", "faiss-cpu", "bm25s", "sentence-transformers", "torch")
@@ -187,17 +194,19 @@ class RunDirectory:
 
     # -- tables -------------------------------------------------------------------------------------
 
-    def save_collection(self, collection: Collection) -> None:
+    def save_collection(self, collection: Collection, mark: str) -> None:
+        """mark  the collection's fingerprint"""
         for name in COLLECTION_TABLES:
-            write_parquet(getattr(collection, name), self.path / f"{name}.parquet")
+            write_parquet(getattr(collection, name), self.path / f"{name}.parquet", mark=mark)
 
     def collection(self) -> Collection:
-        tables = {name: self._collection_table(name) for name in COLLECTION_TABLES}
+        mark = self.stage("read")["fingerprint"]
+        tables = {name: self._collection_table(name, mark) for name in COLLECTION_TABLES}
         return Collection(**tables, report=ReadReport(source=str(self.manifest().get("source", self.path))))
 
-    def _collection_table(self, name: str) -> pa.Table:
+    def _collection_table(self, name: str, mark: str) -> pa.Table:
         path = self.path / f"{name}.parquet"
-        table = read_parquet(path)
+        table = read_parquet(path, mark=mark)
         lacking = [column for column in SCHEMAS[name].names if column not in table.column_names]
         if lacking:
             raise DamagedError(path, f"lacks the column {lacking[0]!r}", remedy_of(self.path))
@@ -266,16 +275,18 @@ class RunDirectory:
 
     def tables_are_whole(self) -> bool:
         """Whether all tables of the input are as they were written: one pass over their files."""
-        return all(is_whole(self.path / f"{name}.parquet") for name in COLLECTION_TABLES)
+        mark = self.stage("read")["fingerprint"]
+        return all(is_whole(self.path / f"{name}.parquet", mark) for name in COLLECTION_TABLES)
 
     def clear(self, *folders: Path) -> None:
         for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder.is_dir():  # who would remove a pipe as a folder waits for a writer
+                shutil.rmtree(folder, ignore_errors=True)
 
     # -- selections ---------------------------------------------------------------------------------
 
     def selection(self, name: str) -> Path:
-        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        if not isinstance(name, str) or not _SELECTION.fullmatch(name):
             raise UsageError(f"selection name {name!r}: use letters, digits, '.', '_' and '-' only")
         if len(name) > LONGEST_NAME or name.endswith(".") or _OF_DEVICES.fullmatch(name):
             raise UsageError(
@@ -286,7 +297,28 @@ class RunDirectory:
 
     def selection_is_whole(self, name: str) -> bool:
         """Whether all its tables are as they were written: one pass over their files."""
-        return all(is_whole(self.selection(name) / f"{table}.parquet") for table in SELECTION_TABLES)
+        try:
+            return all(is_whole(self.selection_file(name, table)) for table in SELECTION_TABLES)
+        except (OSError, DamagedError):
+            return False
+
+    def selection_file(self, name: str, table: str) -> Path:
+        """Of a selection that the manifest knows: one of SELECTION_TABLES, or `labels`.
+
+        Raises DamagedError where the file is another than the one that was written: the checksum that it
+        says it has is compared with the manifest's, no other byte is read.
+        """
+        path = self.selection(name) / f"{table}.parquet"
+        known = self.manifest()["selections"][name].get("checksums")
+        if known is None or not path.exists():
+            return path
+        seal = read_seal(path)
+        if seal is None or seal.crc32 != known.get(table):
+            raise DamagedError(path, ANOTHERS, self._choose_again(name))
+        return path
+
+    def _choose_again(self, name: str) -> str:
+        return f"choose again with `hardneg select {self.path} --name {name}`"
 
     def selection_table(self, name: str, table: str, columns: list[str] | None = None) -> pa.Table:
         folder, manifest = self.selection(name), self.manifest()
@@ -297,16 +329,14 @@ class RunDirectory:
                 file=self.path,
             )
         if not folder.is_dir():
-            raise DamagedError(
-                folder, "is gone", f"choose again with `hardneg select {self.path} --name {name}`"
-            )
+            raise DamagedError(folder, "is gone", self._choose_again(name))
         if manifest["selections"][name].get("read") != manifest["stages"].get("read", {}).get("fingerprint"):
             raise InputError(
-                f"selection {name!r} was made from other input than what the run holds now; choose again "
-                f"with `hardneg select {self.path} --name {name}`, or mine again",
+                f"selection {name!r} was made from other input than what the run holds now; "
+                f"{self._choose_again(name)}, or mine again",
                 file=self.path,
             )
-        return read_parquet(folder / f"{table}.parquet", columns)
+        return read_parquet(self.selection_file(name, table), columns)
 
     def selections(self) -> list[str]:
         return sorted(self.manifest()["selections"])
@@ -415,15 +445,41 @@ class RunDirectory:
                 leftover.unlink(missing_ok=True)
 
 
+_FACTS: Mapping[str, Mapping[str, type]] = {
+    "read": {"fingerprint": str, "counts": dict},
+    "search": {"fingerprint": str, "depth": int, "queries_a_part": int, "parts": int, "retrievers": list},
+    "rescore": {"fingerprint": str, "scorer": str, "whole": bool},
+}
+"""What kind of value a stage tells, where it tells it."""
+
+
 def _is_manifest(found: Mapping[str, Any]) -> bool:
-    """Whether its parts are objects, and the stages and selections objects in them, and a search says how
-    deep it went."""
+    """Whether it names its layout, its parts are objects, and so are the stages and selections in them, a
+    search says how deep it went, and selections have names that they can have."""
     parts = [found.get(key, {}) for key in ("config", "stages", "selections", "timings")]
     inner = [one for part in parts[1:3] if isinstance(part, dict) for one in part.values()]
-    if not all(isinstance(part, dict) for part in [*parts, *inner]):
+    if "layout" not in found or not all(isinstance(part, dict) for part in [*parts, *inner]):
         return False
-    search = found.get("stages", {}).get("search", {"depth": NOT_SEARCHED})
-    return isinstance(search.get("depth"), int)
+    stages = found.get("stages", {})
+    told = [(stages.get(name, {}), facts) for name, facts in _FACTS.items()]
+    if not all(isinstance(one.get(key, kind()), kind) for one, facts in told for key, kind in facts.items()):
+        return False
+    checksums = [one.get("checksums", {}) for one in found.get("selections", {}).values()]
+    named = all(map(_SELECTION.fullmatch, found.get("selections", {})))
+    return (
+        "depth" in stages.get("search", {"depth": 0})
+        and named
+        and all(isinstance(c, dict) for c in checksums)
+    )
+
+
+def mark_of_parts(folder: str, search: Mapping[str, Any]) -> str:
+    """What the parts in `candidates` or `positives` are marked with.
+
+    search  the plan of a search, or its finished stage
+    """
+    plan = {key: search.get(key) for key in ("fingerprint", "depth", "queries_a_part")}
+    return f"{folder} {digest(plan)}"
 
 
 def part_name(number: int) -> str:

@@ -126,7 +126,8 @@ def load(folder: Path) -> None:
     """Import what a run has imported, for those to come."""
     for name in json.loads((folder / "modules.json").read_text()):
         if name not in sys.modules:
-            with contextlib.suppress(ImportError):
+            # Whatever it raises: a run has imported it, and the next one does again.
+            with contextlib.suppress(Exception):
                 importlib.import_module(name)
 
 

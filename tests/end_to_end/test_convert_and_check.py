@@ -35,7 +35,7 @@ def test_there_and_back_gives_the_same_file(hardneg_command: Command, tmp_path: 
     path = written(tmp_path / "train.jsonl", GOOD)
     there = hardneg_command("convert", path, "--to", "st-triplet", "--output", tmp_path / "triplets.parquet")
     assert (there.returncode, there.stderr) == (0, "")
-    assert "st-triplet: 4 rows from 1 groups, 2 positives, 2 negatives" in there.stdout
+    assert "st-triplet: 4 rows from 1 group, 2 positives, 2 negatives" in there.stdout
     back = hardneg_command(
         "convert", tmp_path / "triplets.parquet", "--from", "st-triplet", "--to", "flagembedding",
         "-o", tmp_path / "back.jsonl", "--json",
@@ -58,9 +58,30 @@ def test_a_fault_ends_a_conversion_unless_it_is_dropped(hardneg_command: Command
         "--list", tmp_path / "dropped.jsonl",
     )  # fmt: skip
     assert dropped.returncode == 0, dropped.stderr
-    assert "1 positive_among_negatives dropped" in dropped.stdout and "1 negatives are past" in dropped.stdout
+    assert (
+        "1 positive_among_negatives dropped" in dropped.stdout
+        and "1 negative is past --num-negatives and was cut" in dropped.stdout
+    )
     assert json.loads((tmp_path / "dropped.jsonl").read_text())["line"] == 2
     assert [json.loads(line)["negative_1"] for line in output.read_text().splitlines()] == ["x", "x", "z"]
+
+
+@pytest.mark.parametrize("faulty", ["corpus", "queries"])
+def test_texts_that_cannot_be_read_are_not_left_out_by_a_flag_that_is_not_there(
+    hardneg_command: Command, tmp_path: Path, faulty: str
+) -> None:
+    """`convert` has no --on-bad-row, and a text that others name by its id must be there."""
+    (tmp_path / "lines.trec").write_text("q1 Q0 d1 1 2.5 run\n")
+    named = {"corpus": {"_id": "d1", "text": "a"}, "queries": {"_id": "q1", "text": "b"}}
+    for name, row in named.items():
+        written(tmp_path / f"{name}.jsonl", {**row, "text": 7} if name == faulty else row)
+    ended = hardneg_command(
+        "convert", tmp_path / "lines.trec", "--from", "trec", "--to", "st-triplet",
+        "-o", tmp_path / "out.jsonl",
+        "--corpus", tmp_path / "corpus.jsonl", "--queries", tmp_path / "queries.jsonl", "--on-fault", "drop",
+    )  # fmt: skip
+    assert ended.returncode == 2 and "--on-bad-row" not in ended.stderr
+    assert f"{faulty}.jsonl, line 1" in ended.stderr and ended.stderr.endswith("; mend the row\n")
 
 
 def test_check_says_what_is_wrong_and_ends_with_1(hardneg_command: Command, tmp_path: Path) -> None:
@@ -71,6 +92,7 @@ def test_check_says_what_is_wrong_and_ends_with_1(hardneg_command: Command, tmp_
     assert (wrong.returncode, wrong.stderr) == (1, "")
     assert "1 positive_among_negatives: a negative is a positive of the same row" in wrong.stdout
     assert "line 2, number 1: 'A '" in wrong.stdout
+    assert f"{path} (flagembedding): 2 rows, 3 positives, 4 negatives; 1 fault\n" in wrong.stdout
     told = hardneg_command("check", path, "--format", "flagembedding", "--json")
     assert told.returncode == 1 and json.loads(told.stdout)["faults"] == {"positive_among_negatives": 1}
     assert hardneg_command("check", tmp_path / "none.jsonl").returncode == 2

@@ -29,49 +29,29 @@ from typer.testing import CliRunner
 import hardneg
 from hardneg.cli import app
 from hardneg.errors import HardnegError, InputError, OutOfMemoryError, StorageError
-from hardneg.files import open_mapped, read_arrays, read_parquet, write_parquet
+from hardneg.files import open_mapped, read_arrays, read_parquet, write_parquet, write_sealed_json
 from hardneg.plan.checkup import check_cache, check_run, repair, repair_run
 from hardneg.progress import Silent
 from hardneg.records import Float32
+from hardneg.run_directory import RunDirectory, mark_of_parts
+from hardneg.seals import read_seal
 
-WORDS = [f"word{number}" for number in range(60)]
-RULES: dict[str, Any] = {"depth": 20, "num_negatives": 3, "window": "2:", "relative_margin": 0.05}
-OTHER: dict[str, Any] = {"sampler": "random", "seed": 7}
+sys.path.insert(0, str(Path(__file__).parent))
+from small_run import (
+    OTHER,
+    RULES,
+    SOURCE,
+    Letters,
+    Overlap,
+    export,
+    mine,
+    one_line_that_names_a_place,
+    result,
+    select,
+)
+
 TABLES = ("corpus", "queries", "qrels", "given")
 Tally = Callable[..., None]
-
-
-class Letters:
-    """An encoder of words by their letters."""
-
-    name = "letters"
-    similarity = "dot"
-    dimension = 16
-
-    def fingerprint(self, kind: str) -> dict[str, str]:
-        return {"encoder": "letters"}
-
-    def prompt(self, kind: str) -> str:
-        return ""
-
-    def encode(self, texts: list[str], kind: str, prompt: str) -> Float32:
-        return np.stack([self._vector(text) for text in texts])
-
-    def _vector(self, text: str) -> Float32:
-        draws = [np.random.default_rng(sum(word.encode())).standard_normal(16) for word in text.split()]
-        return np.mean(draws, axis=0).astype(np.float32)
-
-
-class Overlap:
-    """A scorer of words in common."""
-
-    name = "overlap"
-
-    def fingerprint(self) -> dict[str, str]:
-        return {"scorer": "overlap"}
-
-    def score(self, pairs: list[tuple[str, str]]) -> Float32:
-        return np.array([len({*a.split()} & {*b.split()}) + len(b) / 1e4 for a, b in pairs], np.float32)
 
 
 class Said(Silent):
@@ -80,40 +60,6 @@ class Said(Silent):
 
     def say(self, line: str) -> None:
         self.lines.append(line)
-
-
-def data() -> dict[str, pa.Table]:
-    draw = random.Random(1)
-    texts = [" ".join(draw.choices(WORDS, k=8)) for _ in range(230)]
-    doc_ids, query_ids = [f"d{n:03d}" for n in range(200)], [f"q{n:02d}" for n in range(30)]
-    return {
-        "corpus": pa.table({"doc_id": doc_ids, "text": texts[:200]}),
-        "queries": pa.table({"query_id": query_ids, "text": texts[200:]}),
-        "qrels": pa.table({"query_id": query_ids * 2, "doc_id": doc_ids[:60]}),
-    }
-
-
-SOURCE = data()
-
-
-def mine(run: Path, progress: Said | None = None) -> hardneg.Mined:
-    return hardneg.mine(
-        SOURCE, run_dir=run, model=Letters(), cross_encoder=Overlap(), progress=progress, **RULES
-    )
-
-
-def select(run: Path) -> hardneg.Mined:
-    return hardneg.open_run(run).select(name="other", **OTHER)
-
-
-def export(run: Path) -> bytes:
-    hardneg.open_run(run).to("st-triplet", run / "train.jsonl")
-    return (run / "train.jsonl").read_bytes()
-
-
-def result(run: Path, name: str) -> dict[str, bytes]:
-    """A selection's tables."""
-    return {path.name: path.read_bytes() for path in (run / "selections" / name).glob("*.parquet")}
 
 
 @pytest.fixture(autouse=True)
@@ -148,10 +94,6 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sound]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARDNEG_CACHE", str(folder / "cache"))
         yield Sound(folder)
-
-
-def one_line_that_names_a_place(error: HardnegError) -> bool:
-    return "\n" not in str(error) and "/" in str(error) and len(str(error)) < 600
 
 
 # -- what is done to a file --------------------------------------------------------------------------------
@@ -723,13 +665,23 @@ def test_a_run_without_its_manifest_is_known_by_its_other_files(
     assert result(run, "default") == sound.default and not check_run(run).findings
 
 
+def check_sum_of(path: Path) -> int:
+    seal = read_seal(path)
+    assert seal is not None
+    return seal.crc32
+
+
 def test_contradictions_between_tables_are_found(sound: Sound, tmp_path: Path) -> None:
     run = sound.copy(tmp_path)
     part, outcomes = run / "candidates" / "part-00000.parquet", run / "selections/default/outcomes.parquet"
     table = read_parquet(part)
     wrong = pa.array(np.roll(table["doc_row"].to_numpy(), 1))
-    write_parquet(table.set_column(table.column_names.index("doc_row"), "doc_row", wrong), part)
+    table = table.set_column(table.column_names.index("doc_row"), "doc_row", wrong)
+    manifest = RunDirectory(run).manifest()
+    write_parquet(table, part, mark=mark_of_parts("candidates", manifest["stages"]["search"]))
     write_parquet(read_parquet(outcomes).slice(1), outcomes)
+    manifest["selections"]["default"]["checksums"]["outcomes"] = check_sum_of(outcomes)
+    write_sealed_json(manifest, run / "manifest.json")
     shutil.copytree(run / "selections" / "default", run / "selections" / "unknown")
     said = {(one.what, one.where.name): one.said for one in check_run(run).findings}
     assert said["contradiction", part.name] == "doc_id and doc_row name different ones"
@@ -737,5 +689,31 @@ def test_contradictions_between_tables_are_found(sound: Sound, tmp_path: Path) -
     assert "add up to" in said["contradiction", "decisions.parquet"]
     assert ("orphan", "unknown") in said
     repair_run(run)
+    mine(run)
+    assert result(run, "default") == sound.default and not check_run(run).findings
+
+
+CONFUSED: dict[str, Callable[[dict[str, Any]], None]] = {
+    "parts without end": lambda found: found["stages"]["search"].update(parts=10**12),
+    "parts in words": lambda found: found["stages"]["search"].update(parts="one"),
+    "no query a part": lambda found: found["stages"]["search"].update(queries_a_part=0),
+    "a fingerprint that is a list": lambda found: found["stages"]["read"].update(fingerprint=[]),
+    "counts that are a number": lambda found: found["stages"]["read"].update(counts=5),
+    "a selection elsewhere": lambda found: found["selections"].update({"../../other": {}}),
+    "checksums that are a list": lambda found: found["selections"]["default"].update(checksums=[1]),
+    "another layout's name": lambda found: found.pop("layout"),
+}
+
+
+@pytest.mark.parametrize("how", CONFUSED)
+def test_a_manifest_that_tells_nonsense_is_found(sound: Sound, tmp_path: Path, how: str) -> None:
+    """Sealed anew, as by somebody who means it: neither a traceback nor a wait."""
+    run = sound.copy(tmp_path)
+    manifest = RunDirectory(run).manifest()
+    CONFUSED[how](manifest)
+    write_sealed_json(manifest, run / "manifest.json")
+    assert check_run(run).findings
+    repair_run(run)
+    repair_run(run)  # what no manifest tells of goes
     mine(run)
     assert result(run, "default") == sound.default and not check_run(run).findings

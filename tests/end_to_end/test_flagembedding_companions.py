@@ -123,6 +123,15 @@ def test_every_flag_of_the_script_is_there_with_its_default() -> None:
     }
 
 
+def test_a_decoders_own_instructions_stay_unless_others_are_given() -> None:
+    """FlagEmbedding's classes of decoders put `A: ` and `B: ` before the texts by themselves."""
+    given = ("query_instruction_for_rerank", "passage_instruction_for_rerank")
+    asked = flag_reranker.RerankerSettings("decoder-only-base").arguments()
+    assert not set(given) & set(asked)
+    none = flag_reranker.RerankerSettings("decoder-only-base", query_instruction="", passage_instruction="")
+    assert [none.arguments()[name] for name in given] == ["", ""]
+
+
 def test_each_flag_reaches_the_settings() -> None:
     words = "--use_fp16 no --devices cpu --trust_remote_code --reranker_peft_path p --use_bf16 --cache_dir c"
     words += " --query_instruction_for_rerank A: --query_instruction_format_for_rerank {}\\n{} --normalize"

@@ -122,6 +122,35 @@ def test_it_ends_wherever_it_is(where: str, number: signal.Signals, source: Path
     assert mined.returncode == 0, mined.stderr
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_what_it_was_started_to_ignore_stays_ignored(name: str, source: Path, tmp_path: Path) -> None:
+    """As a script's background jobs ignore Ctrl-C, and what nohup starts the end of the terminal."""
+    prelude = """
+        import hardneg.plan.mine as mine
+        real = mine.search
+        def search(*arguments):
+            print('held', flush=True)
+            input()
+            real(*arguments)
+        mine.search = search
+    """
+    call = command(prelude, "mine", source, "--run-dir", tmp_path / "run", "--retriever", "bm25")
+    ignoring = f"import os, signal, sys; signal.signal(signal.{name}, signal.SIG_IGN); "
+    ignoring += "os.execv(sys.executable, sys.argv[1:])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", ignoring, *call],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        held(process)
+        process.send_signal(signal.Signals[name])
+        time.sleep(0.3)
+        _, told = process.communicate("\n", timeout=120)
+        assert process.returncode == 0 and "interrupted" not in told, told
+    finally:
+        process.kill()
+
+
 def test_what_was_being_written_is_removed(source: Path, tmp_path: Path) -> None:
     """Also beside a training file, where no later command would look for it."""
     run, out = tmp_path / "run", tmp_path / "out"

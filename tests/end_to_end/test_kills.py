@@ -51,7 +51,10 @@ class Server:
         asked = {"folder": str(folder), "commands": commands, **kill}
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
-        found = json.loads(self._process.stdout.readline())
+        answer = self._process.stdout.readline()
+        if not answer:  # a negative code: the signal that ended it, 9 where memory ran out
+            raise RuntimeError(f"the server of runs ended with {self._process.wait()} at {commands} {kill}")
+        found = json.loads(answer)
         return found["code"], found["seconds"], found["ending"]
 
     def end(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import math
+import re
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,7 @@ import hardneg
 from hardneg.config import LARGEST_SCORE, Config
 from hardneg.errors import HardnegError, InputError, ModelError, StoreError, UsageError
 from hardneg.records import Int32, Ranking
+from hardneg.report.summary import render_summary
 
 Tally = Callable[..., None]
 
@@ -512,3 +514,34 @@ def test_every_writer_of_json_refuses_what_json_has_not() -> None:
 def test_settings_are_numbers_that_scores_can_be(key: str, value: Any) -> None:
     with pytest.raises(UsageError, match=f"^{key}: "):
         Config.from_flat({key: value})
+
+
+class Silenced:
+    """An encoder of the lengths of words that has nothing to say of some."""
+
+    name = "silenced"
+    similarity = "dot"
+    dimension = 2
+
+    def fingerprint(self, kind: str) -> dict[str, str]:
+        return {"encoder": "silenced"}
+
+    def prompt(self, kind: str) -> str:
+        return ""
+
+    def encode(self, texts: list[str], kind: str, prompt: str) -> Any:
+        known = np.array([[text[0] not in "m?"] for text in texts])
+        return known * np.array([[len(text), 1.0] for text in texts], np.float32)
+
+
+def test_zeros_of_a_model_stand_in_the_summary(tmp_path: Path) -> None:
+    """Of texts with words, again on every run; one without has nothing to say."""
+    texts = [*SOURCE["corpus"]["text"].to_pylist(), "mute", "?!"]
+    corpus = pa.table({"doc_id": [*IDS, "m", "n"], "text": texts})
+    for seed in (1, 2):
+        mined = hardneg.mine(
+            {**SOURCE, "corpus": corpus}, run_dir=tmp_path / "run", model=Silenced(), seed=seed, **RULES
+        )
+        assert mined.summary["zero_vectors"] == {"dense document": {"texts": 1, "first": ["m"]}}
+        shown = render_summary(mined.summary)
+        assert re.search(r"zero vectors +1 dense document text: m", shown), shown

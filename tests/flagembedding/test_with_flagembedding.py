@@ -12,6 +12,7 @@ import random
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ from hardneg.compat import hn_mine
 from hardneg.encode.flag_embedder import FlagEncoder
 from hardneg.encode.flag_own import OwnFlagEncoder
 from hardneg.encode.flag_settings import FlagSettings, class_of
+from hardneg.errors import ModelError
 from hardneg.progress import Silent
 from hardneg.protocols import Kind
-from hardneg.rescore.flag_reranker import OwnReranker, RerankerSettings, reranker_class_of
+from hardneg.rescore.flag_reranker import OwnReranker, RerankerClass, RerankerSettings, reranker_class_of
 
 pytest.importorskip("FlagEmbedding", reason="FlagEmbedding is not installed")
 pytestmark = pytest.mark.slow  # it takes ten seconds to import
@@ -243,6 +245,90 @@ def test_rerankers_score_as_flagembedding_does(tiny_cross_encoder: Path) -> None
     np.testing.assert_allclose(found.score(pairs), wanted, atol=1e-5)
     without = OwnReranker(str(tiny_cross_encoder), RerankerSettings("encoder-only-base", **asked))
     np.testing.assert_allclose(without.score(pairs), wanted, atol=1e-5)
+
+
+def decoder_reranker(model_class: str, folder: Path, tiny_decoder: Path) -> Path:
+    """A random one of three layers that reads bytes."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    tokenizer = AutoTokenizer.from_pretrained(str(tiny_decoder))
+    size: dict[str, Any] = {"vocab_size": len(tokenizer), "hidden_size": 16, "intermediate_size": 32}
+    size |= {"num_hidden_layers": 3, "num_attention_heads": 2, "max_position_embeddings": 1024}
+    size |= {"initializer_range": 0.5, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+    torch.manual_seed(3)
+    if model_class == "decoder-only-base":
+        model = LlamaForCausalLM(LlamaConfig(**size))
+    elif model_class == "decoder-only-layerwise":
+        from FlagEmbedding.inference.reranker.decoder_only.models import modeling_minicpm_reranker as minicpm
+
+        settings = minicpm.LayerWiseMiniCPMConfig(**size, start_layer=2, dim_model_base=16)
+        model = minicpm.LayerWiseMiniCPMForCausalLM(settings)
+    else:
+        from FlagEmbedding.inference.reranker.decoder_only.models import gemma_model as gemma
+
+        heads = {"num_key_value_heads": 2, "head_dim": 8}
+        settings = gemma.CostWiseGemmaConfig(**size, **heads, start_layer=2, layer_sep=1, layer_wise=True)
+        model = gemma.CostWiseGemmaForCausalLM(settings)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+# FlagEmbedding brings the code of two classes along, which is of the transformers of 2024.
+OLD_TRANSFORMERS = int(version("transformers").split(".")[0]) < 5
+NEEDS_OLD = pytest.mark.skipif(not OLD_TRANSFORMERS, reason="FlagEmbedding runs it with transformers 4.46")
+DECODER_RERANKERS: list[Any] = [
+    pytest.param("decoder-only-base", {}, id="base"),
+    pytest.param("decoder-only-base", {"prompt": "yes", "query_instruction": ""}, id="base-prompt"),
+    pytest.param("decoder-only-base", {"normalize": True, "max_length": 24}, id="base-cut"),
+    pytest.param("decoder-only-layerwise", {}, id="layerwise", marks=NEEDS_OLD),
+    pytest.param("decoder-only-layerwise", {"cutoff_layers": [2]}, id="layerwise-2", marks=NEEDS_OLD),
+    pytest.param("decoder-only-lightweight", {}, id="lightweight", marks=NEEDS_OLD),
+    pytest.param(
+        "decoder-only-lightweight",
+        {"cutoff_layers": [3], "compress_layers": [2], "compress_ratio": 2},
+        id="lightweight-compressed",
+        marks=NEEDS_OLD,
+    ),
+]
+
+
+@pytest.mark.parametrize(("model_class", "settings"), DECODER_RERANKERS)
+def test_decoder_rerankers_score_as_flagembedding_does(
+    model_class: RerankerClass, settings: dict[str, Any], tiny_decoder: Path, tmp_path: Path
+) -> None:
+    """By its class's own defaults: `A: ` and `B: ` stand before the texts unless others are given."""
+    from FlagEmbedding import FlagAutoReranker
+
+    folder = decoder_reranker(model_class, tmp_path / "model", tiny_decoder)
+    pairs = list(zip(TEXTS[:40], TEXTS[40:80], strict=True))
+    asked = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    found = ours.reranker(str(folder), model_class, devices=("cpu",), **asked).score(pairs)
+    if "query_instruction" in settings:
+        settings = {**settings, "query_instruction_for_rerank": settings["query_instruction"]}
+        del settings["query_instruction"]
+    theirs = FlagAutoReranker.from_finetuned(
+        str(folder),
+        model_class=model_class,
+        use_fp16=True,
+        trust_remote_code=False,
+        devices="cpu",
+        **settings,
+    )
+    wanted = np.array(theirs.compute_score([list(pair) for pair in pairs], batch_size=40))
+    np.testing.assert_allclose(found, wanted, atol=1e-5, rtol=1e-5)
+    assert found.std() > 0.01  # not one score for all
+
+
+@pytest.mark.skipif(OLD_TRANSFORMERS, reason="it runs with this transformers")
+@pytest.mark.parametrize("model_class", ["decoder-only-layerwise", "decoder-only-lightweight"])
+def test_a_reranker_of_an_older_transformers_says_so(model_class: RerankerClass, tiny_decoder: Path) -> None:
+    (tmp := tiny_decoder.parent / model_class).mkdir()
+    (tmp / "config.json").write_text(json.dumps({"model_type": "minicpm", "num_hidden_layers": 2}))
+    scorer = ours.reranker(str(tmp), model_class, devices=("cpu",))
+    with pytest.raises(ModelError, match=rf"FlagEmbedding runs class {model_class} with transformers 4\.46"):
+        scorer.score([("a", "b")])
 
 
 # -- side by side with the script -----------------------------------------------------------------------

@@ -22,40 +22,13 @@ from hardneg.records import GROUPS
 Row = dict[str, Any]
 
 NASTY = (
-    "two\nlines",
-    "\r\n",
-    "a\tb",
-    " ahead",
-    "behind ",
-    "  ",
-    'say "so"',
-    "it's",
-    "\\n",
-    "a,b;c",
-    "=1+1",
-    "'=1",
+    "two\nlines", "\r\n", "a\tb", " ahead", "behind ", "  ", 'say "so"', "it's", "\\n", "a,b;c", "=1+1", "'=1",
     "NUL \0 in it",
-    "👩‍👩‍👧 🇩🇪",
-    "\u202egnp.exe\u202c",
-    "\u2066mixed\u2069",
-    "\u2028",
-    "\u0085",
-    "\ufeffmark",
-    "\u200b",
-    "e\u0301",
-    "007",
-    "1e5",
-    "-0",
-    "null",
-    "NaN",
-    "None",
-    "true",
-    "[1, 2]",
-    '{"a": 1}',
-    "[A] > [B]",
-    "Search Query: x.",
+    "👩‍👩‍👧 🇩🇪", "\u202egnp.exe\u202c", "\u2066mixed\u2069", "\u2028", "\u0085", "\ufeffmark",
+    "\u200b", "e\u0301", "007",
+    "1e5", "-0", "null", "NaN", "None", "true", "[1, 2]", '{"a": 1}', "[A] > [B]", "Search Query: x.",
     "x" * 5000,
-)
+)  # fmt: skip
 """What files, their readers and spreadsheets take for something else."""
 NASTY_IDS = ("0", "007", "1.0", "-1", "1e5", "nan", "null", "None", "a/b", "\\", "d#1", "ä", "👍", "i" * 3000)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(NASTY)

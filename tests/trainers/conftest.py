@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import string
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,28 +86,19 @@ def groups(files: Path) -> Groups:
 @pytest.fixture(scope="session")
 def checkpoint(groups: Groups, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT of one layer whose tokenizer knows the words of the files, so that batches can be read again."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast, set_seed
+    from tokenizers import processors
+    from transformers import BertConfig, BertForMaskedLM, set_seed
 
     set_seed(0)
-    texts = [text for group in groups for text in (group.prompt, group.query, *group.pos, *group.neg)]
-    words = dict.fromkeys(word for text in texts for word in text.split())
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
-    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(vocabulary)}, unk_token=vocabulary[1]))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
+    folder = tmp_path_factory.mktemp("model")
+    around = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
-    folder = tmp_path_factory.mktemp("model")
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        **{f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")},
-        model_max_length=32,
-    ).save_pretrained(folder)
+    marks = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
     config = BertConfig(
-        vocab_size=len(vocabulary),
+        vocab_size=word_tokenizer(groups, folder, marks, around),
         hidden_size=16,
         num_hidden_layers=1,
         num_attention_heads=2,
@@ -114,3 +107,45 @@ def checkpoint(groups: Groups, tmp_path_factory: pytest.TempPathFactory) -> Path
     )
     BertForMaskedLM(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def decoder(groups: Groups, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a Qwen3, for trainers of language models."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM, set_seed
+
+    set_seed(0)
+    folder = tmp_path_factory.mktemp("decoder")
+    marks = {"pad_token": "<|endoftext|>", "unk_token": "[UNK]", "eos_token": "<|im_end|>"}
+    config = Qwen3Config(
+        vocab_size=word_tokenizer(groups, folder, marks),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=8,
+        max_position_embeddings=512,
+        bos_token_id=None,
+        eos_token_id=2,
+        pad_token_id=0,
+        tie_word_embeddings=True,
+    )
+    Qwen3ForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def word_tokenizer(groups: Groups, folder: Path, marks: dict[str, str], around: Any = None) -> int:
+    """Save a tokenizer of the files' words and of letters; how many tokens it knows."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    texts = [text for group in groups for text in (group.prompt, group.query, *group.pos, *group.neg)]
+    words = [*marks.values(), *(word for text in texts for word in text.split()), *string.ascii_uppercase]
+    places = {word: place for place, word in enumerate(dict.fromkeys(words))}
+    tokenizer = Tokenizer(models.WordLevel(places, unk_token=marks["unk_token"]))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    if around is not None:
+        tokenizer.post_processor = around
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **marks, model_max_length=512).save_pretrained(folder)
+    return len(places)

@@ -53,11 +53,21 @@ FILES: dict[str, tuple[str, dict[str, Any]]] = {
     "st-labeled-list.jsonl": ("st-labeled-list", {}),
     "st-labeled-list-scores.parquet": ("st-labeled-list", {"scores": True}),
     "flagembedding.jsonl": ("flagembedding", {}),
+    "flagembedding-scores.jsonl": ("flagembedding", {"scores": True}),
     "flagembedding-all.jsonl": ("flagembedding", {"scores": True, "ids": True, "prompts": True}),
     "pylate-triplet.jsonl": ("pylate-triplet", {}),
     "pylate-n-tuple.jsonl": ("pylate-n-tuple", {"num_negatives": EVEN}),
     "pylate-distillation": ("pylate-distillation", {"num_negatives": EVEN}),
     "tevatron.jsonl": ("tevatron", {}),
+    "ms-swift-embedding.jsonl": ("ms-swift-embedding", {"prompts": True}),
+    "ms-swift-reranker.jsonl": ("ms-swift-reranker", {"prompts": True}),
+    "nemo": ("nemo", {}),
+    "nemo-inline.jsonl": ("nemo-inline", {}),
+    "gpl": ("gpl", {}),
+    "arctic": ("arctic", {}),
+    "rankllm.json": ("rankllm", {"ids": True, "scores": True}),
+    "dpr.json": ("dpr", {}),
+    "tevatron-ids": ("tevatron-ids", {}),
 }
 
 

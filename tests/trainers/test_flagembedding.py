@@ -60,9 +60,55 @@ def test_reranker(scored: bool, files: Path, groups: Any, checkpoint: Path, tmp_
     assert_own(queries, [" ".join(pair[2:]) for pair in words], batch["teacher_scores"], of_query)
 
 
-def data(files: Path, scored: bool, folder: Path) -> dict[str, Any]:
+@pytest.mark.parametrize("scored", [False, True], ids=["labels", "scores"])
+def test_decoder_embedder(scored: bool, files: Path, groups: Any, decoder: Path, tmp_path: Path) -> None:
+    from FlagEmbedding.abc.finetune import embedder
+    from FlagEmbedding.finetune.embedder.decoder_only import base
+
+    runner = base.DecoderOnlyEmbedderRunner(
+        base.DecoderOnlyEmbedderModelArguments(model_name_or_path=str(decoder), use_lora=False),
+        embedder.AbsEmbedderDataArguments(
+            query_instruction_for_retrieval="not used: each query has its own" if scored else None,
+            **data(files, scored, tmp_path),
+        ),
+        embedder.AbsEmbedderTrainingArguments(**training(tmp_path), sentence_pooling_method="last_token"),
+    )
+    (batch,) = step(runner)
+    queries = decoded(runner.tokenizer, batch["queries"]["input_ids"])
+    passages = decoded(runner.tokenizer, batch["passages"]["input_ids"])
+    of_query = {(group.prompt if scored else "") + group.query: group for group in groups}
+    assert sorted(queries) == sorted(of_query)
+    assert_own(queries, passages, batch["teacher_scores"], of_query)
+
+
+@pytest.mark.parametrize("scored", [False, True], ids=["labels", "scores"])
+def test_decoder_reranker(scored: bool, files: Path, groups: Any, decoder: Path, tmp_path: Path) -> None:
+    """What it asks about a pair stands behind it: a row's `prompt` would take its place."""
+    from FlagEmbedding.abc.finetune import reranker
+    from FlagEmbedding.finetune.reranker.decoder_only import base
+
+    runner = base.DecoderOnlyRerankerRunner(
+        base.RerankerModelArguments(model_name_or_path=str(decoder), model_type="decoder", use_lora=False),
+        reranker.AbsRerankerDataArguments(**data(files, scored, tmp_path, prompts=False)),
+        reranker.AbsRerankerTrainingArguments(**training(tmp_path)),
+    )
+    (batch,) = step(runner)
+    words = [pair.split() for pair in decoded(runner.tokenizer, batch["pair"]["input_ids"])]
+    asked = [" ".join(pair[:2]) for pair in words]
+    queries = asked[::GROUP]
+    of_query = {group.query: group for group in groups}
+    assert sorted(queries) == sorted(of_query)
+    assert asked == [query for query in queries for _ in range(GROUP)]
+    assert {" ".join(pair[4:]) for pair in words} == {
+        "query A B query"
+    }  # what the model knows of its question
+    assert_own(queries, [" ".join(pair[2:4]) for pair in words], batch["teacher_scores"], of_query)
+
+
+def data(files: Path, scored: bool, folder: Path, *, prompts: bool = True) -> dict[str, Any]:
+    parts = ("-all" if prompts else "-scores") if scored else ""
     return {
-        "train_data": [str(files / ("flagembedding-all.jsonl" if scored else "flagembedding.jsonl"))],
+        "train_data": [str(files / f"flagembedding{parts}.jsonl")],
         "cache_path": str(folder / "cache"),
         "train_group_size": GROUP,
         "knowledge_distillation": scored,

@@ -16,8 +16,11 @@ import pytest
 
 from hardneg.errors import DamagedError, HardnegError, OutOfMemoryError, StorageError
 from hardneg.files import (
+    is_whole,
     mapped_array,
     open_mapped,
+    read_arrays,
+    read_json,
     read_parquet,
     read_sealed_json,
     write_arrays,
@@ -59,11 +62,11 @@ def test_no_table_and_no_json_holds_what_is_no_number(tmp_path: Path, bad: float
 def test_what_is_not_read_back_as_it_was_written_takes_no_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lossy(path: Path, crc32: int) -> None:
+    def lossy(path: Path, crc32: int, of: str) -> None:
         held = bytearray(path.read_bytes())
         held[10] ^= 1
         path.write_bytes(held)
-        sealed(path, crc32)
+        sealed(path, crc32, of)
 
     from hardneg import files
 
@@ -100,13 +103,63 @@ def test_arrays_that_are_not_read_back_take_no_name(
 
     monkeypatch.setattr(np, "savez", lossy)
     with pytest.raises(DamagedError, match=r"/a\.npz: read back, is not what was written"):
-        write_arrays(tmp_path / "a.npz", values=np.arange(100))
+        write_arrays(tmp_path / "a.npz", "mark", values=np.arange(100))
     assert not list(tmp_path.iterdir())
+
+
+# -- a sound file in another's place -----------------------------------------------------------------------
+
+OTHER_PLACES = {"another mark": ("a", "mark of another"), "another name": ("b", "mark")}
+
+
+@pytest.mark.parametrize("other", OTHER_PLACES)
+@pytest.mark.parametrize("kind", ["parquet", "npz", "npy"])
+def test_a_file_written_as_another_is_refused(tmp_path: Path, kind: str, other: str) -> None:
+    def write(path: Path, mark: str) -> None:
+        if kind == "parquet":
+            write_parquet(TABLE, path, mark=mark)
+        elif kind == "npz":
+            write_arrays(path, mark, values=np.arange(3))
+        else:
+            with mapped_array(path, np.int16, (3,), mark) as out:
+                out[:] = 7
+
+    read = {"parquet": read_parquet, "npz": read_arrays, "npy": open_mapped}[kind]
+    name, mark = OTHER_PLACES[other]
+    path, foreign = tmp_path / f"a.{kind}", tmp_path / "other" / f"{name}.{kind}"
+    write(path, "mark")
+    foreign.parent.mkdir()
+    write(foreign, mark)
+    read(path, mark="mark")
+    foreign.replace(path)
+    read(path)  # sound as it is
+    with pytest.raises(DamagedError, match=rf"/a\.{kind}: is not the file that was written here"):
+        read(path, mark="mark")
+
+
+def test_a_table_that_somebody_else_wrote_is_refused_where_ours_belongs(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(TABLE, path)
+    assert read_parquet(path).equals(TABLE)
+    assert not is_whole(path, "mark")
+    with pytest.raises(DamagedError, match="it has no checksum: cut short, or not written by this version"):
+        read_parquet(path, mark="mark")
+
+
+@pytest.mark.parametrize("what", ["folder", "pipe"])
+@pytest.mark.parametrize("name", ["a.parquet", "a.npz", "a.npy", "a.json"])
+def test_what_is_no_file_is_not_opened(tmp_path: Path, name: str, what: str) -> None:
+    """Who opens a pipe waits for a writer."""
+    path = tmp_path / name
+    path.mkdir() if what == "folder" else os.mkfifo(path)
+    read = {".parquet": read_parquet, ".npz": read_arrays, ".npy": open_mapped, ".json": read_json}
+    with pytest.raises(DamagedError, match=rf"{name}: is a {what}.*, not a file"):
+        read[path.suffix](path)
 
 
 def test_a_mapped_array_knows_its_checksum(tmp_path: Path) -> None:
     path, values = tmp_path / "a.npy", np.arange(12, dtype=np.int16).reshape(4, 3)
-    with mapped_array(path, np.int16, (4, 3)) as out:
+    with mapped_array(path, np.int16, (4, 3), "mark") as out:
         out[:] = values
     np.testing.assert_array_equal(open_mapped(path), values)
     np.testing.assert_array_equal(np.load(path), values)

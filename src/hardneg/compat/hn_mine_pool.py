@@ -17,7 +17,7 @@ from hardneg.config import Index
 from hardneg.encode import VectorStore, encode_texts
 from hardneg.errors import InputError
 from hardneg.protocols import Encoder, Progress
-from hardneg.read.bad_rows import BadRows
+from hardneg.read.bad_rows import MEND, BadRows
 from hardneg.read.row_files import jsonl_rows
 from hardneg.read.values import describe, is_blank
 from hardneg.records import Collection, Int32
@@ -88,7 +88,7 @@ def read_pool(path: Path, progress: Progress) -> Pool:
 
 
 def _pool_texts(path: Path) -> Iterator[str]:
-    for line, row in jsonl_rows(path).read(BadRows()):
+    for line, row in jsonl_rows(path).read(BadRows(hint=MEND)):
         if not isinstance(row.get("text"), str):
             said = describe(row["text"]) if "text" in row else "no `text`"
             raise InputError(f'holds {said}; write {{"text": ...}} in each line', file=path, line=line)

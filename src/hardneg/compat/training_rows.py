@@ -13,7 +13,7 @@ from typing import Any
 from hardneg.errors import HardnegWarning, InputError, UsageError
 from hardneg.files import replacing
 from hardneg.named_files import kind_of_path
-from hardneg.read.bad_rows import BadRows, RowError
+from hardneg.read.bad_rows import MEND, BadRows, RowError
 from hardneg.read.labelled import parse_row
 from hardneg.read.roles import Roles
 from hardneg.read.row_files import jsonl_rows
@@ -41,7 +41,7 @@ class TrainingRow:
 
 def training_rows(path: Path) -> Iterator[TrainingRow]:
     """The rows of a file, whatever its name. Raises InputError, with the line, for one that is none."""
-    for line, row in jsonl_rows(path).read(BadRows()):
+    for line, row in jsonl_rows(path).read(BadRows(hint=MEND)):
         missing = [name for name in ("query", "pos") if name not in row]
         if missing:
             raise InputError(f"there is no {missing[0]!r}", file=path, line=line)

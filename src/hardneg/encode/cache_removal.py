@@ -19,6 +19,7 @@ from hardneg.encode.cache_listing import Held, Listing
 from hardneg.encode.in_use import alone, last_use
 from hardneg.files import TEMPORARY
 from hardneg.locks import HeldError, NoLocksError
+from hardneg.quantities import counted
 from hardneg.refusals import plainly
 
 
@@ -142,5 +143,4 @@ def _sum_of(leftovers: Iterable[tuple[Path, int]]) -> int:
 
 
 def _days(seconds: float) -> str:
-    days = int(seconds // 86_400)
-    return f"{days:,} day{'s' if days != 1 else ''}"
+    return counted(int(seconds // 86_400), "day")

@@ -23,6 +23,7 @@ from hardneg.errors import InputError, ModelError, StoreError
 from hardneg.progress import Silent
 from hardneg.protocols import Encoder, Engine, Kind, Progress
 from hardneg.records import Bool, Float32, Int32, Int64
+from hardneg.words import words
 
 TEXTS_A_CALL = 512
 """Texts given to the encoder at once, of like length: tokenised together, and a step of the progress bar.
@@ -43,6 +44,7 @@ class EncodedTexts:
     encoded    distinct texts encoded now
     reused     distinct texts that the store had already
     truncated  distinct texts that are longer than the model reads; None where the encoder cannot tell
+    zeros      rows of distinct texts that have words, and vectors of zeros: nothing can be compared by them
     example    the first text as it was encoded, prompt in front; "" where there is no text
     """
 
@@ -51,6 +53,7 @@ class EncodedTexts:
     encoded: int
     reused: int
     truncated: int | None
+    zeros: Int64
     example: str
 
 
@@ -96,6 +99,7 @@ def encode_texts(
         folder=job.space.folder,
         encoded=int(missing.sum()),
         reused=int((~missing).sum()),
+        zeros=_wordy(job, job.space.zeros(locations)),
         truncated=int(known.sum()) if len(known) or not len(missing) else None,
         example=_example(job),
     )
@@ -262,6 +266,12 @@ def _check(job: _Job, vectors: NDArray[Any], rows: Int64, dimension: int | None)
     if bad.any():
         text = job.name_of(job.kind, int(rows[int(np.argmax(bad))]))
         raise ModelError(f"{name}: returned NaN or infinity for {text}; its weights are damaged")
+
+
+def _wordy(job: _Job, zero: Bool) -> Int64:
+    """Rows of those of the distinct texts that have a word: of nothing the vector may be nothing."""
+    rows = [row for row in job.first[zero].tolist() if words(job.column[row].as_py())]
+    return np.array(rows, np.int64)
 
 
 def _of_rows(locations: Locations, own: Int64) -> Locations:

@@ -121,7 +121,7 @@ def _sentence_transformer(folder: Path, name: str, settings: FlagSettings) -> An
                 },
             )
 
-    found = load_whole(load, answer, name)
+    found = load_whole(load, answer, name, folder)
     refuse_wordless(found.tokenizer, name)
     transformer = found[0]
     transformer.do_lower_case = False  # FlagEmbedding leaves that to the tokenizer

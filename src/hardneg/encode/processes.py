@@ -28,7 +28,8 @@ from hardneg.leftovers import undo_if_ended
 from hardneg.protocols import Kind
 
 _CHILD = """import signal
-signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is its end at once, and without a word
+if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is its end at once, and without a word
 from hardneg.encode.process import main
 main()"""
 _PATIENCE = 2.0

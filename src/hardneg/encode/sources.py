@@ -80,7 +80,7 @@ class FolderSource(Source):
             )
 
         try:
-            model = load_whole(load, answer, self.folder.path)
+            model = load_whole(load, answer, self.folder.path, self.folder.path)
         except ModelError:
             raise
         except Exception as error:

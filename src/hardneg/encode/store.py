@@ -37,6 +37,7 @@ from hardneg.files import (
     read_json,
     read_metadata,
     read_parquet,
+    remove,
     replacing,
     write_json,
     write_parquet,
@@ -46,6 +47,7 @@ from hardneg.locks import Lock
 from hardneg.records import Bool, Float32, Int32, Int64
 from hardneg.refusals import is_damage, plainly, refusal
 from hardneg.remote import refuse_remote
+from hardneg.seals import ANOTHERS, open_stored
 
 LAYOUT = 1
 """Part of every fingerprint: raised when the meaning of the files changes."""
@@ -165,6 +167,15 @@ class Space:
             self._open.move_to_end(stem)
         return found
 
+    def zeros(self, found: Locations) -> Bool:
+        """Which of these texts have a vector of nothing but zeros; told by the checksums that keys hold."""
+        zero = np.zeros(len(found.shard), np.bool_)
+        for place, stem in enumerate(found.stems):
+            keys = self._keys.get(stem)
+            if keys is not None and len(keys.zero_rows):
+                zero |= (found.shard == place) & np.isin(found.row, keys.zero_rows)
+        return zero
+
     def check_rows(self, stem: str) -> None:
         """Raises DamagedError where the keys do not name each row of the shard once, by its checksum."""
         vectors, path = self.shard(stem), self.folder / f"{stem}{KEYS_SUFFIX}"
@@ -179,6 +190,7 @@ class Space:
         path = self.folder / f"{stem}.npy"
         about = self._keys.get(stem) or _read_keys(self.folder, stem)
         try:
+            open_stored(path).close()
             vectors: NDArray[Any] = load_array(path, mapped=True)
         except (OSError, ValueError, EOFError) as error:
             if isinstance(error, OSError) and not is_damage(error):
@@ -259,7 +271,7 @@ class Space:
             crc32 = checksum(stored)
             if checksum(load_array(temporary, mapped=True)) != crc32:
                 raise DamagedError(path, "read back, is not what was written", "look after the disk")
-        table = _keys_table(hashes, stored, truncated, size, crc32)
+        table = _keys_table(self.folder.name, hashes, stored, truncated, size, crc32)
         write_parquet(table, self.folder / f"{stem}{KEYS_SUFFIX}")
         return stem
 
@@ -272,7 +284,7 @@ class Space:
         """Remove a damaged shard: its texts count as not stored."""
         with plainly(self.folder):
             for suffix in (KEYS_SUFFIX, ".npy"):
-                (self.folder / f"{stem}{suffix}").unlink(missing_ok=True)
+                remove(self.folder / f"{stem}{suffix}")
         self._index = None
         self._open.pop(stem, None)
 
@@ -291,11 +303,15 @@ class Space:
 
 @dataclass(frozen=True)
 class _ShardKeys:
-    """The keys of one shard, and what its file must be like."""
+    """The keys of one shard, and what its file must be like.
+
+    zero_rows  int32, ascending: rows with the checksum of zeros
+    """
 
     hashes: Hashes
     row: Int32
     truncated: NDArray[np.int8]
+    zero_rows: Int32
     rows: int
     dimension: int
     size: int
@@ -376,6 +392,11 @@ def _row_checksums(vectors: NDArray[Any]) -> NDArray[np.uint32]:
     return np.fromiter((zlib.crc32(row) for row in np.ascontiguousarray(vectors)), np.uint32, len(vectors))
 
 
+def _checksums_of_zeros(dimension: int) -> list[int]:
+    """Of a row of zeros, in each dtype that is stored."""
+    return [zlib.crc32(bytes(dimension * size)) for size in (2, 4)]
+
+
 def _damaged_rows(vectors: NDArray[Any], keys_path: Path) -> int:
     """How many rows differ from the checksums in the key table."""
     stored = read_parquet(keys_path, ["row", "checksum"])
@@ -385,7 +406,7 @@ def _damaged_rows(vectors: NDArray[Any], keys_path: Path) -> int:
 
 
 def _keys_table(
-    hashes: Hashes, stored: NDArray[Any], truncated: NDArray[np.int8], size: int, crc32: int
+    space: str, hashes: Hashes, stored: NDArray[Any], truncated: NDArray[np.int8], size: int, crc32: int
 ) -> pa.Table:
     raw = pa.py_buffer(np.ascontiguousarray(hashes))
     columns = [
@@ -395,6 +416,7 @@ def _keys_table(
         pa.array(truncated > 0, mask=truncated < 0),
     ]
     about = {
+        "space": space,
         "rows": stored.shape[0],
         "dimension": stored.shape[1],
         "size": size,
@@ -405,16 +427,19 @@ def _keys_table(
 
 def _read_keys(folder: Path, stem: str) -> _ShardKeys:
     path = folder / f"{stem}{KEYS_SUFFIX}"
-    table = read_parquet(path, ["hash", "row", "truncated"]).combine_chunks()
+    table = read_parquet(path, ["hash", "row", "truncated", "checksum"]).combine_chunks()
     about = shard_about(path)
     try:
         hashes = table["hash"].combine_chunks()
         raw = np.frombuffer(hashes.buffers()[1], HASH) if len(hashes) else np.zeros(0, HASH)
         truncated = np.asarray(table["truncated"].cast(pa.int8()).fill_null(-1).to_numpy(), np.int8)
+        row = np.asarray(table["row"].to_numpy(), np.int32)
+        zero = np.isin(table["checksum"].to_numpy(), _checksums_of_zeros(about["dimension"]))
         return _ShardKeys(
             hashes=raw[hashes.offset : hashes.offset + len(hashes)],
-            row=np.asarray(table["row"].to_numpy(), np.int32),
+            row=row,
             truncated=truncated,
+            zero_rows=np.sort(row[zero]),
             **about,
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -424,12 +449,14 @@ def _read_keys(folder: Path, stem: str) -> _ShardKeys:
 def shard_about(keys: Path) -> dict[str, int]:
     """What a key table says of its shard: `rows`, `dimension`, `size` in bytes, `crc32`.
 
-    Raises DamagedError where it says nothing.
+    Raises DamagedError where it says nothing, or is of another encoder.
     """
     try:
         about = json.loads((read_metadata(keys).metadata or {})[_ABOUT])
+        if about.get("space", keys.parent.name) != keys.parent.name:
+            raise DamagedError(keys, ANOTHERS, _how_to_mend(keys.name.removesuffix(KEYS_SUFFIX)))
         return {key: int(about[key]) for key in ("rows", "dimension", "size", "crc32")}
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DamagedError(keys, "is no key table of this version") from error
 
 

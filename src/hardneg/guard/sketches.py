@@ -11,8 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hardneg.errors import DamagedError
-from hardneg.files import mapped_array, open_mapped, replacing
+from hardneg.files import mapped_array, open_mapped
 from hardneg.guard.minhash import BUCKETS, DEVIATIONS, UInt16, densified, plausible, sketches
 from hardneg.guard.portions import NormalisedTexts
 from hardneg.guard.shingles import UInt64
@@ -45,27 +44,19 @@ class Sketches:
         return cls(first, whole)
 
     @staticmethod
-    def write(corpus: pa.Table, folder: Path, join_title: bool, progress: Progress) -> None:
-        """Into files of this folder, some thousand texts in memory at a time."""
+    def write(corpus: pa.Table, folder: Path, mark: str, join_title: bool, progress: Progress) -> None:
+        """Into files of this folder, marked as of this corpus, some thousand texts in memory at a time."""
         first_path, whole_path = (folder / name for name in _FILES)
         with (
-            replacing(first_path) as first_file,
-            replacing(whole_path) as whole_file,
-            mapped_array(first_file, np.uint16, (corpus.num_rows, GLANCED)) as first,
-            mapped_array(whole_file, np.uint16, (corpus.num_rows, BUCKETS)) as whole,
+            mapped_array(first_path, np.uint16, (corpus.num_rows, GLANCED), mark) as first,
+            mapped_array(whole_path, np.uint16, (corpus.num_rows, BUCKETS), mark) as whole,
         ):
             _fill(first, whole, corpus, join_title, progress)
 
     @classmethod
-    def open(cls, folder: Path, documents: int) -> Sketches:
+    def open(cls, folder: Path, mark: str) -> Sketches:
         """What `write` wrote, mapped. Raises DamagedError where it is not as it was written."""
-        arrays = []
-        for name, width in zip(_FILES, (GLANCED, BUCKETS), strict=True):
-            array = open_mapped(folder / name)
-            if array.shape != (documents, width) or array.dtype != np.uint16:
-                raise DamagedError(folder / name, "is of another corpus")
-            arrays.append(array)
-        return cls(*arrays)
+        return cls(*(open_mapped(folder / name, mark) for name in _FILES))
 
     @staticmethod
     def written(folder: Path) -> bool:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from hardneg.config import TrainingFileOptions
 from hardneg.export.formats import format_named
 from hardneg.plan.training_file import TrainingFile, fault_lines, fault_list, opened
+from hardneg.quantities import counted
 from hardneg.read.bad_rows import BadRows
 from hardneg.read.training.faults import Wanted
 from hardneg.read.training.options import ReadOptions
@@ -46,11 +47,10 @@ class CheckReport:
         return {**asdict(self), "path": str(self.path), "clean": self.clean}
 
     def __str__(self) -> str:
-        lines = [
-            f"{printable(str(self.path))} ({self.format}): {self.rows:,} rows, {self.positives:,} positives, "
-            f"{self.negatives:,} negatives; "
-            + ("nothing is wrong" if self.clean else f"{sum(self.faults.values()):,} faults")
-        ]
+        parts = ((self.rows, "row"), (self.positives, "positive"), (self.negatives, "negative"))
+        held = ", ".join(counted(number, what) for number, what in parts)
+        found = "nothing is wrong" if self.clean else counted(sum(self.faults.values()), "fault")
+        lines = [f"{printable(str(self.path))} ({self.format}): {held}; {found}"]
         lines += [f"  note: {count:,} {what}" for what, count in self.notes.items() if count]
         return "\n".join([*lines, *fault_lines(self.faults, self.first)])
 

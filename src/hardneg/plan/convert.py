@@ -19,6 +19,7 @@ from hardneg.export.writing import Seen, check_output, write_examples
 from hardneg.plan.convert_parts import Parts, parts_to_write
 from hardneg.plan.convert_report import Accounts, ConvertReport
 from hardneg.plan.training_file import FaultList, TrainingFile, fault_list, opened, shown
+from hardneg.quantities import counted
 from hardneg.read.bad_rows import BadRows
 from hardneg.read.training.cleaned import keeping, without
 from hardneg.read.training.faults import FAULTS, Faults, Wanted
@@ -191,7 +192,7 @@ def _refuse(training: TrainingFile, faults: FaultList) -> NoReturn:
     """Name the first fault of the file, and say how many there are."""
     code, first = _first_fault(faults)
     more = sum(faults.counts.values()) - 1
-    others = f" ({more:,} more faults; `hardneg check` lists them)" if more else ""
+    others = f" ({counted(more, 'more fault')}; `hardneg check` lists all)" if more else ""
     what = f"{FAULTS[code]}: {shown(first).partition(': ')[2]}{others}"
     qrels = "name the positives with --qrels, or " if code == "no_positive" and not training.positives else ""
     raise InputError(f"{what}; {qrels}{_REMEDY}", file=training.path, line=first["line"])
@@ -208,7 +209,8 @@ def _refuse_nothing(training: TrainingFile, faults: FaultList) -> NoReturn:
     dropped = ""
     if faults.counts:
         count = sum(faults.counts.values())
-        dropped = f" ({count:,} faults were dropped, the first in {shown(_first_fault(faults)[1])})"
+        were = counted(count, "fault was", "faults were")
+        dropped = f" ({were} dropped, the first in {shown(_first_fault(faults)[1])})"
     raise InputError(f"no group with a negative is left{dropped}; nothing is written", file=training.path)
 
 
@@ -228,7 +230,8 @@ def _refuse_short(usable: _Usable, to: str, width: int, parts: Parts) -> None:
             break
     fewest = int(np.flatnonzero(parts.negatives).min())
     raise InputError(
-        f"{to} needs {width} negatives in every row, but {short:,} of {parts.groups:,} groups have fewer "
+        f"{to} needs {counted(width, 'negative')} in every row, but {short:,} of "
+        f"{counted(parts.groups, 'group has', 'groups have')} fewer "
         f"({', '.join(named)}{', ...' if short > _NAMED else ''}); give --num-negatives {fewest} (cuts all "
         "to that) or --shortfall drop",
         file=usable.training.path,

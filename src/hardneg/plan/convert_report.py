@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hardneg.plan.training_file import fault_lines
+from hardneg.quantities import counted
 from hardneg.terminal import printable
 
 
@@ -68,20 +69,28 @@ class ConvertReport:
 
     def __str__(self) -> str:
         a = self.accounts
-        read = f"{printable(str(self.source))} ({self.format}): {a.groups_read:,} groups"
-        written = f"{a.groups:,} groups, {a.positives:,} positives, {a.negatives:,} negatives"
-        lines = [
-            read,
-            f"{self.to}: {self.rows:,} rows from {written} in {printable(str(self.path))}",
-        ]
-        counted = (
-            (a.groups_without_negatives, "groups have no negatives and are not in it"),
-            (a.groups_emptied, "groups lost their last positive or negative as faulty and are not in it"),
-            (a.groups_short, "groups have too few negatives and were dropped"),
-            (a.negatives_cut, "negatives are past --num-negatives and were cut"),
-            (self.neutralised, "texts begin like a formula and got a ' before them (JSONL keeps them)"),
+        read = f"{printable(str(self.source))} ({self.format}): {counted(a.groups_read, 'group')}"
+        parts = ((a.groups, "group"), (a.positives, "positive"), (a.negatives, "negative"))
+        written = ", ".join(counted(number, what) for number, what in parts)
+        rows = counted(self.rows, "row")
+        lines = [read, f"{self.to}: {rows} from {written} in {printable(str(self.path))}"]
+        emptied = "last positive or negative as faulty and"
+        less = (
+            (a.groups_without_negatives, "group has no negatives and is", "groups have no negatives and are"),
+            (a.groups_emptied, f"group lost its {emptied} is", f"groups lost their {emptied} are"),
         )
-        lines += [f"  {count:,} {what}" for count, what in counted if count]
+        lines += [f"  {counted(number, one, many)} not in it" for number, one, many in less if number]
+        other = (
+            (a.groups_short, "group has", "groups have", "too few negatives", "dropped"),
+            (a.negatives_cut, "negative is", "negatives are", "past --num-negatives", "cut"),
+        )
+        for number, one, many, why, done in other:
+            if number:
+                went = f"was {done}" if number == 1 else f"were {done}"
+                lines.append(f"  {counted(number, one, many)} {why} and {went}")
+        if self.neutralised:
+            texts = counted(self.neutralised, "text begins", "texts begin")
+            lines.append(f"  {texts} like a formula and got a ' before it (JSONL keeps it as it is)")
         lines += [f"  note: {count:,} {what}" for what, count in self.notes.items() if count]
         lines += [f"  {remark}" for remark in self.remarks]
         return "\n".join([*lines, *fault_lines(self.faults, self.first, " dropped")])

@@ -24,7 +24,7 @@ from hardneg.plan.prepare import Prepared
 from hardneg.plan.retrievers import Source
 from hardneg.read import rows_of
 from hardneg.records import NO_DOC, Bool, Float32, Int32, Ranking
-from hardneg.run_directory import PARTS, RunDirectory, part_name
+from hardneg.run_directory import PARTS, RunDirectory, mark_of_parts, part_name
 from hardneg.search.candidates import by_rank_of
 from hardneg.search.exact import DenseRetriever
 from hardneg.search.grown import Found, GrownRetriever, SomeRows
@@ -52,13 +52,16 @@ def identities(sources: Sequence[Source]) -> dict[str, str]:
 # -- the reserve on disk ------------------------------------------------------------------------------------
 
 
-def save_reserve(run: RunDirectory, part: str, rankings: Sequence[Ranking], depth: int) -> None:
-    """Beside a part: what these retrievers found beyond the depth."""
+def save_reserve(
+    run: RunDirectory, part: str, rankings: Sequence[Ranking], search: Mapping[str, Any]
+) -> None:
+    """Beside a part: what these retrievers found beyond the depth of its search."""
+    depth = search["depth"]
     arrays: dict[str, Any] = {}
     for ranking in rankings:
         arrays[f"{ranking.retriever} doc"] = ranking.doc[:, depth:]
         arrays[f"{ranking.retriever} score"] = ranking.score[:, depth:]
-    write_arrays(_reserve_path(run.candidates, part), **arrays)
+    write_arrays(_reserve_path(run.candidates, part), mark_of_parts(run.candidates.name, search), **arrays)
 
 
 def _reserve_path(candidates: Path, part: str) -> Path:
@@ -92,11 +95,12 @@ class Earlier:
         folder, collection = prepared.run.earlier, prepared.collection
         if not (folder / "stage.json").exists():
             return None
-        doc_now = _same_rows(folder / "corpus.parquet", collection.corpus, "doc_id", ["title", "text"])
-        query_now = _same_rows(folder / "queries.parquet", collection.queries, "query_id", ["text", "prompt"])
+        stage = read_sealed_json(folder / "stage.json")
+        corpus, queries, read = collection.corpus, collection.queries, stage["read"]
+        doc_now = _same_rows(folder / "corpus.parquet", read, corpus, "doc_id", ["title", "text"])
+        query_now = _same_rows(folder / "queries.parquet", read, queries, "query_id", ["text", "prompt"])
         query_before = np.full(collection.queries.num_rows, -1, np.int32)
         query_before[query_now[query_now >= 0]] = np.flatnonzero(query_now >= 0)
-        stage = read_sealed_json(folder / "stage.json")
         return cls(folder, stage, query_before, query_now, doc_now, collection.corpus.num_rows)
 
     @cached_property
@@ -125,7 +129,7 @@ class Earlier:
         """What a scorer gave then to pairs that there are now, for the parts of now."""
         candidates = self.folder / "candidates"
         for path in sorted(candidates.glob(PARTS)):
-            mark, keys, scores = scores_of_part(candidates, path.stem)
+            mark, keys, scores = scores_of_part(path.stem, self.stage, candidates)
             query, doc = self.query_now[keys >> 32], self.doc_now[keys & 0xFFFFFFFF]
             there = (query >= 0) & (doc != NO_DOC)
             now = pair_keys(query[there], doc[there, None])[:, 0]
@@ -155,18 +159,21 @@ class Earlier:
         """All that was found for the queries of a part: rows then and scores, (queries, any) both."""
         candidates, name = self.folder / "candidates", part_name(part)
         columns = ["retriever", "rank", "score", "query_row", "doc_row"]
-        doc, score = by_rank_of(read_parquet(candidates / f"{name}.parquet", columns), retriever)
-        reserve = read_arrays(_reserve_path(candidates, name))
+        mark = mark_of_parts(candidates.name, self.stage)
+        doc, score = by_rank_of(read_parquet(candidates / f"{name}.parquet", columns, mark), retriever)
+        reserve = read_arrays(_reserve_path(candidates, name), mark)
         more = reserve[f"{retriever} doc"], reserve[f"{retriever} score"]
         return np.concatenate([doc, more[0]], axis=1), np.concatenate([score, more[1]], axis=1)
 
 
-def _same_rows(before: Path, table: pa.Table, id_column: str, columns: Sequence[str]) -> Int32:
+def _same_rows(before: Path, mark: str, table: pa.Table, id_column: str, columns: Sequence[str]) -> Int32:
     """int32 (rows then,): where the row of the same id stands now, -1 where it is gone or reads otherwise.
+
+    mark  of the file: the fingerprint of the tables then
 
     Texts are compared a block at a time.
     """
-    with parquet_file(before) as file:
+    with parquet_file(before, mark) as file:
         now = rows_of(file.read([id_column])[id_column], table[id_column])
         names = [name for name in columns if name in file.schema_arrow.names]
         gained = [name for name in columns if name in table.column_names and name not in names]

@@ -36,14 +36,14 @@ def text_classes(prepared: Prepared, config: Config) -> TextClasses:
     path = prepared.run.guard / "text_classes.parquet"
     found = texts_mark(prepared, config)
     if prepared.run.stage("text classes").get("fingerprint") == found and path.exists():
-        return TextClasses.from_table(read_parquet(path))
+        return TextClasses.from_table(read_parquet(path, mark=found))
     with (
         timed(prepared.run, "text classes", prepared.progress),
         prepared.run.doing_stage("text classes", fingerprint=found),
     ):
         collection = prepared.collection
         classes = TextClasses.build(collection.corpus, collection.queries, config.encode.join_title)
-        write_parquet(classes.to_table(), path)
+        write_parquet(classes.to_table(), path, mark=found)
     return classes
 
 
@@ -71,8 +71,8 @@ def _sketches(prepared: Prepared, config: Config) -> Sketches:
             timed(run, "near duplicates", prepared.progress),
             run.doing_stage("near duplicates", fingerprint=found),
         ):
-            Sketches.write(corpus, run.guard, config.encode.join_title, prepared.progress)
-    return Sketches.open(run.guard, corpus.num_rows)
+            Sketches.write(corpus, run.guard, found, config.encode.join_title, prepared.progress)
+    return Sketches.open(run.guard, found)
 
 
 def queries_to_leave_out(prepared: Prepared, config: Config) -> tuple[Bool, list[str | None]]:

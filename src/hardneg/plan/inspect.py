@@ -13,7 +13,7 @@ from hardneg.errors import InputError
 from hardneg.files import read_parquet_where
 from hardneg.plan.retrieve import parts_in_order
 from hardneg.records import CANDIDATES, POSITIVES
-from hardneg.run_directory import RunDirectory
+from hardneg.run_directory import RunDirectory, mark_of_parts
 from hardneg.texts import document_texts
 
 
@@ -28,7 +28,6 @@ def inspect_query(run: RunDirectory, selection: str, query_id: str) -> dict[str,
     if not found.num_rows:
         known = collection.queries["query_id"].to_pylist()
         raise InputError(f"has no query {query_id!r}{nearest(query_id, known[:100_000])}", file=run.path)
-    folder = run.selection(selection)
     run.selection_table(selection, "outcomes", ["query_id"])  # says which selections there are, if not this
     if run.manifest()["selections"][selection].get("search") != run.stage("search").get("fingerprint"):
         raise InputError(
@@ -37,11 +36,14 @@ def inspect_query(run: RunDirectory, selection: str, query_id: str) -> dict[str,
             file=run.path,
         )
     run.depth()  # says so where the candidates are on their way
-    outcome = _filtered(folder / "outcomes.parquet", query_id).to_pylist()
-    decisions = _filtered(folder / "decisions.parquet", query_id).to_pylist()
+    outcomes, decided_on, known = (
+        run.selection_file(selection, table) for table in ("outcomes", "decisions", "positives")
+    )
+    outcome = _filtered(outcomes, query_id).to_pylist()
+    decisions = _filtered(decided_on, query_id).to_pylist()
     candidates = _by_document(_rows(run, run.candidates, query_id))
     positives = _rows(run, run.positives, query_id)
-    positives += _judged(folder / "positives.parquet", query_id, candidates)
+    positives += _judged(known, query_id, candidates)
     text_of = _texts(run, collection.corpus, [*candidates, *(row["doc_id"] for row in positives)])
     decided = {row["doc_id"]: row for row in decisions}
     return {
@@ -84,17 +86,18 @@ def _texts(run: RunDirectory, corpus: pa.Table, doc_ids: list[str]) -> dict[str,
     return dict(zip(used["doc_id"].to_pylist(), texts.to_pylist(), strict=True))
 
 
-def _rows(run: RunDirectory, folder: Any, query_id: str) -> list[dict[str, Any]]:
+def _rows(run: RunDirectory, folder: Path, query_id: str) -> list[dict[str, Any]]:
     """The query's rows of its deepest part."""
+    mark = mark_of_parts(folder.name, run.stage("search"))
     for name in reversed(parts_in_order(run)):
-        rows: list[dict[str, Any]] = _filtered(folder / f"{name}.parquet", query_id).to_pylist()
+        rows: list[dict[str, Any]] = _filtered(folder / f"{name}.parquet", query_id, mark).to_pylist()
         if rows:
             return rows
     return []
 
 
-def _filtered(path: Any, query_id: str) -> pa.Table:
-    return read_parquet_where(path, "query_id", query_id)
+def _filtered(path: Path, query_id: str, mark: str = "") -> pa.Table:
+    return read_parquet_where(path, "query_id", query_id, mark)
 
 
 def _by_document(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -88,12 +88,12 @@ class Judged:
         """The block with `p_false_negative`; `name` is the part's, under which log-odds are kept."""
         path = _folder(self.prepared, self.mark) / f"{name}.npz"
         if path.exists():
-            log_odds: Float32 = read_arrays(path)["log_odds"]
+            log_odds: Float32 = read_arrays(path, self.mark)["log_odds"]
         else:
             judge = Judge(self.sight(), self.model, self.fold)
             found = judge.log_odds(block, askable(block, self.rules))
             log_odds = of_one_text(found, block.doc, self.classes).astype(np.float32)
-            write_arrays(path, log_odds=log_odds)
+            write_arrays(path, self.mark, log_odds=log_odds)
         chance = np.empty(log_odds.shape, np.float32)
         for start in range(0, len(chance), QUERIES_IN_CACHE):
             part = slice(start, start + QUERIES_IN_CACHE)
@@ -234,11 +234,11 @@ def judged(
     sight = cache(partial(sight_of, prepared, config, found, first))
     path = _folder(prepared, mark) / "model.npz"
     if path.exists():
-        model = Model.load(path)
+        model = Model.load(path, mark)
     else:
         with timed(run, "guard fit", prepared.progress):
             model = _learned(prepared, config, sight(), rules, fold, whole, depth)
-        model.save(path)
+        model.save(path, mark)
         _say(model, config.guard, prepared.progress)
     return Judged(prepared, model, fold, sight, rules, classes.document, mark, depth)
 
@@ -364,8 +364,8 @@ def _correction(judge: Judged, judgments: Judgments) -> Correction:
     path = _folder(judge.prepared, judge.mark) / "judged-pairs.npz"
     if not path.exists():
         pair, log_odds = _as_candidates(judge, judgments)
-        write_arrays(path, pair=pair, log_odds=log_odds)
-    stored = read_arrays(path)
+        write_arrays(path, judge.mark, pair=pair, log_odds=log_odds)
+    stored = read_arrays(path, judge.mark)
     pair, log_odds = stored["pair"], stored["log_odds"]
     chance = judge.model.probability(log_odds)
     return calibrate(chance, judgments.relevant[pair], judgments.weight[pair])
@@ -435,8 +435,8 @@ def _lexical(prepared: Prepared, config: Config) -> Lexical:
             run.doing_stage("lexical vectors", fingerprint=mark),
         ):
             texts = document_texts(prepared.collection.corpus, config.encode.join_title)
-            Lexical.write(texts, prepared.collection.queries["text"], run.guard, prepared.progress)
-    return Lexical.open(run.guard)
+            Lexical.write(texts, prepared.collection.queries["text"], run.guard, mark, prepared.progress)
+    return Lexical.open(run.guard, mark)
 
 
 def _near(prepared: Prepared, space: Space, first: Int32) -> tuple[Int32, Float32]:
@@ -449,12 +449,12 @@ def _near(prepared: Prepared, space: Space, first: Int32) -> tuple[Int32, Float3
     mark = digest({"search": run.stage("search")["fingerprint"], "space": space.name, "texts": texts})
     path = run.guard / "near-queries.npz"
     if run.stage("near queries").get("fingerprint") == mark and path.exists():
-        stored = read_arrays(path)
+        stored = read_arrays(path, mark)
         return stored["near"], stored["weight"]
     with timed(run, "near queries", prepared.progress), run.doing_stage("near queries", fingerprint=mark):
         near, similarity = _nearest(space, first, prepared)
         weight = near_weights(similarity)
-        write_arrays(path, near=near, weight=weight)
+        write_arrays(path, mark, near=near, weight=weight)
     return near, weight
 
 

@@ -6,6 +6,7 @@ some (`plan`). A pair is its rows in the tables, so other tables have other fold
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from hardneg.files import read_arrays, read_metadata, read_parquet, write_arrays
 from hardneg.fingerprints import digest
 from hardneg.plan.prepare import Prepared
 from hardneg.records import CANDIDATES, Float32, Int32, Int64
-from hardneg.run_directory import PARTS, RunDirectory, part_name
+from hardneg.run_directory import PARTS, RunDirectory, mark_of_parts, part_name
 
 SCORER_KEY = b"hardneg.scorer"
 """Metadata of a part's two files: the mark of the scorer whose scores they hold."""
@@ -69,13 +70,18 @@ def _scorer_of(mark: str | None) -> str:
 
 
 def save_scores(path: Path, keys: Int64, scores: Float32) -> None:
-    write_arrays(path, keys=keys, scores=scores)
+    write_arrays(path, _place_of(path), keys=keys, scores=scores)
+
+
+def _place_of(path: Path) -> str:
+    """The folders under which scores lie: they say whose scores of which pairs these are."""
+    return "/".join(path.parts[-3:-1])
 
 
 def load_scores(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
     """Keys and scores, as they were saved; none where they are not there, or damaged: they are made anew."""
     try:
-        stored = read_arrays(path)
+        stored = read_arrays(path, _place_of(path))
         return stored["keys"], stored["scores"]
     except (DamagedError, KeyError):
         return np.zeros(0, np.int64), np.zeros(0, np.float32)
@@ -87,9 +93,10 @@ def load_scores(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
 def keep_part_scores(prepared: Prepared, queries_a_part: int) -> None:
     """Of all parts of a run whose candidates are about to go, for the parts with the same queries."""
     run = prepared.run
+    search = run.stage("search")
     for name in sorted(path.stem for path in run.candidates.glob(PARTS)):
         with suppress(DamagedError):  # it is scored anew
-            mark, keys, scores = scores_of_part(run.candidates, name, run.positives)
+            mark, keys, scores = scores_of_part(name, search, run.candidates, run.positives)
             keep(prepared, mark, name, keys, scores, queries_a_part)
 
 
@@ -101,7 +108,7 @@ def keep_for_deeper(prepared: Prepared, deeper: str, queries: Int32, queries_a_p
     theirs = {part_name(number) for number in np.unique(queries // queries_a_part).tolist()}
     for name in run.parts():
         if name != deeper and (name in theirs or name.startswith("deep-")):
-            mark, keys, scores = scores_of_part(run.candidates, name, run.positives)
+            mark, keys, scores = scores_of_part(name, run.stage("search"), run.candidates, run.positives)
             mine = np.isin(keys >> 32, queries)
             if mine.any():
                 path = kept_folder(prepared, mark, deeper) / _FROM_PARTS / f"{name}.npz"
@@ -122,8 +129,13 @@ def keep(
         save_scores(path, keys[mine], scores[mine])
 
 
-def scores_of_part(candidates: Path, name: str, positives: Path | None = None) -> tuple[str, Int64, Float32]:
-    """The mark of its scorer, and the pairs that it scored, (pairs,) both; none where nobody did."""
+def scores_of_part(
+    name: str, search: Mapping[str, Any], candidates: Path, positives: Path | None = None
+) -> tuple[str, Int64, Float32]:
+    """The mark of its scorer, and the pairs that it scored, (pairs,) both; none where nobody did.
+
+    search  the finished search of which the part is
+    """
     paths = [candidates / f"{name}.parquet"]
     metadata = read_metadata(paths[0])
     mark = _scorer_of(_mark_in(metadata))
@@ -133,12 +145,12 @@ def scores_of_part(candidates: Path, name: str, positives: Path | None = None) -
         return "", np.zeros(0, np.int64), np.zeros(0, np.float32)
     if positives is not None and _scorer_of(_mark(positives / f"{name}.parquet")) == mark:
         paths.append(positives / f"{name}.parquet")
-    found = [_scored_pairs(path, scorer[0]) for path in paths]
+    found = [_scored_pairs(path, mark_of_parts(path.parent.name, search), scorer[0]) for path in paths]
     return mark, np.concatenate([keys for keys, _ in found]), np.concatenate([scores for _, scores in found])
 
 
-def _scored_pairs(path: Path, scorer: str) -> tuple[Int64, Float32]:
-    table = read_parquet(path, ["query_row", "doc_row", scorer])
+def _scored_pairs(path: Path, mark: str, scorer: str) -> tuple[Int64, Float32]:
+    table = read_parquet(path, ["query_row", "doc_row", scorer], mark)
     query, doc = (table[column].to_numpy() for column in ("query_row", "doc_row"))
     scores = table[scorer].to_numpy().astype(np.float32)
     there = np.isfinite(scores)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from hardneg.encode import FINGERPRINT, KEYS_SUFFIX, Space, names_its_folder
 from hardneg.errors import DamagedError, HardnegError
+from hardneg.files import remove
 from hardneg.protocols import Progress
-from hardneg.run_directory import COLLECTION_TABLES, RunDirectory
+from hardneg.run_directory import COLLECTION_TABLES, PLAN, RunDirectory
 
 
 def until_whole(run: RunDirectory, progress: Progress, work: Callable[[], None]) -> None:
@@ -23,10 +23,12 @@ def until_whole(run: RunDirectory, progress: Progress, work: Callable[[], None])
         try:
             return work()
         except DamagedError as damage:
-            if damage.path in removed or not remove_to_make_again(run, damage.path):
+            # What lies in a folder may be somebody's: that is removed only where people ask for it.
+            again = damage.path in removed or damage.path.is_dir()
+            if again or not remove_to_make_again(run, damage.path):
                 raise
             removed.add(damage.path)
-            progress.say(f"{damage.path}: is damaged; removed, and made again")
+            progress.say(f"{damage.path}: {damage.what}; removed, and made again")
 
 
 def remove_to_make_again(run: RunDirectory, path: Path) -> bool:
@@ -40,25 +42,22 @@ def remove_to_make_again(run: RunDirectory, path: Path) -> bool:
         return False
     if place[0] == "earlier":
         run.clear(run.earlier)
-    elif place[0] in ("candidates", "positives"):
+    elif place[0] in ("candidates", "positives") and path.name != PLAN:
         _remove_part(run, path.name.split(".")[0])
-    elif place[0] in ("guard", "rescoring", "trial") or path.stem in COLLECTION_TABLES:
-        path.unlink(missing_ok=True)
+    elif place[0] in ("candidates", "guard", "rescoring", "trial") or path.stem in COLLECTION_TABLES:
+        remove(path)
     elif place[0] == "selections" and len(place) > 2:
-        shutil.rmtree(run.path / place[0] / place[1], ignore_errors=True)
+        remove(run.path / place[0] / place[1])
     else:
         return False
     return True
 
 
 def _remove_part(run: RunDirectory, name: str) -> None:
-    """All of a part of the candidates, or the plan of all parts."""
-    if name == "plan":
-        run.clear(run.candidates, run.positives)
-        return
+    """All of a part of the candidates."""
     for folder in (run.candidates, run.positives):
-        (folder / f"{name}.parquet").unlink(missing_ok=True)
-    (run.candidates / f"{name}.reserve.npz").unlink(missing_ok=True)
+        remove(folder / f"{name}.parquet")
+    remove(run.candidates / f"{name}.reserve.npz")
 
 
 # -- the vector store -------------------------------------------------------------------------------------

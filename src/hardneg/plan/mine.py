@@ -22,12 +22,13 @@ from hardneg.plan.mending import until_whole
 from hardneg.plan.prepare import Prepared, prepare, reopen, timed
 from hardneg.plan.rescoring import begin, complete, holds_others, rescore
 from hardneg.plan.retrieve import base_parts, partly_scored, search, search_fingerprint
-from hardneg.plan.retrievers import GIVEN_AS_OBJECTS, NOTHING_OWN, OwnParts, Source, is_object, sources
+from hardneg.plan.retrievers import GIVEN_AS_OBJECTS, KINDS, NOTHING_OWN, OwnParts, Source, is_object, sources
 from hardneg.plan.scoring import Scoring, open_scorer
 from hardneg.plan.selections import SelectionWriter, replacing_selection
 from hardneg.protocols import Progress, Retriever, Vectors
 from hardneg.report.summary import summary
 from hardneg.run_directory import RunDirectory
+from hardneg.seals import read_seal
 from hardneg.select import deepest_rank, grid_configs
 from hardneg.select import preview as preview_blocks
 
@@ -218,14 +219,27 @@ def select_into(
 def _facts(
     choosing: Choosing, tables: Mapping[str, Any], aside: Aside, people: Judgments | None
 ) -> dict[str, Any]:
-    """What the guard and people say, for the summary."""
+    """What the encoders, the guard and people say, for the summary."""
     facts: dict[str, Any] = {}
+    if zeros := _zero_vectors(choosing.prepared.run):
+        facts["zero_vectors"] = zeros
     guard = guard_summary(choosing.judged, tables, aside.without, choosing.config.guard)
     if guard is not None:
         facts["guard"] = guard
     if people is not None:
         facts |= {"labels": people.summary(), "measured": people.measured}
     return facts
+
+
+def _zero_vectors(run: RunDirectory) -> dict[str, Any]:
+    """Retriever and kind → how many texts with words have a vector of zeros, and the first of them."""
+    stages = {
+        f"{name} {kind}": f"encode {name} {kind}"
+        for name in run.stage("search")["retrievers"]
+        for kind in KINDS
+    }
+    found = {which: run.stage(stage).get("zeros") for which, stage in stages.items()}
+    return {which: zeros for which, zeros in found.items() if zeros}
 
 
 def _note_scoring(run: RunDirectory, name: str, seconds: float) -> None:
@@ -253,7 +267,10 @@ def _note(
     }
     numbers = summary(tables["outcomes"], tables["negatives"], shown, config.select.score_by)
     made_from = {stage: run.stage(stage)["fingerprint"] for stage in ("read", "search")}
-    entry = {"config": own, "fingerprint": mark, **made_from, "summary": {**numbers, **facts}}
+    seals = {path.stem: read_seal(path) for path in sorted(run.selection(name).glob("*.parquet"))}
+    checksums = {table: seal.crc32 for table, seal in seals.items() if seal is not None}
+    summarised = {**numbers, **facts}
+    entry = {"config": own, "fingerprint": mark, **made_from, "checksums": checksums, "summary": summarised}
     if config.guard.labels:
         entry["labels"] = label_digests(config)
     run.update(selections={name: entry})

@@ -81,7 +81,7 @@ class PartScores:
                 positive_scores={**block.positive_scores, scoring.name: positive},
             )
             mark = scoring.mark if whole else scoring.mark + PARTLY
-            save_block(scoring.prepared, scored, self._name, mark)
+            save_block(scoring.prepared, scored, self._name, scoring.prepared.run.stage("search"), mark)
             self._changed = False
         shutil.rmtree(self._folder.parent, ignore_errors=True)
 

@@ -70,13 +70,13 @@ def prepare(
             if run.tables_are_whole():
                 progress.say("read: unchanged")
             else:
-                progress.say("read: a table was damaged or gone; written again")
-                run.save_collection(collection)
+                progress.say("read: a table was damaged, another one or gone; written again")
+                run.save_collection(collection, found)
         else:
             with run.doing_stage("read", fingerprint=found, counts=dict(collection.report.counts)):
                 run.set_aside()
                 run.clear(run.rescoring)  # its pairs are rows of the tables before
-                run.save_collection(collection)
+                run.save_collection(collection, found)
         run.update(source=collection.report.source, read_again=dict(collection.report.again))
     return _prepared(run, collection, config, progress, engine, found)
 

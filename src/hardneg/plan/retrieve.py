@@ -19,7 +19,7 @@ from hardneg.plan.prepare import Prepared, timed
 from hardneg.plan.retrievers import Source
 from hardneg.protocols import Retriever
 from hardneg.records import Block, Int32, Ranking
-from hardneg.run_directory import NOT_SEARCHED, RunDirectory, part_name
+from hardneg.run_directory import NOT_SEARCHED, PLAN, RunDirectory, mark_of_parts, part_name
 from hardneg.search.candidates import block_from_rows, candidate_rows, positive_rows
 from hardneg.search.checked import checked
 from hardneg.search.choice import deepest
@@ -48,18 +48,17 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
             return
         depth = done["depth"]
     plan = {"fingerprint": found, "depth": depth, "queries_a_part": QUERIES_A_PART}
-    plan_path = run.candidates / "plan.json"
-    if not plan_path.exists() or read_sealed_json(plan_path) != plan:
+    if not _began(run, plan):
         if done.get("read") == prepared.fingerprint:
             keep_part_scores(prepared, QUERIES_A_PART)
         _no_longer_searched(run, done, found)
         run.clear(run.candidates, run.positives)
         if done.get("fingerprint") != found:
             run.clear(run.guard / "judged")
-        write_sealed_json(plan, plan_path)
+        write_sealed_json(plan, run.candidates / PLAN)
     retrievers = [source.open() for source in sources]
     with timed(run, "search", prepared.progress):
-        searching = _Search.of(prepared, sources, retrievers, depth, config)
+        searching = _Search.of(prepared, sources, retrievers, plan, config)
         queries = np.arange(prepared.collection.queries.num_rows, dtype=np.int32)
         names = _part_names(prepared)
         parts = {name: queries[n * QUERIES_A_PART : (n + 1) * QUERIES_A_PART] for n, name in enumerate(names)}
@@ -80,6 +79,13 @@ def search(prepared: Prepared, sources: Sequence[Source], depth: int, config: Co
     run.clear(run.earlier)
 
 
+def _began(run: RunDirectory, plan: Mapping[str, Any]) -> bool:
+    """Whether the parts that are there are of this search."""
+    if plan.items() <= run.stage("search").items():
+        return True
+    return (run.candidates / PLAN).exists() and read_sealed_json(run.candidates / PLAN) == plan
+
+
 def _no_longer_searched(run: RunDirectory, done: Mapping[str, Any], found: str) -> None:
     """Before candidates go. Of the same search to another depth the run stays a finished one, so that the
     `select` that wants them deeper can be run again; and no part has a score then.
@@ -96,6 +102,7 @@ def _no_longer_searched(run: RunDirectory, done: Mapping[str, Any], found: str) 
 class _Search:
     """Retrievers at work on all queries, a part at a time.
 
+    plan     of which search the parts are
     kept     retriever → what decides its candidates, of those that leave a reserve beyond the depth
     reserve  how many documents of each query that is
     earlier  a finished search of other tables, where there is one
@@ -103,7 +110,7 @@ class _Search:
 
     prepared: Prepared
     retrievers: Sequence[Retriever]
-    depth: int
+    plan: Mapping[str, Any]
     kept: Mapping[str, str]
     reserve: int
     earlier: Earlier | None
@@ -114,11 +121,11 @@ class _Search:
         prepared: Prepared,
         sources: Sequence[Source],
         retrievers: Sequence[Retriever],
-        depth: int,
+        plan: Mapping[str, Any],
         config: Config,
     ) -> _Search:
         """`retrievers` are the sources', opened."""
-        reserve = reserve_of(depth, deepest(config.search.index))
+        reserve = reserve_of(plan["depth"], deepest(config.search.index))
         earlier = Earlier.of(prepared)
         if earlier is not None:
             earlier.keep_scores(prepared, QUERIES_A_PART)
@@ -128,16 +135,17 @@ class _Search:
                 else retriever
                 for source, retriever in zip(sources, retrievers, strict=True)
             ]
-        return cls(prepared, retrievers, depth, identities(sources), reserve, earlier)
+        return cls(prepared, retrievers, plan, identities(sources), reserve, earlier)
 
     def part(self, name: str, queries: Int32) -> None:
-        prepared, depth = self.prepared, self.depth
+        prepared, depth = self.prepared, self.plan["depth"]
         depths = [depth + self.reserve * (retriever.name in self.kept) for retriever in self.retrievers]
         wanted = prepared.positives.padded(queries)
         rankings = _rankings(prepared, self.retrievers, queries, wanted, depths)
         deeper = [ranking for ranking in rankings if ranking.retriever in self.kept]
-        save_reserve(prepared.run, name, deeper, depth)
-        save_block(prepared, union(queries, [one.first(depth) for one in rankings], wanted), name)
+        save_reserve(prepared.run, name, deeper, self.plan)
+        found = union(queries, [one.first(depth) for one in rankings], wanted)
+        save_block(prepared, found, name, self.plan)
 
     def tell(self) -> None:
         """What an earlier search was worth."""
@@ -208,17 +216,20 @@ def _rankings(
     ]
 
 
-def save_block(prepared: Prepared, block: Block, name: str, mark: str = "") -> None:
+def save_block(
+    prepared: Prepared, block: Block, name: str, search: Mapping[str, Any], scorer: str = ""
+) -> None:
     """Write one part; the candidates last, since their file says that the part is whole.
 
-    `mark` is kept in the metadata of both: the fingerprint of the scorer whose scores they hold.
+    search  the plan of which the part is, or the finished stage
+    scorer  kept in the metadata of both: the fingerprint of the scorer whose scores they hold
     """
     collection, run = prepared.collection, prepared.run
     query_ids, doc_ids = collection.queries["query_id"], collection.corpus["doc_id"]
     for rows, folder in ((positive_rows, run.positives), (candidate_rows, run.candidates)):
         table = rows(block, query_ids, doc_ids)
-        table = table.replace_schema_metadata({**(table.schema.metadata or {}), SCORER_KEY: mark.encode()})
-        write_parquet(table, folder / f"{name}.parquet")
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), SCORER_KEY: scorer.encode()})
+        write_parquet(table, folder / f"{name}.parquet", mark=mark_of_parts(folder.name, search))
 
 
 def read_block(
@@ -229,13 +240,12 @@ def read_block(
     While a scorer has not seen all pairs of the run, none of its scores are there, unless `partial_scores`.
     """
     run = prepared.run
-    candidates, positives = run.candidates / f"{name}.parquet", run.positives / f"{name}.parquet"
-    block = block_from_rows(
-        read_parquet(candidates, _number_columns(candidates)),
-        read_parquet(positives, _number_columns(positives)),
-        retrievers=run.stage("search")["retrievers"],
-        depth=depth,
+    search = run.stage("search")
+    candidates, positives = (
+        read_parquet(path, _number_columns(path), mark_of_parts(path.parent.name, search))
+        for path in (run.candidates / f"{name}.parquet", run.positives / f"{name}.parquet")
     )
+    block = block_from_rows(candidates, positives, retrievers=search["retrievers"], depth=depth)
     if not partial_scores and partly_scored(run):
         block = block.by_retrievers()
     if prepared.within is None:
@@ -262,8 +272,9 @@ def candidate_table(run: RunDirectory) -> pa.Table:
     """All stored candidates; of a query that was searched deeper, the deepest."""
     kept: list[pa.Table] = []
     seen = np.zeros(0, np.int32)
+    mark = mark_of_parts(run.candidates.name, run.stage("search"))
     for name in reversed(parts_in_order(run)):
-        table = read_parquet(run.candidates / f"{name}.parquet")
+        table = read_parquet(run.candidates / f"{name}.parquet", mark=mark)
         rows = table["query_row"].to_numpy()
         kept.append(table.filter(pa.array(~np.isin(rows, seen))) if len(seen) else table)
         if name.startswith("deep-"):
@@ -277,7 +288,8 @@ def deepen(prepared: Prepared, retrievers: Sequence[Retriever], queries: Int32, 
     name = f"deep-{depth:09d}-{digest(queries.tolist())[:16]}"
     if not (prepared.run.candidates / f"{name}.parquet").exists():
         keep_for_deeper(prepared, name, queries, QUERIES_A_PART)
-        save_block(prepared, search_block(prepared, retrievers, queries, depth), name)
+        block = search_block(prepared, retrievers, queries, depth)
+        save_block(prepared, block, name, prepared.run.stage("search"))
     return name
 
 

@@ -29,6 +29,7 @@ from hardneg.fingerprints import file_digest
 from hardneg.named_files import State, kind_of_path, refuse_changed, refuse_no_file, state_of
 from hardneg.plan.prepare import THIS_PROCESS, Prepared, timed
 from hardneg.protocols import Encoder, Engine, Kind, Retriever, Scorer, Vectors
+from hardneg.quantities import counted
 from hardneg.retriever_specs import RetrieverSpec, encode_config_of, parse_retrievers
 from hardneg.search.bm25 import K1, B, Bm25Retriever
 from hardneg.search.choice import finders
@@ -233,6 +234,7 @@ def _dense(
 
 
 KINDS: Sequence[Kind] = ("query", "document")
+_ZEROS_NAMED = 5
 
 
 def texts_of(prepared: Prepared, kind: Kind, join_title: bool) -> tuple[pa.ChunkedArray, Any]:
@@ -280,6 +282,14 @@ def _encoded(
         f"encode {name}: {done.encoded:,} {kind} texts encoded, {done.reused:,} in the store already, "
         f"{truncated} truncated; prompt: {describe(kind)}"
     )
+    zeros: dict[str, Any] = {}
+    if len(done.zeros):
+        first = [_id_of(prepared, kind, row) for row in done.zeros[:_ZEROS_NAMED].tolist()]
+        zeros["zeros"] = {"texts": len(done.zeros), "first": first}
+        prepared.progress.say(
+            f"  {counted(len(done.zeros), kind + ' text')} with words got nothing but zeros from the model "
+            f"({', '.join(first)}{', ...' if len(done.zeros) > len(first) else ''}): nothing is near to them"
+        )
     prepared.progress.say(f"  first {kind} as encoded: {_short(done.example)!r}")
     prepared.run.finish_stage(
         stage,
@@ -290,8 +300,15 @@ def _encoded(
         encoded=done.encoded,
         reused=done.reused,
         truncated=done.truncated,
+        **zeros,
     )
     return done.vectors
+
+
+def _id_of(prepared: Prepared, kind: Kind, row: int) -> str:
+    collection = prepared.collection
+    ids = collection.corpus["doc_id"] if kind == "document" else collection.queries["query_id"]
+    return str(ids[row])
 
 
 def _short(text: str, longest: int = 120) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from hardneg.files import TEMPORARY, write_parquet
+from hardneg.files import TEMPORARY, remove, write_parquet
 from hardneg.leftovers import removed_if_ended
 from hardneg.plan.decision_file import DecisionFile
 from hardneg.refusals import plainly
@@ -104,7 +104,7 @@ def replacing_selection(run: RunDirectory, name: str) -> Iterator[Path]:
         try:
             yield temporary
             run.forget_selection(name)
-            shutil.rmtree(target, ignore_errors=True)
+            remove(target)
             temporary.replace(target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

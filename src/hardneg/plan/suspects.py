@@ -83,7 +83,7 @@ def _population(run: RunDirectory, selection: str, collection: Collection) -> Po
     negatives = negatives.filter(mined)
     query, doc = _rows(negatives, collection)
     key, first = np.unique(query.astype(np.int64) << 32 | doc, return_index=True)
-    path = run.selection(selection) / "labels.parquet"
+    path = run.selection_file(selection, "labels")
     known: Int64 = np.zeros(0, np.int64)
     if path.exists():
         judged_query, judged_doc = _rows(read_parquet(path, list(IDS)), collection)

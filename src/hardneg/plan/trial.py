@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 
 from hardneg.config import SELECTING, Config
-from hardneg.errors import InputError, ModelError, UsageError
+from hardneg.errors import DamagedError, InputError, ModelError, UsageError
 from hardneg.files import read_json, write_json, write_parquet
+from hardneg.fingerprints import digest
 from hardneg.plan.mine import changed_config, sources_again
 from hardneg.plan.prepare import reopen
 from hardneg.plan.rescoring import complete
@@ -34,8 +35,10 @@ from hardneg.plan.trial_students import not_used, opened
 from hardneg.plan.trial_teacher import Teacher, refuse_unfit
 from hardneg.progress import Silent
 from hardneg.protocols import Progress, Student
+from hardneg.quantities import counted
 from hardneg.records import Budget, Float64, Int32
 from hardneg.run_directory import RunDirectory
+from hardneg.seals import ANOTHERS
 from hardneg.trialing import (
     ADAPTER,
     IN_BATCH,
@@ -87,9 +90,16 @@ def trial(
         numbers["student"] = learner.name
         numbers["options"] = {**options.model_dump(mode="json"), "student": learner.name}
         numbers["search"] = run.stage("search")["fingerprint"]
-        write_parquet(values, run.trial / "values.parquet")
-        write_json(numbers, run.trial / "trial.json")
+        _keep(run, numbers, values)
     return numbers
+
+
+def _keep(run: RunDirectory, numbers: Mapping[str, Any], values: pa.Table) -> None:
+    path = run.trial / "trial.json"
+    run.forget_stage("trial")
+    write_parquet(values, run.trial / "values.parquet")
+    write_json(numbers, path)
+    run.finish_stage("trial", checksum=digest(read_json(path)))
 
 
 def _refuse_names(run: RunDirectory, selections: Sequence[str]) -> None:
@@ -301,12 +311,16 @@ def _use(arm: Arm, config: Config) -> dict[str, Any]:
 def from_trial(run: RunDirectory) -> dict[str, Any]:
     """The settings that the last trial recommends.
 
-    Raises InputError where there was none, or where the run was mined anew from other input since.
+    Raises InputError where there was none, or where the run was mined anew from other input since, and
+    DamagedError where the file is not what the trial wrote.
     """
     path = run.trial / "trial.json"
     if not path.is_file():
         raise InputError("no trial was run here; run `hardneg trial` first", file=run.path)
     found = read_json(path)
+    known = run.stage("trial").get("checksum")
+    if not isinstance(found, dict) or (known is not None and digest(found) != known):
+        raise DamagedError(path, ANOTHERS, f"run `hardneg trial {run.path}` again")
     if found.get("search") != run.stage("search").get("fingerprint"):
         raise InputError(
             "the last trial was of other input or retrievers than the run has now; run `hardneg trial` anew",
@@ -316,10 +330,6 @@ def from_trial(run: RunDirectory) -> dict[str, Any]:
         raise UsageError("the last trial tried no selection with negatives, so it recommends none")
     settings: dict[str, Any] = found["recommended"]["settings"]
     return settings
-
-
-def _folds(facts: Mapping[str, Any]) -> str:
-    return "1 fold" if facts["folds"] == 1 else f"{facts['folds']} folds"
 
 
 def _said(facts: Mapping[str, Any]) -> str:
@@ -337,8 +347,8 @@ def _said(facts: Mapping[str, Any]) -> str:
     largest = f"the most that hang together by shared positives or texts are {facts['largest_component']:,}"
     if facts["kind"] == "separate":
         return (
-            f"trial: {facts['asked']:,} of {facts['queries']:,} queries are asked in {_folds(facts)}, "
-            f"apart from those that learn; {largest}"
+            f"trial: {facts['asked']:,} of {facts['queries']:,} queries are asked in "
+            f"{counted(facts['folds'], 'fold')}, apart from those that learn; {largest}"
         )
     return (
         f"trial: queries cannot be kept apart: {largest} of {facts['queries']:,} queries; "

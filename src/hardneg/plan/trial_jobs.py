@@ -22,6 +22,8 @@ from hardneg.records import Budget, Float64, Int32, Lesson
 from hardneg.trialing import DEPTH, MEASURES, NDCG, Answers, measured, seeded
 
 DIVERGED = -1.0
+LEARNED = "learned"
+"""The mark of what an arm came to: the file's name says the rest."""
 Measured = dict[str, Float64]
 """Measure → float64 (seeds, queries asked)."""
 
@@ -80,7 +82,7 @@ class Job:
                 raise ModelError(f"seed {seed}: {error}") from error
             advance(1)
         values = {name: np.stack([one[name] for one in each]) for name in MEASURES}
-        write_arrays(path, tuned=tuned, **values)
+        write_arrays(path, LEARNED, tuned=tuned, **values)
         return _learned(values, tuned, self.settings)
 
     @property
@@ -138,7 +140,7 @@ def _arrays(lesson: Lesson) -> Iterator[Any]:
 def _load(path: Path, settings: Sequence[Budget]) -> Learned | None:
     """None where there is no such file, or a damaged one: then it is trained anew."""
     try:
-        stored = read_arrays(path)
+        stored = read_arrays(path, LEARNED)
         return _learned({name: stored[name] for name in MEASURES}, stored["tuned"], settings)
     except (DamagedError, KeyError):
         return None

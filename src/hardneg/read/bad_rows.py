@@ -11,6 +11,8 @@ from hardneg.errors import InputError, within
 from hardneg.files import write_whole
 
 HINT = "; mend the row, or leave such rows out with --on-bad-row skip"
+MEND = "; mend the row"
+"""Where no row can be left out: others go by its id, or the command has no flag for it."""
 
 
 class RowError(Exception):

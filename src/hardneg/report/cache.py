@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hardneg.quantities import size_text
+from hardneg.quantities import counted, size_text
 from hardneg.report.tables import DASH, as_text, cell, new_table
 from hardneg.terminal import printable
 
@@ -24,9 +24,9 @@ def render_listing(found: Mapping[str, Any]) -> str:
             table.add_row(cell(one["name"]), cell(size_text(one["bytes"])))
         parts.append(as_text(table))
     left = sum(one["leftovers"] for one in found["encoders"])
-    last = f"{found['path']}: {_count(len(found['encoders']), 'encoder')}, {size_text(found['bytes'])}"
+    last = f"{found['path']}: {counted(len(found['encoders']), 'encoder')}, {size_text(found['bytes'])}"
     if left:
-        last += f"; {_count(left, 'leftover')} that `hardneg cache prune` removes"
+        last += f"; {counted(left, 'leftover')} that `hardneg cache prune` removes"
     return "\n\n".join([*parts, printable(last)])
 
 
@@ -38,7 +38,7 @@ def render_removal(found: Mapping[str, Any]) -> str:
         lines.append(_encoders(found["removed"]))
     went, left = len(found["removed"]), len(found["leftovers"])
     said = "would go" if dry else "removed"
-    counts = f"{_count(went, 'encoder')} and {_count(left, 'leftover')}"
+    counts = f"{counted(went, 'encoder')} and {counted(left, 'leftover')}"
     lines.append(f"{counts} {said}, {size_text(found['bytes'])}")
     return "\n".join(lines)
 
@@ -54,10 +54,6 @@ def _encoders(rows: Sequence[Mapping[str, Any]]) -> str:
         values += [size_text(one["bytes"]), one["used"][:16].replace("T", " ")]
         table.add_row(*map(cell, [*values, *((one["why"],) if why else ())]))
     return as_text(table)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _named(one: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hardneg.quantities import counted
 from hardneg.report.tables import as_text, cell, new_table, number_text, value_text
 from hardneg.terminal import printable
 
@@ -75,12 +76,12 @@ def _mean(column: pa.ChunkedArray) -> float | None:
 
 def _reasons(outcomes: pa.Table) -> dict[str, int]:
     """reason → candidates, in the order of the columns (the stated order of the rules)."""
-    counted = {
+    candidates = {
         field.name: pc.sum(outcomes[field.name]).as_py() or 0
         for field in outcomes.schema
         if pa.types.is_integer(field.type) and field.name not in NOT_REASONS
     }
-    return {name: count for name, count in counted.items() if count}
+    return {name: count for name, count in candidates.items() if count}
 
 
 # -- tables ---------------------------------------------------------------------------------------------
@@ -99,6 +100,7 @@ def render_summary(found: Mapping[str, Any]) -> str:
         ("negatives", f"{negatives['total']:,}" + (f": {sources}" if sources else "")),
         ("negatives a query", number_text(negatives["mean_per_query"], 2)),
         ("hardness", hardness_text(hardness)),
+        *_first_labelled("zero vectors", _zero_lines(found.get("zero_vectors", {}))),
         *_first_labelled("rescore", _rescore_lines(found.get("rescore"))),
         *_first_labelled("guard", guard_lines(found.get("guard"))),
         *_first_labelled("judged", judged_lines(found)),
@@ -124,6 +126,13 @@ def hardness_text(hardness: Mapping[str, Any]) -> str:
     each = hardness.get("mean_score_by_retriever", {"": hardness["mean_score"]})
     score = ", ".join(f"{number_text(value)} {name}".rstrip() for name, value in each.items())
     return f"mean score {score}, mean raw rank {number_text(hardness['mean_rank'], 1)}"
+
+
+def _zero_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """Texts with words by which nothing can be found: the model is at fault."""
+    for which, zeros in found.items():
+        more = ", ..." if zeros["texts"] > len(zeros["first"]) else ""
+        yield f"{counted(zeros['texts'], which + ' text')}: {', '.join(zeros['first'])}{more}"
 
 
 def _rescore_lines(rescore: Mapping[str, Any] | None) -> Iterator[str]:

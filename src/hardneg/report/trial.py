@@ -7,6 +7,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from hardneg.quantities import counted
 from hardneg.report.tables import DASH, as_text, cell, new_table
 from hardneg.terminal import printable
 
@@ -68,7 +69,7 @@ def _difference(arm: Mapping[str, Any], other: str) -> str:
 
 def _verdict(found: Mapping[str, Any], run: Path) -> Iterator[str]:
     group = found["group"]
-    seeds = "1 seed" if found["seeds"] == 1 else f"{found['seeds']} seeds"
+    seeds = counted(found["seeds"], "seed")
     asked = f"{found['queries']:,} queries asked, {seeds}, student {found['student']}"
     if len(found["arms"]) == 2:  # beside the untrained student
         yield f"only {group[0]} could be tried ({asked})"

@@ -214,7 +214,7 @@ def _load(folder: Path, source: str, device: str | None, trusted: bool) -> Cross
         return model
 
     try:
-        model: CrossEncoder = load_whole(load, _answer, f"cross-encoder {source!r}")
+        model: CrossEncoder = load_whole(load, _answer, f"cross-encoder {source!r}", folder)
     except ModelError:
         raise
     except Exception as error:

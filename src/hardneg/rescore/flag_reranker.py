@@ -10,6 +10,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
+from importlib.metadata import version
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -47,7 +49,10 @@ PAIRS_AT_ONCE_ON_CPU = 32
 
 @dataclass(frozen=True)
 class RerankerSettings:
-    """Settings of FlagEmbedding's rerankers, with its scripts' defaults; None leaves it to the class."""
+    """Settings of FlagEmbedding's rerankers, with its scripts' defaults; None leaves it to the class.
+
+    An instruction of None is the class's own, `A: ` and `B: ` of decoders; its script takes them off.
+    """
 
     model_class: RerankerClass
     use_fp16: bool = True
@@ -84,9 +89,7 @@ class RerankerSettings:
         base: dict[str, Any] = {
             "model_class": self.model_class,
             "use_fp16": self.use_fp16,
-            "query_instruction_for_rerank": self.query_instruction,
             "query_instruction_format": self.query_instruction_format,
-            "passage_instruction_for_rerank": self.passage_instruction,
             "passage_instruction_format": self.passage_instruction_format,
             "cache_dir": self.cache_dir,
             "trust_remote_code": self.trust_remote_code,
@@ -95,6 +98,10 @@ class RerankerSettings:
             "query_max_length": self.query_max_length,
             "max_length": self.max_length,
         }
+        if self.query_instruction is not None:
+            base["query_instruction_for_rerank"] = self.query_instruction
+        if self.passage_instruction is not None:
+            base["passage_instruction_for_rerank"] = self.passage_instruction
         if self.model_class == "encoder-only-base":
             return base
         base |= {"use_bf16": self.use_bf16, "peft_path": self.peft_path, "prompt": self.prompt}
@@ -166,11 +173,28 @@ class FlagReranker:
         os.environ.setdefault("TQDM_DISABLE", "1")
         if not self._settings.trust_remote_code:
             refuse_code(self._folder)
-        with told(self._shown):
-            from FlagEmbedding import FlagAutoReranker
+        try:
+            with told(self._shown):
+                from FlagEmbedding import FlagAutoReranker
 
-            return FlagAutoReranker.from_finetuned(str(self._folder), **self._settings.arguments())
+                if self._settings.model_class == "decoder-only-lightweight":
+                    import_module(_ENDS_THE_PROCESS)
+                return FlagAutoReranker.from_finetuned(str(self._folder), **self._settings.arguments())
+        except ModelError as error:
+            raise ModelError(f"{error}{self._of_old()}") from error
 
+    def _of_old(self) -> str:
+        kind, here = self._settings.model_class, version("transformers")
+        if kind not in _OF_OLD:
+            return ""
+        return f"; FlagEmbedding runs class {kind} with transformers 4.46 (here: {here})"
+
+
+_OF_OLD = ("decoder-only-layerwise", "decoder-only-lightweight")
+"""Models whose code FlagEmbedding brings along, written for transformers of 2024."""
+
+_ENDS_THE_PROCESS = "FlagEmbedding.inference.reranker.decoder_only.models.gemma_model"
+"""Where FlagEmbedding cannot import it, it ends the process, with exit code 0."""
 
 _OF_PLACE = ("cache_dir", "devices", "trust_remote_code")
 

@@ -209,6 +209,9 @@ def _places(row: Int32, query: Int32) -> Int64:
     """Where in `query` each row number stands, int64; StoreError where one does not."""
     if not len(row):
         return np.zeros(0, np.int64)
+    each = len(row) // max(len(query), 1)  # rows of a query, where all have as many and stand in order
+    if each * len(query) == len(row) and (row.reshape(-1, each) == query[:, None]).all():
+        return np.repeat(np.arange(len(query)), each)
     first = int(query.min(initial=row.min()))
     place_of = np.full(max(int(row.max()), int(query.max(initial=0))) - first + 1, -1, np.int64)
     place_of[query - first] = np.arange(len(query))
@@ -228,7 +231,8 @@ def _codes(column: pa.ChunkedArray, retrievers: Sequence[str]) -> Int32:
     names = column.dictionary.to_pylist()
     code_of = np.array([retrievers.index(n) if n in retrievers else -1 for n in names], np.int32)
     if len(names) == 1 and not column.null_count and code_of[0] >= 0:
-        return np.full(len(column), code_of[0])
+        one_for_all: Int32 = np.broadcast_to(code_of[0], len(column))
+        return one_for_all
     code: Int32 = code_of[column.indices.to_numpy(zero_copy_only=False)]
     if len(code) and code.min() < 0:
         unknown = names[int(column.indices[int(np.argmin(code))].as_py())]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hardneg.quantities import counted
 from hardneg.records import Bool, Int32, Int64
 from hardneg.select.reasons import CHOSEN, LEFT, Codes
 from hardneg.select.selection import DROPPED, EMPTY, FULL, INVALID, OUTCOMES, SHORT, UInt8
@@ -50,7 +51,7 @@ def removed_by(counts: Sequence[int], codes: Codes) -> str:
     if not total:
         return "no candidates were found"
     if not removed:
-        return f"only {total:,} candidate{'s' if total != 1 else ''}"
+        return f"only {counted(total, 'candidate')}"
     number = -sum(count for count, _ in removed)
     how_many = f"all {total:,}" if number == total else f"{number:,} of {total:,}"
     parts = ", ".join(f"{codes.names[place]} {-count:,}" for count, place in sorted(removed))

@@ -368,3 +368,19 @@ def test_what_no_encoder_may_return(store: VectorStore, returned: Any, message: 
     with pytest.raises(ModelError, match=message):
         encode_texts(encoder, ["a", "b"], "document", store=store)
     assert encode_texts(Counting(), ["a"], "document", store=store).encoded == 1  # nothing was stored
+
+
+class Silenced(Counting):
+    """Zeros for what has no `a`."""
+
+    def encode(self, texts: Sequence[str], kind: str, prompt: str) -> Any:
+        return super().encode(texts, kind, prompt) * np.array([["a" in text] for text in texts])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_vectors_of_zeros_are_told_of_texts_with_words(tmp_path: Path, dtype: str) -> None:
+    """Also where they come from the store; a text without a word has nothing to say."""
+    store = VectorStore(tmp_path, dtype)
+    for _ in range(2):
+        found = encode_texts(Silenced(), ["a", "bcd", " ", "bcd", "ab", "?!", "c"], "document", store=store)
+        assert found.zeros.tolist() == [1, 6]

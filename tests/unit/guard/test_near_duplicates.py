@@ -328,13 +328,13 @@ def test_sketches_are_stored_and_read_back(tmp_path: Path) -> None:
         0, "title", pa.array(["", "A title"], pa.large_string())
     )
     for join_title in (True, False):
-        Sketches.write(corpus, tmp_path, join_title, Silent())
+        Sketches.write(corpus, tmp_path, "mark", join_title, Silent())
         assert Sketches.written(tmp_path)
-        again, made = Sketches.open(tmp_path, 2), Sketches.of(corpus, join_title)
+        again, made = Sketches.open(tmp_path, "mark"), Sketches.of(corpus, join_title)
         assert np.array_equal(again.first, made.first)
         assert np.array_equal(again.whole, made.whole)
-    with pytest.raises(StoreError, match="another corpus"):
-        Sketches.open(tmp_path, 3)
+    with pytest.raises(StoreError, match=r"sketches-first\.npy: is not the file that was written here"):
+        Sketches.open(tmp_path, "mark of another corpus")
     (tmp_path / "sketches.npy").write_bytes(b"nothing")
     with pytest.raises(StoreError, match=r"sketches\.npy: cannot be read"):
-        Sketches.open(tmp_path, 2)
+        Sketches.open(tmp_path, "mark")

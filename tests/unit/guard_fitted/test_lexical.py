@@ -51,8 +51,8 @@ def test_the_order_of_documents_changes_no_vector() -> None:
 def test_written_and_opened(tmp_path: Path) -> None:
     documents, queries = project_all(chunked(TEXTS), chunked(["mill"]))
     assert not Lexical.written(tmp_path)
-    Lexical.write(chunked(TEXTS), chunked(["mill"]), tmp_path, Silent())
-    opened = Lexical.open(tmp_path)
+    Lexical.write(chunked(TEXTS), chunked(["mill"]), tmp_path, "mark", Silent())
+    opened = Lexical.open(tmp_path, "mark")
     assert Lexical.written(tmp_path)
     rows = np.arange(5, dtype=np.int32)
     assert (opened.document(rows) == documents).all() and (opened.query(rows[:1]) == queries).all()
@@ -83,5 +83,5 @@ def test_a_vector_is_its_words_weights_on_their_signs() -> None:
 def test_written_in_several_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, _ = project_all(chunked(TEXTS), chunked(["mill"]))
     monkeypatch.setattr("hardneg.guard.fitted.lexical.STEP", 2)
-    Lexical.write(chunked(TEXTS), chunked(["mill"]), tmp_path, Silent())
-    assert (Lexical.open(tmp_path).document(np.arange(5, dtype=np.int32)) == whole).all()
+    Lexical.write(chunked(TEXTS), chunked(["mill"]), tmp_path, "mark", Silent())
+    assert (Lexical.open(tmp_path, "mark").document(np.arange(5, dtype=np.int32)) == whole).all()

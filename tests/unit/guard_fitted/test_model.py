@@ -59,8 +59,8 @@ def model(folds: int = 2) -> Model:
 
 def test_saved_and_loaded(tmp_path: Path) -> None:
     one = model()
-    one.save(tmp_path / "model.npz")
-    again = Model.load(tmp_path / "model.npz")
+    one.save(tmp_path / "model.npz", "mark")
+    again = Model.load(tmp_path / "model.npz", "mark")
     values = np.random.default_rng(2).normal(size=(6, 3, len(COLUMNS))).astype(np.float32)
     fold = np.array([0, 1, 1, 0, 1, 0], np.int32)
     assert (again.log_odds(values, fold) == one.log_odds(values, fold)).all()

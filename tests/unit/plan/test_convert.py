@@ -97,8 +97,8 @@ def test_a_fault_is_refused_with_its_line_and_nothing_is_written(tmp_path: Path)
     path = written(tmp_path, *FULL, {"query": "three", "pos": ["d"], "neg": ["w", "D"]}, FULL[0])
     with pytest.raises(
         InputError,
-        match=r"train.jsonl, line 3: a negative is a positive of the same row: 'D' \(1 more faults; `hardneg "
-        r"check` lists them\); mend it, or leave out what is faulty with --on-fault drop",
+        match=r"train.jsonl, line 3: a negative is a positive of the same row: 'D' \(1 more fault; `hardneg "
+        r"check` lists all\); mend it, or leave out what is faulty with --on-fault drop",
     ):
         hardneg.convert(path, "st-triplet", tmp_path / "out.jsonl")
     with pytest.raises(InputError, match=r"line 3: is not JSON .*--on-fault drop"):
@@ -192,7 +192,7 @@ def test_nothing_left_to_write_is_said(tmp_path: Path) -> None:
     path = written(tmp_path, {"query": "q", "pos": ["a"], "neg": ["A"]})
     with pytest.raises(
         HardnegError,
-        match=r"no group with a negative is left \(1 faults were dropped, the first in line 1, .*\)",
+        match=r"no group with a negative is left \(1 fault was dropped, the first in line 1, .*\)",
     ):
         hardneg.convert(path, "flagembedding", tmp_path / "out.jsonl", on_fault="drop")
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hardneg.files import mapped_array, open_mapped, replacing
+from hardneg.files import mapped_array, open_mapped
 from hardneg.protocols import Progress
 from hardneg.records import Float32, Int32
 from hardneg.words import words
@@ -24,7 +25,9 @@ from hardneg.words import words
 DIMENSION = 512
 SATURATION = 1.2
 """BM25's k1, without its length normalisation: a cosine sees to that."""
-STEP = 4096
+STEP = 1024
+AT_ONCE = 64
+"""Dimensions: signs of all would take 4 KB for each word of a part."""
 DOCUMENTS, QUERIES = "lexical-documents.npy", "lexical-queries.npy"
 
 Int8 = npt.NDArray[np.int8]
@@ -38,23 +41,23 @@ class Lexical:
 
     @classmethod
     def write(
-        cls, documents: pa.ChunkedArray, queries: pa.ChunkedArray, folder: Path, progress: Progress
+        cls, documents: pa.ChunkedArray, queries: pa.ChunkedArray, folder: Path, mark: str, progress: Progress
     ) -> None:
-        """Work out the vectors and keep them in the folder."""
+        """Work out the vectors and keep them in the folder, marked as those of these texts."""
         counted = _document_frequencies(documents)
         signs = _Signs(counted, len(documents))
         with progress.track("lexical vectors", len(documents) + len(queries), "texts") as advance:
             for texts, name in ((documents, DOCUMENTS), (queries, QUERIES)):
                 shape = (len(texts), DIMENSION)
-                with replacing(folder / name) as temporary, mapped_array(temporary, np.int8, shape) as out:
+                with mapped_array(folder / name, np.int8, shape, mark) as out:
                     for start, part in _parts(texts):
                         out[start : start + len(part)] = signs.project(part)
                         advance(len(part))
 
     @classmethod
-    def open(cls, folder: Path) -> Lexical:
+    def open(cls, folder: Path, mark: str) -> Lexical:
         """Raises DamagedError where a file is not as it was written."""
-        documents, queries = (open_mapped(folder / name) for name in (DOCUMENTS, QUERIES))
+        documents, queries = (open_mapped(folder / name, mark) for name in (DOCUMENTS, QUERIES))
         return cls(documents, queries)
 
     @staticmethod
@@ -103,26 +106,32 @@ class _Signs:
         """int8 (texts, DIMENSION): the direction alone, the longest coordinate well within int8."""
         from scipy.sparse import csr_matrix
 
-        start, column, value = [0], [], []
-        for text in texts:
-            counted = Counter(words(text))
-            known = sorted(
-                (self._number[word], count) for word, count in counted.items() if word in self._number
-            )
-            column += [number for number, _ in known]
-            value += [count * (SATURATION + 1) / (count + SATURATION) for _, count in known]
-            start.append(len(column))
-        weights = np.array(value, np.float64) * self._idf[np.array(column, np.int64)]
-        shape = (len(texts), len(self._number))
-        matrix = csr_matrix((weights, np.array(column, np.int64), np.array(start, np.int64)), shape=shape)
-        used, place = np.unique(matrix.indices, return_inverse=True)
-        matrix = csr_matrix((weights, place, matrix.indptr), shape=(len(texts), len(used)))
-        signs = np.unpackbits(self._bits[used], axis=1).astype(np.float64) * 2 - 1
-        out = np.asarray(matrix @ signs) if len(used) else np.zeros((len(texts), DIMENSION))
+        found = [words(text) for text in texts]
+        row = np.repeat(np.arange(len(texts)), np.fromiter(map(len, found), np.int64, len(texts)))
+        numbers = map(self._number.get, chain.from_iterable(found), repeat(-1))
+        number = np.fromiter(numbers, np.int64, len(row))
+        size = max(len(self._number), 1)
+        word_of_text, count = np.unique((row * size + number)[number >= 0], return_counts=True)
+        row, column = np.divmod(word_of_text, size)
+        weights = count * (SATURATION + 1) / (count + SATURATION) * self._idf[column]
+        start = np.searchsorted(row, np.arange(len(texts) + 1))
+        used, place = np.unique(column, return_inverse=True)
+        matrix = csr_matrix((weights, place, start), shape=(len(texts), len(used)))
+        out = np.zeros((len(texts), DIMENSION))
+        for first in range(0, DIMENSION if len(used) else 0, AT_ONCE):
+            out[:, first : first + AT_ONCE] = matrix @ self._signs(used, first)
         norm = np.sqrt((out * out).sum(axis=1, keepdims=True))
         unit = out / np.maximum(norm, 1e-12) * (127 / 4.5 * np.sqrt(DIMENSION))
         directions: Int8 = np.clip(np.rint(unit), -127, 127).astype(np.int8)
         return directions
+
+    def _signs(self, used: npt.NDArray[np.int64], first: int) -> npt.NDArray[np.float64]:
+        """float64 (used words, AT_ONCE): 1 and -1 of the dimensions from `first` on."""
+        bits = self._bits[used, first // 8 : (first + AT_ONCE) // 8]
+        signs = np.unpackbits(bits, axis=1).astype(np.float64)
+        signs *= 2
+        signs -= 1
+        return signs
 
 
 def _bits(vocabulary: Iterable[str]) -> npt.NDArray[np.uint8]:

@@ -50,8 +50,8 @@ class Model:
     def fitted(self) -> bool:
         return len(self.folds) > 1
 
-    def save(self, path: Path) -> None:
-        """As arrays (npz), whole or not at all."""
+    def save(self, path: Path, mark: str) -> None:
+        """As arrays (npz), whole or not at all; `mark` says of what it is."""
         arrays = {
             f"{name}-{number}": getattr(weights, name)
             for number, weights in enumerate(self.folds)
@@ -59,12 +59,14 @@ class Model:
         }
         arrays |= {f"held-{number}": np.stack(pair) for number, pair in enumerate(self.held)}
         arrays["intercepts"] = np.array([weights.intercept for weights in self.folds])
-        write_arrays(path, numbers=np.array([self.slope, self.shift, self.ratio, self.spread]), **arrays)
+        write_arrays(
+            path, mark, numbers=np.array([self.slope, self.shift, self.ratio, self.spread]), **arrays
+        )
 
     @classmethod
-    def load(cls, path: Path) -> Model:
+    def load(cls, path: Path, mark: str) -> Model:
         """Raises DamagedError where the file is not as it was saved."""
-        stored = read_arrays(path)
+        stored = read_arrays(path, mark)
         folds = tuple(
             Weights(
                 COLUMNS,

@@ -40,7 +40,7 @@ def check_cache(root: Path) -> Checkup:
     for path in sorted(notes):
         checkup.saw(path)
         fault = fault_of(path)
-        if fault is not None:
+        if fault is not None and path.exists():
             remedy = "remove it: it is worked out again"
             checkup.add(Finding(fault[0], path, fault[1], remedy, partial(removed, path)))
     return checkup

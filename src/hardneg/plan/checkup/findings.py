@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from hardneg.files import remove
 from hardneg.refusals import plainly
 
-What = Literal["damaged", "gone", "leftover", "orphan", "contradiction", "not finite"]
+What = Literal["damaged", "gone", "leftover", "orphan", "contradiction", "not finite", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,7 @@ class Checkup:
 
 def removed(path: Path) -> str:
     """Remove a file or folder, and say so: what mends most findings."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    remove(path)
     return "removed"
 
 

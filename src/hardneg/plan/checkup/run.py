@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hardneg.at_work import LOCK, refuse_held
-from hardneg.errors import DamagedError, InputError
-from hardneg.files import TEMPORARY, read_metadata, read_parquet, write_sealed_json
+from hardneg.at_work import HOLDER, LOCK, refuse_held
+from hardneg.errors import DamagedError, HardnegError, InputError
+from hardneg.files import TEMPORARY, read_metadata, read_parquet, read_sealed_json, remove, write_sealed_json
 from hardneg.plan.checkup.findings import Checkup, Finding, What, removed, repair
-from hardneg.plan.checkup.stored import fault_of
+from hardneg.plan.checkup.marks import Marks
+from hardneg.plan.checkup.stored import Fault, fault_of
 from hardneg.plan.mending import remove_to_make_again
 from hardneg.plan.retrieve import QUERIES_A_PART
+from hardneg.quantities import counted
 from hardneg.records import (
     CANDIDATES,
     DECISIONS,
@@ -25,18 +28,27 @@ from hardneg.records import (
     POSITIVES,
     SELECTED_POSITIVES,
 )
+from hardneg.refusals import plainly
 from hardneg.run_directory import (
     COLLECTION_TABLES,
     EMPTY_MANIFEST,
+    FOLDERS,
+    NOT_SEARCHED,
     OWN,
     PARTS,
+    PLAN,
     SCHEMAS,
     SELECTION_TABLES,
     RunDirectory,
+    mark_of_parts,
     part_name,
 )
+from hardneg.seals import identity, read_seal
 
+_SUFFIXES = frozenset({".parquet", ".npz", ".npy", ".json", ".jsonl"})
+"""Of files that a run stores: a folder may have such a name only where a user named it."""
 _MINE = "then the same `hardneg mine` again"
+_EMPTY = f"put an empty one in its place, {_MINE}: candidates are kept"
 _SELECTION_SCHEMAS = {"decisions": DECISIONS, "positives": SELECTED_POSITIVES, "negatives": NEGATIVES}
 
 
@@ -50,7 +62,7 @@ def check_run(path: Path) -> Checkup:
 def _checked(run: RunDirectory) -> Checkup:
     checkup = Checkup(run.path)
     manifest = _manifest(run, checkup)
-    unsound = set(_files(run, checkup))
+    unsound = set(_files(run, checkup, manifest or EMPTY_MANIFEST))
     if manifest is not None:
         _Contents(run, manifest, checkup, unsound).check()
     return checkup
@@ -64,16 +76,23 @@ def repair_run(path: Path) -> Checkup:
         checkup = check_run(path)
         repair(checkup)  # from here on it can be locked as a run
         return checkup
+    in_the_way = [run.path / name for name in (LOCK, HOLDER) if (run.path / name).is_dir()]
+    for path in in_the_way:  # nobody holds a folder, nor can anybody hold the run while it is there
+        with plainly(path):
+            remove(path)
     with run.locked("doctor --repair", sweep=False):
         checkup = _checked(run)
         repair(checkup)
+    for path in in_the_way:
+        checkup.done[len(checkup.findings)] = "removed"
+        checkup.add(Finding("damaged", path, "was a folder, not a file", "remove it"))
     return checkup
 
 
 def _looks_like_a_run(run: RunDirectory) -> bool:
     """Tables alone may be somebody's data: what is no run's is not to be made again by one."""
     tables_of_one = (run.path / LOCK).exists() and (run.path / "corpus.parquet").exists()
-    return tables_of_one or (run.candidates / "plan.json").exists()
+    return tables_of_one or (run.candidates / PLAN).exists()
 
 
 # -- the manifest -----------------------------------------------------------------------------------------
@@ -81,7 +100,7 @@ def _looks_like_a_run(run: RunDirectory) -> bool:
 
 def _manifest(run: RunDirectory, checkup: Checkup) -> dict[str, Any] | None:
     """None where it says nothing. Raises InputError where there is no run."""
-    path, remedy = run.manifest_path, f"put an empty one in its place, {_MINE}: candidates are kept"
+    path, remedy = run.manifest_path, _EMPTY
     if not path.exists():
         if not _looks_like_a_run(run):
             raise InputError("is no run directory (no manifest.json)", file=run.path)
@@ -96,15 +115,38 @@ def _manifest(run: RunDirectory, checkup: Checkup) -> dict[str, Any] | None:
             raise InputError(f"{damage.what}, and nothing else of a run is there", file=path) from damage
         checkup.add(Finding("damaged", path, damage.what, remedy, partial(_empty_manifest, run)))
         return None
+    if _of_another_run(run, manifest):
+        said = "is another run's, or an older one: the candidates here are of another search than it tells of"
+        checkup.add(Finding("contradiction", path, said, remedy, partial(_empty_manifest, run)))
+        return None
     return manifest
+
+
+def _of_another_run(run: RunDirectory, manifest: Mapping[str, Any]) -> bool:
+    """Whether the candidates are those that the plan beside them tells of, and not the manifest's."""
+    stage, parts = manifest["stages"].get("search", {}), [*run.candidates.glob(PARTS)]
+    if stage.get("depth", NOT_SEARCHED) == NOT_SEARCHED or not parts:
+        return False
+    try:
+        folder, plan = run.candidates.name, read_sealed_json(run.candidates / PLAN)
+        mark = mark_of_parts(folder, plan)
+        seals = {path: read_seal(path) for path in parts}
+    except (OSError, HardnegError):
+        return False
+    planned = all(
+        seal is not None and seal.identity == identity(f"{path.name} {mark}") for path, seal in seals.items()
+    )
+    return planned and mark != mark_of_parts(folder, stage)
 
 
 def _empty_manifest(run: RunDirectory) -> str:
     """What the manifest alone holds, settings of selections and the like, goes to a file beside it."""
-    done = f"made an empty one; {_MINE}"
-    if run.manifest_path.exists():
-        run.manifest_path.replace(run.path / "manifest.json.damaged")
+    done, kept = f"made an empty one; {_MINE}", run.path / "manifest.json.damaged"
+    if run.manifest_path.is_file():
+        remove(kept)
+        run.manifest_path.replace(kept)
         done = f"kept as manifest.json.damaged, and {done}"
+    remove(run.manifest_path)  # what is no file: a folder, a pipe
     write_sealed_json(EMPTY_MANIFEST, run.manifest_path)
     return done
 
@@ -112,8 +154,9 @@ def _empty_manifest(run: RunDirectory) -> str:
 # -- every file by itself ---------------------------------------------------------------------------------
 
 
-def _files(run: RunDirectory, checkup: Checkup) -> Iterator[Path]:
+def _files(run: RunDirectory, checkup: Checkup, manifest: Mapping[str, Any]) -> Iterator[Path]:
     """Look at each file; give those that are not to be read."""
+    marks = Marks(run, manifest)
     for path in sorted(run.path.rglob("*")):
         place = path.relative_to(run.path).parts
         if any(part.startswith(TEMPORARY) for part in place):
@@ -121,13 +164,45 @@ def _files(run: RunDirectory, checkup: Checkup) -> Iterator[Path]:
                 said = "a run that was killed has left it"
                 checkup.add(Finding("leftover", path, said, "remove it", partial(removed, path)))
             continue
-        if not path.is_file() or path == run.manifest_path or place[0] not in OWN:
+        if path == run.manifest_path or place[0] not in OWN:
             continue  # what is not ours may be the user's: an export, say
-        checkup.saw(path)
-        fault = fault_of(path, _schema(place))
+        if path.is_file():
+            checkup.saw(path)
+        fault = _in_the_way(path, place) or _fault_of(path, place, marks)
         if fault is not None:
             yield path
             checkup.add(_of_file(run, path, *fault))
+
+
+def _in_the_way(path: Path, place: tuple[str, ...]) -> Fault | None:
+    """What is wrong where a folder stands in the place of a file, or the other way round, or neither."""
+    if path.is_dir():
+        if not os.access(path, os.R_OK | os.X_OK):
+            return "unreadable", "may not be read"
+        for_a_file = len(place) == 1 or path.suffix in _SUFFIXES
+        wrong = for_a_file and not _is_place_of_a_folder(place)
+        return ("damaged", "is a folder, not a file") if wrong else None
+    if path.is_file():
+        return ("damaged", "is a file, not a folder") if _is_place_of_a_folder(place) else None
+    return "damaged", "is a pipe or a device, not a file" if path.exists() else "is a link to nothing"
+
+
+def _is_place_of_a_folder(place: tuple[str, ...]) -> bool:
+    match place:
+        case [name]:
+            return name in FOLDERS
+        case [("selections" | "rescoring"), _] | ["rescoring", _, _] | ["guard", "judged", _]:
+            return not place[-1].startswith(".")
+    return place in (("guard", "judged"), ("earlier", "candidates"), ("trial", "learned"))
+
+
+def _fault_of(path: Path, place: tuple[str, ...], marks: Marks) -> Fault | None:
+    if path.is_dir():
+        return None
+    fault = fault_of(path, _schema(place), marks.of(path))
+    if fault is None and (said := marks.fault_by_manifest(path)) is not None:
+        return "contradiction", said
+    return fault
 
 
 def _schema(place: tuple[str, ...]) -> pa.Schema | None:
@@ -142,7 +217,7 @@ def _schema(place: tuple[str, ...]) -> pa.Schema | None:
 def _of_file(run: RunDirectory, path: Path, what: What, said: str) -> Finding:
     """A finding about a file, with what makes it again."""
     place = path.relative_to(run.path).parts
-    if place[0] == "selections":
+    if place[0] == "selections" and len(place) > 1:
         again = f"choose again: hardneg select {run.path} --name {place[1]} (settings: see manifest.json)"
     elif place[0] == "audit":
         again = f"run `hardneg audit {run.path}` again"
@@ -153,13 +228,15 @@ def _of_file(run: RunDirectory, path: Path, what: What, said: str) -> Finding:
         return Finding(what, path, said, again)
     else:
         again = _MINE
+    if what == "unreadable":
+        return Finding(what, path, said, f"see that it can be read; or remove it, {again}")
     remedy = again.removeprefix("then ") if what == "gone" else f"remove it, {again}"
     return Finding(what, path, said, remedy, partial(_removed_to_make_again, run, path, again))
 
 
 def _removed_to_make_again(run: RunDirectory, path: Path, again: str) -> str:
-    if not remove_to_make_again(run, path):
-        path.unlink(missing_ok=True)
+    remove_to_make_again(run, path)
+    remove(path)
     return f"removed, {again}"
 
 
@@ -210,7 +287,13 @@ class _Contents:
 
     def _parts(self, stage: dict[str, Any], ids: tuple[pa.ChunkedArray, pa.ChunkedArray] | None) -> None:
         run = self._run
-        expected = {part_name(number) for number in range(_number_of_parts(stage, ids))}
+        self._plan(stage)
+        count = _number_of_parts(stage, ids)
+        if ids is not None and stage.get("parts", count) != count:
+            said = f"tells of {counted(stage['parts'], 'part')} of candidates, of {len(ids[0]):,} queries"
+            mend = partial(_empty_manifest, run)
+            self._checkup.add(Finding("contradiction", run.manifest_path, said, _EMPTY, mend))
+        expected = {part_name(number) for number in range(count)}
         there = {path.stem for folder in (run.candidates, run.positives) for path in folder.glob(PARTS)}
         for name in sorted(expected | there):
             candidates, positives = (f / f"{name}.parquet" for f in (run.candidates, run.positives))
@@ -223,6 +306,13 @@ class _Contents:
                 fault = _rows_fault(path, *ids) if self._there(path) and ids is not None else None
                 if fault is not None:
                     self._contradicts(path, fault)
+
+    def _plan(self, stage: Mapping[str, Any]) -> None:
+        path = self._run.candidates / PLAN
+        if stage["depth"] == NOT_SEARCHED or not path.exists() or path in self._unsound:
+            return
+        if not read_sealed_json(path).items() <= stage.items():
+            self._contradicts(path, "tells of another search than the manifest")
 
     def _selections(self, queries: int | None) -> None:
         run, known = self._run, self._manifest.get("selections", {})
@@ -253,14 +343,15 @@ class _Contents:
 
 
 def _number_of_parts(stage: dict[str, Any], ids: tuple[pa.ChunkedArray, pa.ChunkedArray] | None) -> int:
-    if "parts" in stage:
-        return int(stage["parts"])
-    return 0 if ids is None else -(-len(ids[0]) // int(stage.get("queries_a_part", QUERIES_A_PART)))
+    """By the queries; what the manifest says may be anything."""
+    return 0 if ids is None else -(-len(ids[0]) // max(1, stage.get("queries_a_part", QUERIES_A_PART)))
 
 
 def _rows_fault(path: Path, query_ids: pa.ChunkedArray, doc_ids: pa.ChunkedArray) -> str | None:
     """What is wrong with the rows of a part: each id must be that of its row number."""
     table = read_parquet(path)
+    if any(table[f"{kind}_row"].null_count for kind in ("query", "doc")):
+        return "has rows without numbers"
     for kind, ids in (("query", query_ids), ("doc", doc_ids)):
         row = table[f"{kind}_row"].to_numpy()
         if len(row) and not 0 <= row.min() <= row.max() < len(ids):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from hardneg.errors import DamagedError, HardnegError
+from hardneg.errors import DamagedError, HardnegError, OutOfMemoryError, StorageError
 from hardneg.files import (
     CHECKSUM,
     open_mapped,
@@ -18,35 +18,45 @@ from hardneg.files import (
     refuse_not_finite,
 )
 from hardneg.plan.checkup.findings import What
+from hardneg.refusals import plainly
+from hardneg.seals import open_stored
 
 Fault = tuple[What, str]
 """What kind of fault, and what is wrong."""
 _ROWS_AT_ONCE = 1 << 20
 
 
-def fault_of(path: Path, schema: pa.Schema | None = None) -> Fault | None:
+def fault_of(path: Path, schema: pa.Schema | None = None, mark: str = "") -> Fault | None:
     """What is wrong with a file, told by its suffix how to read it; None: nothing.
 
     schema  of a table: columns that must be there, with these types
+    mark    what the file must be marked with; "": anything
     """
     try:
-        if path.suffix == ".parquet":
-            return _fault_of_table(path, schema)
-        if path.suffix == ".npz":
-            read_arrays(path)
-        elif path.suffix == ".npy":
-            open_mapped(path)
-        elif path.suffix == ".json":
-            read_sealed_json(path) if CHECKSUM in _keys(path) else read_json(path)
-        elif path.suffix == ".jsonl":
-            _read_lines(path)
+        with plainly():
+            return _fault(path, schema, mark)
     except DamagedError as damage:
         return "damaged", damage.what
+    except (StorageError, OutOfMemoryError) as error:
+        return "unreadable", str(error)
+
+
+def _fault(path: Path, schema: pa.Schema | None, mark: str) -> Fault | None:
+    if path.suffix == ".parquet":
+        return _fault_of_table(path, schema, mark)
+    if path.suffix == ".npz":
+        read_arrays(path, mark)
+    elif path.suffix == ".npy":
+        open_mapped(path, mark)
+    elif path.suffix == ".json":
+        read_sealed_json(path) if CHECKSUM in _keys(path) else read_json(path)
+    elif path.suffix == ".jsonl":
+        _read_lines(path)
     return None
 
 
-def _fault_of_table(path: Path, schema: pa.Schema | None) -> Fault | None:
-    with parquet_file(path) as file:
+def _fault_of_table(path: Path, schema: pa.Schema | None, mark: str) -> Fault | None:
+    with parquet_file(path, mark) as file:
         found = file.schema_arrow
         for field in schema or ():
             if field.name not in found.names:
@@ -69,7 +79,8 @@ def _keys(path: Path) -> set[str]:
 
 def _read_lines(path: Path) -> None:
     try:
-        for line in path.read_bytes().splitlines():
-            json.loads(line)
-    except ValueError as error:
+        with open_stored(path) as lines:
+            for line in lines:
+                json.loads(line)
+    except (ValueError, RecursionError) as error:
         raise DamagedError(path, f"holds a line that is no JSON ({error})") from error

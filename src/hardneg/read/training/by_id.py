@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from hardneg.errors import InputError, UsageError
 from hardneg.named_files import kind_of_path
-from hardneg.read.bad_rows import BadRows, RowError
+from hardneg.read.bad_rows import MEND, BadRows, RowError
 from hardneg.read.beir import find_file
 from hardneg.read.documents import read_documents
 from hardneg.read.parsed import Parsed
@@ -131,7 +131,7 @@ def _group(run: Sequence[Known], beside: Sequence[str], as_labels: bool) -> tupl
 def _corpus(named: str) -> Texts:
     """Joined with their titles. Raises InputError for rows that cannot be used."""
     parsed = Parsed()
-    read_documents(pool_rows(named), parsed, BadRows(), need_ids=True)
+    read_documents(pool_rows(named), parsed, BadRows(hint=MEND), need_ids=True)
     documents = _whole(parsed.named, named)
     return Texts(documents["doc_id"], document_texts(documents))
 
@@ -141,7 +141,7 @@ def _queries(named: str) -> Texts:
     path = Path(named).expanduser()
     inner = find_file(path, "queries") if kind_of_path(path) == "folder" else None
     parsed = Parsed()
-    read_queries(file_rows(inner or path), None, parsed, BadRows())
+    read_queries(file_rows(inner or path), None, parsed, BadRows(hint=MEND))
     queries = _whole(parsed.queries, named)
     return Texts(queries["query_id"], queries["text"])
 

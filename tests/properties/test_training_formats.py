@@ -22,8 +22,8 @@ from hardneg.records import GROUPS
 Row = dict[str, Any]
 
 NASTY = (
-    "two\nlines", "\r\n", "a\tb", " ahead", "behind ", "  ", 'say "so"', "it's", "\\n", "a,b;c", "=1+1", "'=1",
-    "NUL \0 in it",
+    "two\nlines", "\r\n", "a\tb", " ahead", "behind ", "  ", 'say "so"', "it's", "\\n", "a,b;c", "=1+1",
+    "'=1", "NUL \0 in it",
     "👩‍👩‍👧 🇩🇪", "\u202egnp.exe\u202c", "\u2066mixed\u2069", "\u2028", "\u0085", "\ufeffmark",
     "\u200b", "e\u0301", "007",
     "1e5", "-0", "null", "NaN", "None", "true", "[1, 2]", '{"a": 1}', "[A] > [B]", "Search Query: x.",

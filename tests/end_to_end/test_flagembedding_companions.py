@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import hardneg
 from hardneg.compat import add_reranker_score, split_data_by_length
 from hardneg.errors import HardnegWarning, InputError, MissingExtraError, UsageError
 from hardneg.progress import Silent
@@ -75,6 +76,21 @@ def test_scores_stand_beside_their_texts(tmp_path: Path, monkeypatch: pytest.Mon
     for place, row in enumerate(written[3:]):
         assert (row["pos"], row["pos_scores"]) == ([str(place)], [1 + 10 * len(str(place))])
         assert row["neg_scores"] == [11] * 3
+
+
+def test_the_ids_of_empty_negatives_go_with_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(add_reranker_score, "open_flag_reranker", lambda model, settings: Lengths())
+    row = {
+        "query": "a",
+        "pos": ["b"],
+        "neg": ["c", "", " ", "d"],
+        "pos_id": [1],
+        "neg_id": ["x", "y", "z", "w"],
+    }
+    score(lines(tmp_path / "in.jsonl", [row]), tmp_path / "out.jsonl")
+    (found,) = read(tmp_path / "out.jsonl")
+    assert (found["neg"], found["neg_id"], found["neg_scores"]) == (["c", "d"], ["x", "w"], [11, 11])
+    assert hardneg.check(tmp_path / "out.jsonl").clean
 
 
 def test_every_flag_of_the_script_is_there_with_its_default() -> None:

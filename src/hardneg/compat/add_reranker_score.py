@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from hardneg.compat.flags import FlagParser, at_least
-from hardneg.compat.training_rows import TrainingRow, check_output, training_rows, warn_of_name, write_rows
+from hardneg.compat.training_rows import (
+    TrainingRow,
+    check_output,
+    ids_of_negatives,
+    training_rows,
+    warn_of_name,
+    write_rows,
+)
 from hardneg.named_files import refuse_no_file
 from hardneg.protocols import Progress, Scorer
 from hardneg.rescore.flag_reranker import (
@@ -102,6 +109,7 @@ class _Scored:
         for row in part:
             yield {
                 **row.row,
+                **ids_of_negatives(row.row),
                 "pos": list(row.positives),
                 "neg": list(row.negatives),
                 "pos_scores": list(islice(scores, len(row.positives))),

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hardneg.api import Mined
-from hardneg.compat.training_rows import TrainingRow, warn
+from hardneg.compat.training_rows import IDS_OF_NEGATIVES, TrainingRow, warn
 from hardneg.errors import InputError
 from hardneg.records import Int32, Int64
 from hardneg.texts import mended, text_id
 
 _ROWS_AT_ONCE = 1024
-_OF_OLD_NEGATIVES = ("neg_scores", "neg_id", "neg_ids")
+_OF_OLD_NEGATIVES = ("neg_scores", *IDS_OF_NEGATIVES)
 """Aligned with the negatives that were there, and wrong beside others."""
 _SHOWN = 5
 

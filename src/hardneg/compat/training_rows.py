@@ -17,9 +17,12 @@ from hardneg.read.bad_rows import MEND, BadRows, RowError
 from hardneg.read.labelled import parse_row
 from hardneg.read.roles import Roles
 from hardneg.read.row_files import jsonl_rows
+from hardneg.read.values import is_blank
 
 TRAINED_FROM = (".json", ".jsonl")
 """Names of the files that FlagEmbedding's trainers look at; any other they pass over without a word."""
+
+IDS_OF_NEGATIVES = ("neg_id", "neg_ids")
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,19 @@ def training_rows(path: Path) -> Iterator[TrainingRow]:
             tuple(passage.text for passage in found.positives),
             tuple(passage.text for passage in found.negatives),
         )
+
+
+def ids_of_negatives(row: dict[str, Any]) -> dict[str, list[Any]]:
+    """The ids that stand beside `neg`, without those of the empty texts that are left out of it."""
+    texts = row.get("neg")
+    if not isinstance(texts, list):
+        return {}
+    beside = {name: row[name] for name in IDS_OF_NEGATIVES if isinstance(row.get(name), list)}
+    return {
+        name: [one for one, text in zip(ids, texts, strict=True) if not is_blank(text)]
+        for name, ids in beside.items()
+        if len(ids) == len(texts)
+    }
 
 
 def write_rows(rows: Iterable[dict[str, Any]], path: Path, elsewhere: str = "--output_file") -> int:

@@ -2,7 +2,7 @@
 
 Runs the tests marked `reliability`, the slow ones among them, and adds up what they count.
 
-    python benchmarks/reliability.py [--quick]
+    python benchmarks/reliability.py [--quick] [--workers N]
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from measuring import print_table, write_result
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="without the slow proofs")
+    parser.add_argument("--workers", default="0", help="processes that run tests at once; 0: this one alone")
     arguments = parser.parse_args()
     marked = "reliability and not slow" if arguments.quick else "reliability"
     with tempfile.TemporaryDirectory() as scratch:
         counts = Path(scratch) / "counts.jsonl"
-        tests = [sys.executable, "-m", "pytest", "-m", marked]
+        tests = [sys.executable, "-m", "pytest", "-m", marked, "-n", arguments.workers, "--dist", "worksteal"]
         done = subprocess.run(
             tests, cwd=Path(__file__).parents[1], env=os.environ | {"HARDNEG_TALLY": str(counts)}
         )

@@ -561,7 +561,7 @@ WORDS = [
     Case(
         "convert: rows with too few negatives dropped",
         convert("--shortfall drop", to="st-n-tuple"),
-        ("1 groups have too few negatives and were dropped",),
+        ("1 group has too few negatives and was dropped",),
         RAGGED,
         0,
         lines={"out.jsonl": 4},

@@ -236,7 +236,7 @@ CALLS: dict[str, tuple[Call, str]] = {
     ),
     "an unknown key of exporting": (lambda run: run.to("trec", scors=True), "'scors'; did you mean 'scores'"),
     "no name": (lambda run: mine_pairs(name=None), "selection name None"),
-    "a number for a recipe": (lambda run: mine_pairs(recipe=5), "no recipe 5"),
+    "a number for a recipe": (lambda run: mine_pairs(recipe=5), "recipe: an object of 'int' is no text"),
     "NUL in a folder's name": (lambda run: mine_pairs(run_dir="a\0b"), "NUL"),
     "no format": (lambda run: run.to(None), "unknown format None"),
     "a number for a query": (lambda run: run.inspect(5), "has no query '5'"),

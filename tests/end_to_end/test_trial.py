@@ -18,6 +18,7 @@ import hardneg
 from hardneg import cli
 from hardneg.config import Config
 from hardneg.errors import InputError, ModelError, UsageError
+from hardneg.fingerprints import digest
 from hardneg.plan.mine import changed_config
 from hardneg.plan.prepare import reopen
 from hardneg.plan.retrievers import NOTHING_OWN
@@ -852,7 +853,7 @@ def test_what_is_recommended_exports_the_scores_that_were_learned(
     config = Config.from_flat({**changed_config(RunDirectory(run), {}).flat()})
     arm = next(one for one in default_arms(20, True, 4, scorer.name) if one.taught)
     found["recommended"]["settings"] = {**settings, **_use(arm, config)}
-    (run / "trial" / "trial.json").write_text(json.dumps(found))
+    put_trial(run, found)
     assert call(monkeypatch, "select", run, "--from-trial", "--name", "trial", "--quiet") == 0
     out = tmp_path / "out.jsonl"
     export = ("export", run, "--selection", "trial", "--to", "flagembedding", "--scores", "-o", out, "-q")
@@ -897,11 +898,17 @@ def test_losses_that_cannot_learn_an_arm_have_it_refused(tmp_path: Path, build: 
     assert other.asked > 0
 
 
+def put_trial(run: Path, found: dict[str, Any]) -> None:
+    """As if this were what the run's trial had found."""
+    (run / "trial" / "trial.json").write_text(json.dumps(found))
+    RunDirectory(run).finish_stage("trial", checksum=digest(found))
+
+
 # -- using it ---------------------------------------------------------------------------------------------
 
 
 def test_select_takes_what_a_trial_recommends(run: Path, found: dict[str, Any], monkeypatch: Any) -> None:
-    (run / "trial" / "trial.json").write_text(json.dumps(found))
+    put_trial(run, found)
     assert call(monkeypatch, "select", run, "--from-trial", "--name", "best", "--quiet") == 0
     config = RunDirectory(run).manifest()["selections"]["best"]["config"]
     assert config == found["recommended"]["settings"]

@@ -283,6 +283,16 @@ def test_an_export_beside_a_select_is_of_one_selection(
     assert seen and refused < 25
 
 
+def test_an_export_waits_for_a_selection_that_is_between_old_and_new(run: Path, tmp_path: Path) -> None:
+    opened = hardneg.open_run(run)
+    opened.select(num_negatives=1)
+    RunDirectory(run).forget_selection("default")
+    with at_work(HOLDS, run, "select"), pytest.raises(StoreError, match="is changing what is read here"):
+        opened.to("st-labeled-list", tmp_path / "beside.jsonl")
+    with pytest.raises(hardneg.HardnegError, match="has no selection 'default'"):
+        opened.to("st-labeled-list", tmp_path / "after.jsonl")
+
+
 # -- several at once, killed at random ----------------------------------------------------------------------
 
 SELECTS = """

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from hardneg.at_work import holder
+from hardneg.at_work import holder, refuse_held
 from hardneg.errors import StoreError
 from hardneg.run_directory import RunDirectory
 
@@ -26,13 +26,24 @@ def steadily(run: RunDirectory, selection: str, read: Callable[[], Read]) -> Rea
         try:
             found = read()
         except Exception:  # of a file that went while it was read: whatever the reader makes of that
-            if _state(run, selection) == before:
+            if _state(run, selection) == before and not _being_replaced(run, selection):
                 raise
         else:
             if _state(run, selection) == before:
                 return found
         time.sleep(_PAUSE_S)
     raise StoreError(f"{run.path}: {holder(run.path)} is changing what is read here; wait for it")
+
+
+def _being_replaced(run: RunDirectory, selection: str) -> bool:
+    """Whether it may be: until the new one is whole, the manifest knows none of the name."""
+    if selection in run.manifest()["selections"]:
+        return False
+    try:
+        refuse_held(run.path)
+    except StoreError:
+        return True
+    return False
 
 
 def _state(run: RunDirectory, selection: str) -> list[Any]:

@@ -40,8 +40,9 @@ def a_case(draw: st.DrawFn) -> Case:
     queries = draw(st.lists(a_query(names), min_size=1, max_size=5))
     classes = draw(st.lists(st.integers(-1, NUM_DOCS // 2), min_size=NUM_DOCS, max_size=NUM_DOCS))
     maybe = lambda values: st.one_of(st.none(), values)  # noqa: E731  # used five times
-    wanted = draw(st.integers(1, 4))
-    quota = st.lists(st.sampled_from([f"{name}=1" for name in names]), max_size=wanted, unique=True)
+    claims = draw(st.lists(st.integers(1, 3), max_size=len(names)))
+    quota = [f"{name}={count}" for name, count in zip(draw(st.permutations(names)), claims, strict=False)]
+    wanted = draw(st.integers(max(1, sum(claims)), 6))
     sampler = draw(st.sampled_from(["top", "random"]))
     order_by = draw(st.sampled_from(names)) if sampler == "top" else draw(maybe(st.sampled_from(names)))
     config = {
@@ -55,7 +56,7 @@ def a_case(draw: st.DrawFn) -> Case:
         "relative_margin": draw(maybe(st.sampled_from([0.0, 0.25]))),
         "reference": draw(st.sampled_from(["min", "mean", "max", "each"])),
         "combine": draw(st.sampled_from(["any", "all"])),
-        "quota": tuple(draw(quota)),
+        "quota": tuple(quota),
         "max_reuse": draw(maybe(st.integers(1, 2))),
         "shortfall": draw(st.sampled_from(["keep", "drop", "backfill"])),
         "seed": draw(st.integers(0, 3)),

@@ -144,7 +144,7 @@ class Chooser:
     def _mined(self, block: Block, places: Int32, need: Int32) -> Int32:
         if self.quotas:
             found = [block.ranks[name] > 0 for name in self.quotas]
-            places = quotas_first(places, found, list(self.quotas.values()))
+            places = quotas_first(places, found, list(self.quotas.values()), need)
         places = places[:, : self.wanted]
         return np.where(np.arange(places.shape[1])[None, :] < need[:, None], places, np.int32(NO_DOC))
 

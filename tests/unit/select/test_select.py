@@ -173,6 +173,21 @@ class TestQuotas:
         found = select.choose(self.TWO, [{9: 1.0}], quota="bm25=4", num_negatives=5)
         assert select.chosen(found) == [1, 5, 6, 0, 2]
 
+    def test_where_given_ones_leave_too_few_who_is_not_taken_decides_nothing(
+        self, select: SimpleNamespace
+    ) -> None:
+        """2 would be bm25's second and dense's one, were there room."""
+        for others in ({1: 8.0, 2: 7.0}, {1: 8.0}):
+            found = select.choose(
+                [{"all": {0: 0.9, 1: 0.8, 2: 0.7}, "bm25": others, "dense": {0: 0.6, 2: 0.5}}],
+                [{9: 1.0}],
+                given=[[60, 61]],
+                combine="any",
+                quota=("bm25=2", "dense=1"),
+                num_negatives=3,
+            )
+            assert select.chosen(found) == [60, 61, 1]
+
 
 class TestReuse:
     def test_earlier_queries_take_what_they_prefer(self, select: SimpleNamespace) -> None:

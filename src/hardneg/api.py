@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import pyarrow as pa
 
@@ -35,6 +35,7 @@ from hardneg.run_directory import RunDirectory
 
 TableName = Literal["negatives", "positives", "decisions", "outcomes", "candidates"]
 TABLES: tuple[str, ...] = get_args(TableName)
+Read = TypeVar("Read")
 
 if TYPE_CHECKING:
     from hardneg.export import ExportReport, SelectedTables
@@ -305,15 +306,18 @@ class Mined:
     @property
     def config(self) -> dict[str, Any]:
         """The selection's settings, flat; `mine(source, **config)` does the same again."""
-        manifest = self._run.manifest()
-        return {**manifest["config"], **manifest["selections"].get(self.selection, {}).get("config", {})}
+        return self._steadily(self._config)
 
     @property
     def summary(self) -> Mapping[str, Any]:
         """Queries by outcome, negatives a query, hardness, drops by reason, times a stage."""
-        self._table("outcomes", ["query_id"])  # says which selections there are, if not this one
-        summary: dict[str, Any] = self._run.manifest()["selections"][self.selection]["summary"]
-        return summary
+
+        def read() -> dict[str, Any]:
+            self._run.selection_table(self.selection, "outcomes", ["query_id"])  # says so where it is no more
+            summary: dict[str, Any] = self._run.told_of(self.selection)["summary"]
+            return summary
+
+        return self._steadily(read)
 
     @property
     def negatives(self) -> pa.Table:
@@ -337,7 +341,11 @@ class Mined:
         """Every candidate with its retriever, raw rank and scores."""
         from hardneg.plan.retrieve import candidate_table
 
-        return candidate_table(self._run)
+        def read() -> pa.Table:
+            self._run.depth()  # says so where they are on their way
+            return candidate_table(self._run)
+
+        return self._steadily(read)
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """The negatives, for whatever takes an Arrow stream: `polars.DataFrame(mined)`, DuckDB, ..."""
@@ -407,16 +415,15 @@ class Mined:
         output  writes them too, by its suffix: .csv, .jsonl or .parquet; filled in, `select(labels=...)`
                 takes the file
         """
-        from hardneg.plan.steadily import steadily
         from hardneg.plan.suspects import suspects, write_suspects
 
         refuse_no_number(n=n, seed=seed)
         file = optional_path("output", output)
         read = partial(suspects, self._run, self.selection, n, seed, self._progress)
         if file is None:
-            return steadily(self._run, self.selection, read)
+            return self._steadily(read)
         with self._run.locked_for(file, "suspects"):
-            table = steadily(self._run, self.selection, read)
+            table = self._steadily(read)
             write_suspects(table, file)
         return table
 
@@ -470,9 +477,8 @@ class Mined:
     def inspect(self, query_id: str) -> dict[str, Any]:
         """Every candidate of a query with its ranks, scores, decision and reason."""
         from hardneg.plan.inspect import inspect_query
-        from hardneg.plan.steadily import steadily
 
-        return steadily(self._run, self.selection, lambda: inspect_query(self._run, self.selection, query_id))
+        return self._steadily(lambda: inspect_query(self._run, self.selection, query_id))
 
     @plainly()
     def to(self, to: str, output: str | os.PathLike[str] | None = None, **options: Any) -> ExportReport | Any:
@@ -482,11 +488,10 @@ class Mined:
         options  scores, ids, prompts, text: see `hardneg.export.ExportOptions`
         """
         from hardneg.export import ExportOptions, check_destination, export, to_dataset
-        from hardneg.plan.steadily import steadily
 
         refuse_no_text(to=to)
         file = optional_path("output", output)
-        tables, join_title = steadily(self._run, self.selection, self._selected)
+        tables, join_title = self._steadily(self._selected)
         chosen = build(ExportOptions, {"join_title": join_title, **options})
         if file is None:
             return to_dataset(tables, to, options=chosen)
@@ -521,12 +526,11 @@ class Mined:
         """
         from hardneg.export import ExportOptions
         from hardneg.plan.publish import publish
-        from hardneg.plan.steadily import steadily
 
         refuse_no_text(repo_id=repo_id, to=to, license=license)
         sent_from = optional_path("folder", folder)
         refuse_remote(folder, "this folder")
-        tables, join_title = steadily(self._run, self.selection, self._selected)
+        tables, join_title = self._steadily(self._selected)
         return publish(
             self._run,
             self.selection,
@@ -543,15 +547,25 @@ class Mined:
         """What an export is made from, and whether titles were joined to texts."""
         from hardneg.export import SelectedTables
 
-        collection = self.collection
+        collection = self._run.collection()
         tables = SelectedTables(
             corpus=collection.corpus,
             queries=collection.queries,
-            positives=self.positives,
-            negatives=self.negatives,
+            positives=self._run.selection_table(self.selection, "positives"),
+            negatives=self._run.selection_table(self.selection, "negatives"),
         )
-        return tables, self.config["join_title"]
+        return tables, self._config()["join_title"]
+
+    def _config(self) -> dict[str, Any]:
+        manifest = self._run.manifest()
+        return {**manifest["config"], **manifest["selections"].get(self.selection, {}).get("config", {})}
+
+    def _table(self, table: str) -> pa.Table:
+        return self._steadily(lambda: self._run.selection_table(self.selection, table))
 
     @plainly()
-    def _table(self, table: str, columns: list[str] | None = None) -> pa.Table:
-        return self._run.selection_table(self.selection, table, columns)
+    def _steadily(self, read: Callable[[], Read]) -> Read:
+        """What `read` gives, all of it of one state of the run."""
+        from hardneg.plan.steadily import steadily
+
+        return steadily(self._run, self.selection, read)

@@ -59,15 +59,22 @@ def _note_holder(folder: Path, command: str) -> None:
 
 
 def refuse_held(folder: Path) -> None:
-    """Raises StoreError, as `at_work` does, where a process is at work there now."""
+    """Raises StoreError, as `at_work` does, where another process is at work there now."""
+    if is_held(folder):
+        raise _refusal(folder)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether another process is at work there now."""
     if not (folder / LOCK).is_file():
-        return
+        return False
     try:
         Lock(folder / LOCK).release()
-    except HeldError as error:
-        raise _refusal(folder) from error
+    except HeldError:
+        return (_read(folder / HOLDER) or {}).get("pid") != os.getpid()
     except (NoLocksError, OSError):
-        return
+        pass
+    return False
 
 
 def _lock(folder: Path, say: Callable[[str], None]) -> Lock | None:

@@ -182,9 +182,12 @@ class RunDirectory:
         self.finish_stage(name, **facts)
 
     def depth(self) -> int:
-        """Of the stored candidates. Raises InputError where a deeper search broke off."""
+        """Of the stored candidates. Raises InputError where a deeper search broke off, StoreError where it is
+        still at work.
+        """
         depth = int(self.stage("search")["depth"])
         if depth == NOT_SEARCHED:
+            refuse_held(self.path)
             raise InputError(
                 "a deeper search broke off here; run the command that began it again, or "
                 f"`hardneg select {self.path}`",
@@ -309,7 +312,7 @@ class RunDirectory:
         says it has is compared with the manifest's, no other byte is read.
         """
         path = self.selection(name) / f"{table}.parquet"
-        known = self.manifest()["selections"][name].get("checksums")
+        known = self.told_of(name).get("checksums")
         if known is None or not path.exists():
             return path
         seal = read_seal(path)
@@ -320,17 +323,23 @@ class RunDirectory:
     def _choose_again(self, name: str) -> str:
         return f"choose again with `hardneg select {self.path} --name {name}`"
 
-    def selection_table(self, name: str, table: str, columns: list[str] | None = None) -> pa.Table:
-        folder, manifest = self.selection(name), self.manifest()
-        known = sorted(manifest["selections"])
-        if name not in known:
+    def told_of(self, name: str) -> dict[str, Any]:
+        """What the manifest holds of a selection. Raises InputError where it has none of the name."""
+        selections = self.manifest()["selections"]
+        if name not in selections:
+            known = sorted(selections)
             raise InputError(
                 f"has no selection {name!r}{nearest(name, known)} (there: {', '.join(known) or 'none'})",
                 file=self.path,
             )
+        found: dict[str, Any] = selections[name]
+        return found
+
+    def selection_table(self, name: str, table: str, columns: list[str] | None = None) -> pa.Table:
+        folder, told = self.selection(name), self.told_of(name)
         if not folder.is_dir():
             raise DamagedError(folder, "is gone", self._choose_again(name))
-        if manifest["selections"][name].get("read") != manifest["stages"].get("read", {}).get("fingerprint"):
+        if told.get("read") != self.stage("read").get("fingerprint"):
             raise InputError(
                 f"selection {name!r} was made from other input than what the run holds now; "
                 f"{self._choose_again(name)}, or mine again",

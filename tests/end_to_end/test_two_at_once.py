@@ -283,14 +283,79 @@ def test_an_export_beside_a_select_is_of_one_selection(
     assert seen and refused < 25
 
 
-def test_an_export_waits_for_a_selection_that_is_between_old_and_new(run: Path, tmp_path: Path) -> None:
+READS: dict[str, Callable[[hardneg.Mined], Any]] = {
+    "summary": lambda mined: mined.summary,
+    "config": lambda mined: mined.config,
+    "negatives": lambda mined: mined.negatives,
+    "decisions": lambda mined: mined.decisions,
+    "export": lambda mined: mined.to("st-triplet"),
+    "inspect": lambda mined: mined.inspect(mined.outcomes["query_id"][0].as_py()),
+    "suspects": lambda mined: mined.suspects(4),
+}
+
+FORGETS = """
+    import sys, time
+    from hardneg.run_directory import RunDirectory
+    run = RunDirectory(sys.argv[1])
+    with run.locked("select"):
+        run.forget_selection("default")
+        print("at work", flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("reading", READS)
+def test_a_selection_that_is_just_written_is_waited_for(run: Path, reading: str) -> None:
+    """Its tables stand there, and the manifest does not tell of them yet: that is not to have none."""
     opened = hardneg.open_run(run)
-    opened.select(num_negatives=1)
-    RunDirectory(run).forget_selection("default")
-    with at_work(HOLDS, run, "select"), pytest.raises(StoreError, match="is changing what is read here"):
-        opened.to("st-labeled-list", tmp_path / "beside.jsonl")
-    with pytest.raises(hardneg.HardnegError, match="has no selection 'default'"):
-        opened.to("st-labeled-list", tmp_path / "after.jsonl")
+    with (
+        at_work(FORGETS, run) as process,
+        pytest.raises(StoreError, match=rf"`hardneg select` \(process {process.pid} .* is changing what"),
+    ):
+        READS[reading](opened)
+    if reading != "config":
+        with pytest.raises(
+            InputError, match="has no selection 'default'"
+        ):  # it was killed, and nobody goes on
+            READS[reading](opened)
+
+
+@pytest.mark.parametrize("reading", ["negatives", "decisions"])
+def test_tables_are_of_what_the_manifest_tells(
+    run: Path, monkeypatch: pytest.MonkeyPatch, reading: str
+) -> None:
+    """A selection that is replaced between the two looks is read again, not called damaged."""
+    opened, disturbs = hardneg.open_run(run), iter([False, True])
+    expected = READS[reading](opened.select(num_negatives=1))
+    opened.select(num_negatives=2)
+    told = RunDirectory.told_of
+
+    def disturbed(self: RunDirectory, name: str) -> dict[str, Any]:
+        found = told(self, name)
+        if next(disturbs, False):
+            with monkeypatch.context() as patch:
+                patch.setattr(RunDirectory, "told_of", told)
+                hardneg.open_run(run).select(num_negatives=1)
+        return found
+
+    monkeypatch.setattr(RunDirectory, "told_of", disturbed)
+    assert same(READS[reading](opened), expected)
+
+
+def test_candidates_that_are_searched_deeper_are_not_called_broken_off(run: Path) -> None:
+    code = """
+        import sys, time
+        from hardneg.run_directory import NOT_SEARCHED, RunDirectory
+        run = RunDirectory(sys.argv[1])
+        with run.locked("mine"):
+            run.finish_stage("search", **{**run.stage("search"), "depth": NOT_SEARCHED})
+            print("at work", flush=True)
+            time.sleep(600)
+    """
+    with at_work(code, run), pytest.raises(StoreError, match="`hardneg mine` .* is at work here"):
+        hardneg.open_run(run).to_pandas("candidates")
+    with pytest.raises(InputError, match="a deeper search broke off here"):
+        hardneg.open_run(run).to_pandas("candidates")
 
 
 # -- several at once, killed at random ----------------------------------------------------------------------

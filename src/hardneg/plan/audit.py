@@ -80,7 +80,7 @@ def audit(
     """
     with run.locked("audit", progress.say):
         run.selection_table(selection, "outcomes", ["query_id"])  # says which there are, if not this one
-        config = changed_config(run, {**run.manifest()["selections"][selection]["config"], **values})
+        config = changed_config(run, {**run.told_of(selection)["config"], **values})
         refuse_window_beyond(run.depth(), config.select)
         prepared = reopen(run, config, progress)
         complete(prepared, config, own)

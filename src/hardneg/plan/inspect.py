@@ -29,7 +29,7 @@ def inspect_query(run: RunDirectory, selection: str, query_id: str) -> dict[str,
         known = collection.queries["query_id"].to_pylist()
         raise InputError(f"has no query {query_id!r}{nearest(query_id, known[:100_000])}", file=run.path)
     run.selection_table(selection, "outcomes", ["query_id"])  # says which selections there are, if not this
-    if run.manifest()["selections"][selection].get("search") != run.stage("search").get("fingerprint"):
+    if run.told_of(selection).get("search") != run.stage("search").get("fingerprint"):
         raise InputError(
             f"selection {selection!r} was made from other candidates than the run's; choose again with "
             f"`hardneg select {run.path} --name {selection}`",

@@ -164,7 +164,7 @@ def _facts(
     licence: str | None,
 ) -> Facts:
     manifest = run.manifest()
-    entry = manifest["selections"][selection]
+    entry = run.told_of(selection)
     summary, again = entry["summary"], manifest.get("read_again", {})
     config = {**manifest["config"], **entry.get("config", {})}
     config |= {key: again[key] for key in ("qrels", "corpus") if again.get(key)}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from hardneg.at_work import holder, refuse_held
+from hardneg.at_work import holder, is_held
 from hardneg.errors import StoreError
 from hardneg.run_directory import RunDirectory
 
@@ -26,33 +26,40 @@ def steadily(run: RunDirectory, selection: str, read: Callable[[], Read]) -> Rea
         try:
             found = read()
         except Exception:  # of a file that went while it was read: whatever the reader makes of that
-            if _state(run, selection) == before and not _being_replaced(run, selection):
+            if _at_rest(run, selection, before):
                 raise
         else:
-            if _state(run, selection) == before:
+            if _at_rest(run, selection, before):
                 return found
         time.sleep(_PAUSE_S)
     raise StoreError(f"{run.path}: {holder(run.path)} is changing what is read here; wait for it")
 
 
-def _being_replaced(run: RunDirectory, selection: str) -> bool:
-    """Whether it may be: until the new one is whole, the manifest knows none of the name."""
-    if selection in run.manifest()["selections"]:
-        return False
-    try:
-        refuse_held(run.path)
-    except StoreError:
-        return True
-    return False
-
-
-def _state(run: RunDirectory, selection: str) -> list[Any]:
+class _State(NamedTuple):
     """What changes with the tables, the candidates and the selection: before their files do, or with them."""
+
+    read: Any
+    search: Any
+    depth: Any
+    selection: Any
+    folder: Any
+
+
+def _state(run: RunDirectory, selection: str) -> _State:
     manifest = run.manifest()
     try:
         status = run.selection(selection).stat()
         folder: Any = (status.st_dev, status.st_ino, status.st_mtime_ns)
     except OSError:
         folder = None
-    marks = [manifest["stages"].get(stage, {}).get("fingerprint") for stage in ("read", "search")]
-    return [*marks, manifest["selections"].get(selection, {}).get("fingerprint"), folder]
+    read, search = (manifest["stages"].get(stage, {}) for stage in ("read", "search"))
+    chosen = manifest["selections"].get(selection, {}).get("fingerprint")
+    return _State(read.get("fingerprint"), search.get("fingerprint"), search.get("depth"), chosen, folder)
+
+
+def _at_rest(run: RunDirectory, selection: str, before: _State) -> bool:
+    """Whether all is as it was, and no process stands between new tables and the manifest's word of them."""
+    if _state(run, selection) != before:
+        return False
+    untold = before.selection is None and before.folder is not None
+    return not (untold and is_held(run.path))

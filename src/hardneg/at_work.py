@@ -40,7 +40,7 @@ def at_work(folder: Path, command: str, say: Callable[[str], None]) -> Iterator[
     try:
         lock = _lock(folder, say)
     except OSError as error:
-        raise refusal(error, folder / HOLDER) from error
+        raise refusal(error, folder / LOCK) from error
     with removed_if_ended(folder / HOLDER):
         try:
             _note_holder(folder, command)

@@ -269,6 +269,8 @@ class RunDirectory:
 
         Raises DamagedError where a finished search has left more.
         """
+        if self.candidates.is_dir():
+            os.scandir(self.candidates).close()  # of one that may not be read, glob says that it is empty
         found = sorted(path.stem for path in self.candidates.glob(PARTS))
         for number in range(self.stage("search").get("parts", 0)):
             if part_name(number) not in found:

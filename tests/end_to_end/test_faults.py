@@ -532,6 +532,45 @@ def test_a_permission_that_is_lost_is_said(tmp_path: Path, tally: Tally) -> None
     assert str(tmp_path / "open") in ended.stdout
 
 
+CLOSED = """
+    import os, sys
+    from pathlib import Path
+    import hardneg
+    from hardneg.plan.checkup import check_run
+    run, closed = Path(sys.argv[1]) / "run", Path(sys.argv[1]) / "run" / sys.argv[2]
+    source = [{"query": f"word{n}", "positive": f"word{n} text{n}"} for n in range(20)]
+    mined = hardneg.mine(source, run_dir=run, retriever="bm25", guard="off")
+    mined.select(name="other", seed=3)
+    check_run(run)  # everything is loaded now
+    for place in (run, *run.rglob("*")):
+        os.chown(place, 65534, 65534)
+    os.chmod(closed, 0)
+    os.setuid(65534)
+    print([(one.what, str(one.where)) for one in check_run(run).findings])
+    try:
+        mined.select(name="other", seed=4)
+        print("chosen")
+    except hardneg.HardnegError as error:
+        print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.reliability
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can drop privileges")
+@pytest.mark.parametrize("closed", ["candidates", "selections", "selections/default", ".lock"])
+def test_what_may_not_be_read_is_not_gone(tmp_path: Path, tally: Tally, closed: str) -> None:
+    """`doctor` looks at all the rest, and nobody is told to make again what only has to be opened."""
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    ended = in_a_process(CLOSED, tmp_path, closed)
+    found, said = ended.stdout.splitlines()
+    place = tmp_path / "run" / closed
+    assert found == str([] if closed == ".lock" else [("unreadable", str(place))]), ended
+    refused = said.startswith(f"StorageError {place}") and "Permission denied" in said
+    tally("faults injected, wrong outputs", tried=1, failed=int(not refused and said != "chosen"))
+    assert refused if closed != "selections/default" else said == "chosen", said
+
+
 class Hungry(Overlap):
     def score(self, pairs: list[tuple[str, str]]) -> Float32:
         raise MemoryError("Unable to allocate 9 TiB")

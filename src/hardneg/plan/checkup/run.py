@@ -263,9 +263,15 @@ class _Contents:
 
     def _there(self, path: Path) -> bool:
         """Whether the file is there and sound; that it is gone is a finding."""
+        if self._hidden(path):
+            return False
         if not path.exists():
             self._checkup.add(_of_file(self._run, path, "gone", "the manifest names it"))
         return path.exists() and path not in self._unsound
+
+    def _hidden(self, path: Path) -> bool:
+        """Whether a folder around the file may not be read, which is a finding of its own."""
+        return not self._unsound.isdisjoint(path.parents)
 
     def _contradicts(self, path: Path, said: str) -> None:
         self._checkup.add(_of_file(self._run, path, "contradiction", said))
@@ -309,7 +315,7 @@ class _Contents:
 
     def _plan(self, stage: Mapping[str, Any]) -> None:
         path = self._run.candidates / PLAN
-        if stage["depth"] == NOT_SEARCHED or not path.exists() or path in self._unsound:
+        if stage["depth"] == NOT_SEARCHED or self._hidden(path) or path in self._unsound or not path.exists():
             return
         if not read_sealed_json(path).items() <= stage.items():
             self._contradicts(path, "tells of another search than the manifest")
@@ -317,7 +323,8 @@ class _Contents:
     def _selections(self, queries: int | None) -> None:
         run, known = self._run, self._manifest.get("selections", {})
         folder = run.path / "selections"
-        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        listed = folder.is_dir() and folder not in self._unsound
+        for path in sorted(folder.iterdir()) if listed else []:
             if path.name not in known and not path.name.startswith(TEMPORARY):
                 said = "the manifest does not tell of it: its settings are unknown, nothing can show it"
                 self._checkup.add(Finding("orphan", path, said, "remove it", partial(removed, path)))

@@ -20,6 +20,10 @@ from hypothesis import settings
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Started in the background by a script, tests and their processes would ignore Ctrl-C, which some are sent.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # A busy machine is slow, not wrong: no test fails by the clock.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

@@ -25,11 +25,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hardneg
-from hardneg.config import Config, EncodeConfig
+from hardneg.config import Config, EncodeConfig, build
 from hardneg.config_file import load_config_file
 from hardneg.encode.model_folder import ModelFolder
 from hardneg.encode.own_vectors import load_own_vectors
-from hardneg.errors import HardnegError, InputError
+from hardneg.errors import HardnegError, InputError, UsageError
 from hardneg.guard.exclusion_list import read_entries
 from hardneg.read import read_relevance
 from hardneg.read.bad_rows import BadRows
@@ -365,9 +365,11 @@ def read_words(folder: Path, content: list[str]) -> None:
             recipe_settings(name)
     specs = parse_retrievers(content)
     assert len(specs) == len(content) == len({spec.name for spec in specs})
-    prompts = EncodeConfig(prompt=tuple(f"{spec.name}:query={name}" for spec in specs for name in content))
-    for spec in specs:
-        encode_config_of(spec, prompts, specs)
+    asked = tuple(f"{spec.name}:query={name}" for spec in specs for name in content)
+    with suppress(UsageError):  # NUL is in no setting
+        prompts = build(EncodeConfig, {"prompt": asked})
+        for spec in specs:
+            encode_config_of(spec, prompts, specs)
 
 
 # -- vectors, models, runs --------------------------------------------------------------------------------

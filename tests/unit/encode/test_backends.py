@@ -225,6 +225,29 @@ def test_a_model_that_openvino_cannot_run_runs_by_torch_and_says_why(
         opened(kinds("bert"), config, backend="openvino").encode(["cell"], "document", "")
 
 
+@pytest.mark.parametrize(
+    ("library", "why"),
+    [
+        ("raise ImportError('libtbb.so.12: no such file')", "cannot be imported: libtbb.so.12: no such file"),
+        ("def Core(): raise RuntimeError('no plugin')", "does not run: no plugin"),
+    ],
+    ids=["import", "core"],
+)
+def test_where_openvino_itself_is_broken_torch_runs_and_says_why(
+    library: str, why: str, tiny: Path, config: EncodeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "openvino").mkdir()
+    (tmp_path / "openvino" / "__init__.py").write_text(library)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "openvino", raising=False)
+    encoder = opened(tiny, config)
+    assert encoder.encode(["cell"], "document", "").shape == (1, 16)
+    assert str(encoder.choice) == f"torch on cpu in fp32 (OpenVINO {why})"
+    sys.modules.pop("openvino", None)
+    with pytest.raises(ModelError, match=f"backend openvino cannot run this model: OpenVINO {why}; take"):
+        opened(tiny, config, backend="openvino").encode(["cell"], "document", "")
+
+
 @needs_openvino
 def test_a_static_model_has_nothing_to_convert(kinds: Kinds, config: EncodeConfig) -> None:
     choice = opened(kinds("static"), config).choice

@@ -50,8 +50,12 @@ _DRAWN_TEXTS, _DRAWN_WORDS = 24, 60
 
 
 def has_bfloat16() -> bool:
-    """Whether OpenVINO and the processor compute in bfloat16."""
-    says = "BF16" in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    """Whether OpenVINO and the processor compute in bfloat16. Raises NotConvertedError where it does not run."""
+    library = _openvino()
+    try:
+        says = "BF16" in library.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    except Exception as error:  # as where a part of the library is missing
+        raise NotConvertedError(f"OpenVINO does not run: {_first_line(error)}") from error
     return has_native_bfloat16(says, processor_flags())
 
 
@@ -80,7 +84,10 @@ def opened(model: Any, precisions: Sequence[Precision]) -> Running:
 def _openvino() -> Any:
     # OpenVINO reports its use over the network unless its telemetry package is missing; then it goes without.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: cannot be imported
-    import openvino
+    try:
+        import openvino
+    except Exception as error:  # as where it was built for another Python or C library
+        raise NotConvertedError(f"OpenVINO cannot be imported: {_first_line(error)}") from error
 
     return openvino
 

@@ -247,8 +247,13 @@ def export(
     """Write a selection in a trainer's format: to a file, an object store, or the Hugging Face Hub."""
     import hardneg
 
-    if (output is None) == (to_hub is None):
+    if output is None and to_hub is None:
         raise UsageError("name the file (--output) or the data set on the Hub (--to-hub)")
+    if output is not None and to_hub is not None:
+        raise UsageError(
+            "--output and --to-hub do not go together; a file for the Hub has a name of its own, and "
+            "--to-folder shows it"
+        )
     if to_hub is None and (to_folder is not None or license is not None or public):
         raise UsageError("--to-folder, --license and --public go with --to-hub")
     mined = hardneg.open_run(run, selection=selection, progress=_progress(quiet))

@@ -27,7 +27,12 @@ def document_texts(corpus: pa.Table, join_title: bool = True) -> pa.ChunkedArray
 
 def normalise(text: str) -> str:
     """Unicode NFKC, case folded, runs of white space made one space, trimmed."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return single_spaced(unicodedata.normalize("NFKC", text).casefold())
+
+
+def single_spaced(text: str) -> str:
+    """Runs of white space made one space, trimmed."""
+    return " ".join(text.split())
 
 
 def text_id(text: str, prefix: str) -> str:

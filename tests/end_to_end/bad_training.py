@@ -239,7 +239,7 @@ FILES = [
     ),
     *of_file(
         "columns of no format",
-        ("in.jsonl", "of no format that is known", "'answer'"),
+        ("in.jsonl", "of no format that is known", "'answer'", "--from (of convert) or --format (of check)"),
         {"in.jsonl": json_lines({"prompt": "q", "answer": "a"})},
         named=False,
     ),
@@ -579,7 +579,7 @@ WORDS = [
     Case(
         "convert: a format that needs scores",
         convert(to="pylate-distillation", output="out"),
-        ("pylate-distillation", "4 of 4 groups lack a score"),
+        ("pylate-distillation", "4 of 4 groups lack a score", "hardneg add-reranker-score"),
         FILE,
         absent=("out",),
     ),

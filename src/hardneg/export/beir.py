@@ -46,5 +46,6 @@ FORMATS = {
         header=True,
         refuse=refuse,
         needs_positives=False,
+        holds_texts=False,
     )
 }

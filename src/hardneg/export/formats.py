@@ -48,6 +48,8 @@ class Format:
     rectangular  every group needs the same number of negatives
     needs_scores whose scores must be there even when they are not asked for
     needs_positives  its rows cannot be without a positive
+    holds_texts  else it is ids alone
+    single_spaces  it makes white space in texts single spaces
     separator    between the values of a line of kind `lines`
     header       whether a line of column names stands first there
     refuse       raises InputError for rows that such lines cannot hold
@@ -63,6 +65,8 @@ class Format:
     rectangular: bool = False
     needs_scores: Literal["", "negatives", "all"] = ""
     needs_positives: bool = True
+    holds_texts: bool = True
+    single_spaces: bool = False
     separator: str = "\t"
     header: bool = False
     refuse: Callable[[pa.Table], None] = lambda _: None

@@ -105,6 +105,7 @@ class ExportReport:
     counts: Counts
     empty_texts: int = 0
     neutralised: int = 0
+    respaced: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -127,5 +128,6 @@ class ExportReport:
             (c.negatives_repeated, "negatives repeat one of the same query and are in it once"),
             (self.empty_texts, "documents in it are empty"),
             (self.neutralised, "texts begin like a formula and got a ' before them (JSONL keeps them)"),
+            (self.respaced, "texts had line ends, tabs or further spaces, which are single spaces in it"),
         )
         return "\n".join(lines + [f"  {count:,} {what}" for count, what in remarks if count])

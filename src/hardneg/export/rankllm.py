@@ -26,7 +26,7 @@ from hardneg.export.examples import Examples
 from hardneg.export.formats import Format
 from hardneg.export.options import ExportOptions
 from hardneg.records import Int64
-from hardneg.texts import text_number
+from hardneg.texts import single_spaced, text_number
 
 SYSTEM = (
     "You are RankLLM, an intelligent assistant that can rank passages based on their relevancy to the query"
@@ -78,10 +78,9 @@ def _place(query_id: str, doc_id: str) -> tuple[int, str]:
 
 
 def _prompt(query: str, passages: Sequence[str]) -> str:
-    said = {"num": len(passages), "query": " ".join(query.split())}
+    said = {"num": len(passages), "query": single_spaced(query)}
     body = [
-        f"[{letter}] {' '.join(text.split())}\n"
-        for letter, text in zip(ascii_uppercase, passages, strict=False)
+        f"[{letter}] {single_spaced(text)}\n" for letter, text in zip(ascii_uppercase, passages, strict=False)
     ]
     return BEFORE.format(**said) + "".join(body) + AFTER.format(**said)
 
@@ -113,5 +112,11 @@ def _refuse_more_than_letters(examples: Examples) -> None:
 
 
 FORMATS = {
-    "rankllm": Format(rows=rows, kinds={".json": "json"}, takes=frozenset({"scores", "ids"}), each=True),
+    "rankllm": Format(
+        rows=rows,
+        kinds={".json": "json"},
+        takes=frozenset({"scores", "ids"}),
+        each=True,
+        single_spaces=True,
+    ),
 }

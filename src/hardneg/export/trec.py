@@ -60,5 +60,6 @@ FORMATS = {
         separator=" ",
         refuse=refuse,
         needs_positives=False,
+        holds_texts=False,
     )
 }

@@ -23,6 +23,7 @@ from hardneg.export.written_once import WrittenOnce
 from hardneg.files import replacing, replacing_folder
 from hardneg.named_files import kind_of_path, refuse_inputs
 from hardneg.remote import address_of, check_target, refuse_remote_inputs
+from hardneg.texts import single_spaced
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -44,7 +45,7 @@ def export(
     output = Path(output)
     found, kind = check_output(to, output, options)
     layout = required_layout(selection, to, found, options)
-    seen = Seen()
+    seen = Seen(found.single_spaces)
     tally = write_examples(seen.passing(blocks(selection, layout, options)), found, kind, output, options)
     return _report(to, output, layout, tally, seen)
 
@@ -78,13 +79,19 @@ def _report(to: str, output: Path, layout: Layout, tally: Tally, seen: Seen) -> 
         counts=layout.counts,
         empty_texts=len(seen.empty_texts),
         neutralised=tally.neutralised,
+        respaced=seen.respaced,
     )
 
 
 @dataclass
 class Seen:
-    """What passed by on its way into a file."""
+    """What passed by on its way into a file.
 
+    respaced  texts whose white space is not single spaces, each counted wherever it stands
+    """
+
+    single_spaces: bool = False  # what the format makes of white space
+    respaced: int = 0
     empty_texts: set[str] = field(default_factory=set)  # ids, for a document may stand in many blocks
 
     def passing(self, examples: Iterable[Examples]) -> Iterator[Examples]:
@@ -93,7 +100,14 @@ class Seen:
             if empty is not None:
                 of_empty = block.doc_id.filter(pc.equal(block.text.indices, empty))
                 self.empty_texts.update(of_empty.unique().to_pylist())
+            if self.single_spaces:
+                self.respaced += _not_single_spaced(block.query) + _not_single_spaced(block.text)
             yield block
+
+
+def _not_single_spaced(texts: pa.DictionaryArray) -> int:
+    changed = pa.array([single_spaced(one) != one for one in texts.dictionary.to_pylist()], pa.bool_())
+    return pc.sum(changed.take(texts.indices)).as_py() or 0
 
 
 # -- before anything is written -------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def convert(
             counts.width = options.num_negatives or parts.most_negatives
             if options.shortfall == "refuse":
                 _refuse_short(usable, to, counts.width, parts)
-        passing = Seen()
+        passing = Seen(found.single_spaces)
         examples = passing.passing(_examples(usable, options, chosen.prompts, counts))
         tally = write_examples(examples, found, kind, output, chosen)
         return ConvertReport(
@@ -89,6 +89,7 @@ def convert(
             remarks=remarks,
             empty_texts=len(passing.empty_texts),
             neutralised=tally.neutralised,
+            respaced=passing.respaced,
         )
 
 

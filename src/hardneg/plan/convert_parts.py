@@ -101,9 +101,11 @@ def _refuse_missing(
     complete = parts.negative_scores if of_negatives else parts.scores
     if (found.needs_scores or wanted["scores"]) and complete < parts.groups:
         text = "negative" if of_negatives else "text"
-        remedy = "" if found.needs_scores else "; leave --scores off"
+        scoring = "score its texts, e.g. with `hardneg add-reranker-score` (a flagembedding file)"
+        instead = ", or take --to beir, which has none" if of_negatives else ""
+        remedy = f"{scoring}{instead}" if found.needs_scores else "leave --scores off"
         lacking = f"{parts.groups - complete:,} of {parts.groups:,} groups"
-        raise InputError(f"{to}: {lacking} lack a score for some {text}{remedy}")
+        raise InputError(f"{to}: {lacking} lack a score for some {text}; {remedy}")
     for name in ("prompts", "soft_labels"):
         if wanted[name] and not have[name]:
             shown = name.replace("_", "-")
@@ -119,7 +121,9 @@ def _remarks(
         "prompts": parts.prompts,
         "soft_labels": parts.soft_labels,
     }
-    remarks = []
+    remarks = [] if found.holds_texts else [f"texts are not in it: {to} holds ids alone"]
+    if parts.positives and not (found.needs_positives or "positives" in found.takes):
+        remarks.append(f"positives are not in it: {to} has no place for them")
     for name, count in there.items():
         always = name == "scores" and bool(found.needs_scores)
         if not count or always or wanted[name] or name in named:

@@ -60,6 +60,7 @@ class ConvertReport:
     remarks: tuple[str, ...]
     empty_texts: int
     neutralised: int
+    respaced: int
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -91,6 +92,9 @@ class ConvertReport:
         if self.neutralised:
             texts = counted(self.neutralised, "text begins", "texts begin")
             lines.append(f"  {texts} like a formula and got a ' before it (JSONL keeps it as it is)")
+        if self.respaced:
+            texts = counted(self.respaced, "text")
+            lines.append(f"  {texts} had line ends, tabs or further spaces, which are single spaces in it")
         lines += [f"  note: {count:,} {what}" for what, count in self.notes.items() if count]
         lines += [f"  {remark}" for remark in self.remarks]
         return "\n".join([*lines, *fault_lines(self.faults, self.first, " dropped")])

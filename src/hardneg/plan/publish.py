@@ -20,7 +20,7 @@ from hardneg.errors import UsageError
 from hardneg.export import ExportOptions, ExportReport, SelectedTables, export
 from hardneg.export.formats import find_format
 from hardneg.leftovers import scratch_folder
-from hardneg.publishing import Facts, Published, check_hub, dataset_card, send_folder
+from hardneg.publishing import Facts, Published, check_hub, check_name, dataset_card, send_folder
 from hardneg.remote import address_of
 from hardneg.report.summary import CHOSEN, guard_lines, hardness_text, judged_lines
 from hardneg.retriever_specs import parse_retrievers
@@ -100,6 +100,7 @@ def publish(
 
     Raises UsageError for a format that no data set can be, and what `export` and `check_hub` raise.
     """
+    check_name(repo_id)
     name = f"data/train{_kind(to, options)}"
     found = Published(repo_id, "", private) if folder is not None else check_hub(repo_id, private=private)
     with _place(folder) as place:

@@ -141,7 +141,7 @@ def _making(facts: Facts) -> Iterator[str]:
 def _false_negatives(facts: Facts) -> Iterator[str]:
     yield "## False negatives"
     if not facts.estimates:
-        yield "Nothing is known: no guard judged the candidates, and nobody looked at them."
+        yield "Nothing is known: no guard judged these negatives, and nobody looked at them."
         return
     yield "What is known of negatives that are answers without a label:"
     yield "\n".join(f"- {_plain(line)}" for line in facts.estimates)

@@ -30,6 +30,12 @@ class Published:
     card: str | None = None
 
 
+def check_name(repo_id: str) -> None:
+    """Raises UsageError for a name that no data set can have."""
+    if not _REPO_ID.fullmatch(repo_id):
+        raise UsageError(f"{repo_id!r} names no data set of the Hub; write OWNER/NAME")
+
+
 def check_hub(repo_id: str, *, private: bool) -> Published:
     """What is there of that name. Asks the Hub; writes nothing.
 
@@ -39,8 +45,7 @@ def check_hub(repo_id: str, *, private: bool) -> Published:
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-    if not _REPO_ID.fullmatch(repo_id):
-        raise UsageError(f"{repo_id!r} names no data set of the Hub; write OWNER/NAME")
+    check_name(repo_id)
     if get_token() is None:
         raise UsageError("no token for the Hub; run `hf auth login`, or set HF_TOKEN")
     api = HfApi()

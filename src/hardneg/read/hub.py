@@ -91,8 +91,14 @@ def read_saved(folder: Path, config: ReadConfig, parsed: Parsed, bad: BadRows) -
 
 
 def choose_split(splits: Mapping[str, Any], split: str, name: str) -> Any:
-    """Raises InputError naming the splits that there are."""
+    """Raises InputError naming the splits that there are, or for a dict that holds no tables."""
     if split not in splits:
+        if any(_is_no_table(value) for value in splits.values()):
+            raise InputError(
+                "is a dict of other things than tables; give a list of dicts, one a row, a data frame, or "
+                "datasets.Dataset.from_dict(columns)",
+                file=name,
+            )
         known = [str(key) for key in splits]
         raise InputError(
             f"there is no split {split!r}{nearest(split, known)} (there: {', '.join(known) or 'none'}); "
@@ -100,6 +106,13 @@ def choose_split(splits: Mapping[str, Any], split: str, name: str) -> Any:
             file=name,
         )
     return splits[split]
+
+
+def _is_no_table(value: Any) -> bool:
+    """A list of plain values is a column, not a table; so of texts and numbers, and of dicts in dicts."""
+    if isinstance(value, list | tuple):
+        return bool(value) and not isinstance(value[0], Mapping)
+    return value is None or isinstance(value, str | int | float | Mapping)
 
 
 def _judgments(name: str, subsets: list[str], config: ReadConfig, parsed: Parsed) -> Rows:

@@ -286,6 +286,20 @@ def test_rankllm_does_not_show_positives_first(tmp_path: Path) -> None:
     assert 0 < places.count(0) < 15 and len(set(places)) > 4
 
 
+def test_rankllm_says_how_many_texts_lose_their_white_space(tmp_path: Path) -> None:
+    texts = ["a\nline", "two  spaces", "plain text"]
+    selection = SelectedTables(
+        pa.table({"doc_id": ["d1", "d2", "d3"], "title": pa.nulls(3), "text": texts}, CORPUS),
+        pa.table({"query_id": ["q", "r"], "text": ["one query", "a\ttab"]}, QUERIES),
+        table([("q", "d1", 1.0), ("r", "d1", 1.0)], SELECTED_POSITIVES),
+        table([("q", "d2", 0.5), ("r", "d3", 0.5)], NEGATIVES),
+    )
+    report = export(selection, "rankllm", tmp_path / "train.json")
+    assert report.respaced == 1 + 3  # the query of r; d1 twice, d2
+    assert "\n  4 texts had line ends, tabs or further spaces, which are single spaces in it" in str(report)
+    assert export(selection, "st-triplet", tmp_path / "out.jsonl").respaced == 0
+
+
 def test_rankllm_refuses_more_passages_than_letters(tmp_path: Path) -> None:
     docs = [f"d{i:02}" for i in range(27)]
     selection = SelectedTables(

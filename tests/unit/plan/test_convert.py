@@ -54,6 +54,26 @@ def test_all_parts_are_written_where_the_format_has_them_in_the_order_of_the_fil
     )
 
 
+def test_white_space_that_rankllm_does_not_keep_is_said(tmp_path: Path) -> None:
+    path = written(tmp_path, {"query": "q", "pos": ["a\nb"], "neg": ["x y", " z"]})
+    report = hardneg.convert(path, "rankllm", tmp_path / "train.json")
+    assert report.respaced == 2
+    assert "\n  2 texts had line ends, tabs or further spaces, which are single spaces in it" in str(report)
+    again = hardneg.convert(tmp_path / "train.json", "rankllm", tmp_path / "again.json")
+    assert again.respaced == 0 and "single spaces" not in str(again)
+
+
+def test_texts_and_positives_that_lines_of_ids_do_not_hold_are_said(tmp_path: Path) -> None:
+    path = written(tmp_path, *FULL)
+    texts = "texts are not in it: {} holds ids alone"
+    report = hardneg.convert(path, "trec", tmp_path / "run.txt", prompts=False)
+    assert report.remarks == (
+        texts.format("trec"), "positives are not in it: trec has no place for them",
+    )  # fmt: skip
+    report = hardneg.convert(path, "beir", tmp_path / "qrels.tsv", prompts=False, scores=False)
+    assert report.remarks == (texts.format("beir"),)
+
+
 def test_parts_can_be_left_off_and_asked_for(tmp_path: Path) -> None:
     path = written(tmp_path, *FULL)
     hardneg.convert(path, "flagembedding", tmp_path / "out.jsonl", scores=False, ids=False, prompts=False)
@@ -75,7 +95,7 @@ def test_scores_that_some_rows_lack_are_not_written_and_that_is_said(tmp_path: P
     assert report.remarks[0] == "scores are not in it: 1 of 3 groups lack some"
     with pytest.raises(InputError, match="1 of 3 groups lack a score for some text; leave --scores off"):
         hardneg.convert(path, "st-triplet", tmp_path / "out.jsonl", scores=True)
-    with pytest.raises(InputError, match="trec: 1 of 3 groups lack a score for some negative"):
+    with pytest.raises(InputError, match="trec: 1 of 3 groups lack a score for some negative; .* --to beir"):
         hardneg.convert(path, "trec", tmp_path / "out.run")
 
 

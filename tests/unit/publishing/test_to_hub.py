@@ -127,7 +127,7 @@ class TestCard:
         assert "| seed | 0 |" in text
 
     def test_without_a_guard_nothing_is_claimed(self, found: Any) -> None:
-        assert "Nothing is known: no guard judged the candidates" in found.text
+        assert "Nothing is known: no guard judged these negatives" in found.text
 
     def test_no_folder_of_this_machine_is_shown(self, found: Any, source: Path) -> None:
         assert source.name in found.content
@@ -245,10 +245,12 @@ class TestWhatIsRefused:
             mined.to_hub(NAME)
 
     @pytest.mark.parametrize("name", ["negatives", "a/b/c", "owner/na me", "../x/y", ""])
-    def test_a_name_that_is_none(self, hub: Hub, mined: hardneg.Mined, name: str) -> None:
+    def test_a_name_that_is_none(self, hub: Hub, mined: hardneg.Mined, name: str, tmp_path: Path) -> None:
         with pytest.raises(hardneg.UsageError, match="write OWNER/NAME"):
             mined.to_hub(name)
-        assert hub.asked == []
+        with pytest.raises(hardneg.UsageError, match="write OWNER/NAME"):
+            mined.to_hub(name, folder=tmp_path / "folder")
+        assert hub.asked == [] and not (tmp_path / "folder").exists()
 
     def test_lines_that_are_no_table(self, hub: Hub, mined: hardneg.Mined) -> None:
         with pytest.raises(hardneg.UsageError, match="trec is no table that the Hub can show"):
@@ -293,7 +295,7 @@ def test_by_the_command_line(hub: Hub, run: Path, tmp_path: Path) -> None:
     ("words", "said"),
     [
         ([], "name the file (--output) or the data set on the Hub (--to-hub)"),
-        (["--output", "x.jsonl", "--to-hub", NAME], "name the file (--output) or the data set"),
+        (["--output", "x.jsonl", "--to-hub", NAME], "--output and --to-hub do not go together"),
         (["--output", "x.jsonl", "--public"], "go with --to-hub"),
     ],
     ids=["neither", "both", "a flag of the other"],

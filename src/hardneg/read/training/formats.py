@@ -14,6 +14,8 @@ from hardneg.read.training.options import ReadOptions
 from hardneg.read.training.sample import FOLDER, Sample, sample_of
 from hardneg.trainers import MODULES, trainer_module
 
+_BY = "--from (of convert) or --format (of check)"
+
 
 @dataclass(frozen=True)
 class TrainingReader:
@@ -61,9 +63,9 @@ def recognised(path: Path) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise InputError(f"could be {' or '.join(found)}; say which", file=path)
+        raise InputError(f"could be {' or '.join(found)}; say which with {_BY}", file=path)
     raise InputError(
-        f"is of no format that is known by how it begins{sample.shown}; say which it is "
-        f"({', '.join(sorted(MODULES))})",
+        f"is of no format that is known by how it begins{sample.shown}; say which it is with {_BY}, "
+        f"one of {', '.join(sorted(MODULES))}",
         file=path,
     )

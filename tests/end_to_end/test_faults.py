@@ -524,7 +524,7 @@ LOST = """
 @pytest.mark.reliability
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can drop privileges")
 def test_a_permission_that_is_lost_is_said(tmp_path: Path, tally: Tally) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(0o755)
     ended = in_a_process(LOST, tmp_path)
     tally("faults injected, wrong outputs", tried=1, failed=int("Permission denied" not in ended.stdout))
@@ -560,7 +560,7 @@ CLOSED = """
 @pytest.mark.parametrize("closed", ["candidates", "selections", "selections/default", ".lock"])
 def test_what_may_not_be_read_is_not_gone(tmp_path: Path, tally: Tally, closed: str) -> None:
     """`doctor` looks at all the rest, and nobody is told to make again what only has to be opened."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(0o755)
     ended = in_a_process(CLOSED, tmp_path, closed)
     found, said = ended.stdout.splitlines()

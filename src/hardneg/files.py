@@ -39,6 +39,7 @@ from hardneg.seals import (
     Summed,
     check_seal,
     identity,
+    name_of,
     open_stored,
     seal_array,
     seal_parquet,
@@ -247,7 +248,7 @@ def remove(path: Path) -> None:
 
 def _named(path: Path, mark: str) -> str | None:
     """What the file at this path is; None where nobody says."""
-    return f"{path.name} {mark}" if mark else None
+    return name_of(path, mark) if mark else None
 
 
 def read_parquet(path: Path, columns: list[str] | None = None, mark: str = "") -> pa.Table:
@@ -318,7 +319,7 @@ _IDENTITY = "hardneg.identity"
 
 def write_arrays(path: Path, mark: str, /, **arrays: Any) -> None:
     """Arrays by name, as .npz: zip keeps a checksum of each, and all are compared with theirs."""
-    arrays[_IDENTITY] = np.frombuffer(identity(f"{path.name} {mark}"), np.uint8)
+    arrays[_IDENTITY] = np.frombuffer(identity(name_of(path, mark)), np.uint8)
     with replacing(path) as temporary:
         with temporary.open("wb") as handle:
             np.savez(handle, **arrays)

@@ -30,6 +30,11 @@ _PARQUET_END = 8  # bytes: the footer's length, and PAR1
 _AT_ONCE = 1 << 22
 
 
+def name_of(path: Path, mark: str) -> str:
+    """The words that say what a file of this mark is: its name, and the mark."""
+    return f"{path.name} {mark}"
+
+
 def identity(of: str) -> bytes:
     """What stands in a seal for the words that say what a file is."""
     return hashlib.blake2b(of.encode(), digest_size=_IDENTITY).digest()

@@ -16,6 +16,7 @@ GROUPS = tuple(
 )
 GOOD = json_lines(*GROUPS)
 DROP = "--on-fault drop"
+FLAGS = "--from flagembedding"
 SCORED = '{"query": "q", "pos": ["p"], "neg": ["n"], "pos_scores": [1.0], "neg_scores": [%s]}'
 
 
@@ -43,21 +44,20 @@ def row(**values: Any) -> dict[str, Any]:
     return {"query": "q", "pos": ["p"], "neg": ["n", "m"], **values}
 
 
+def ended_at(name: str, bad: Any, *says: str) -> Case:
+    """`convert` ends at the row, and says how to go on without it."""
+    told = ("in.jsonl, line 3", *says, "--on-fault drop")
+    return Case(f"convert: {name}", convert(FLAGS), told, with_row(bad), absent=("out.jsonl",))
+
+
 def unreadable(name: str, bad: Any, *says: str) -> list[Case]:
     """A row that cannot be read: `convert` ends at it or drops it, `check` finds it."""
     files = with_row(bad)
-    flags = "--from flagembedding"
     return [
-        Case(
-            f"convert: {name}",
-            convert(flags),
-            ("in.jsonl, line 3", *says, "--on-fault drop"),
-            files,
-            absent=("out.jsonl",),
-        ),
+        ended_at(name, bad, *says),
         Case(
             f"convert: {name}, dropped",
-            convert(f"{flags} {DROP} --list bad.jsonl"),
+            convert(f"{FLAGS} {DROP} --list bad.jsonl"),
             ("1 unreadable dropped",),
             files,
             0,
@@ -77,18 +77,12 @@ def unreadable(name: str, bad: Any, *says: str) -> list[Case]:
 
 def faulty(name: str, bad: Any, code: str, *says: str, left: int = 8) -> list[Case]:
     """A row that is read and wrong, of whose triplets some may be right."""
-    files, flags = with_row(bad), "--from flagembedding"
+    files = with_row(bad)
     return [
-        Case(
-            f"convert: {name}",
-            convert(flags),
-            ("in.jsonl, line 3", *says, "--on-fault drop"),
-            files,
-            absent=("out.jsonl",),
-        ),
+        ended_at(name, bad, *says),
         Case(
             f"convert: {name}, dropped",
-            convert(f"{flags} {DROP}"),
+            convert(f"{FLAGS} {DROP}"),
             (f"{code} dropped",),
             files,
             0,

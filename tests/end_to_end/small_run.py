@@ -18,6 +18,27 @@ RULES: dict[str, Any] = {"depth": 20, "num_negatives": 3, "window": "2:", "relat
 OTHER: dict[str, Any] = {"sampler": "random", "seed": 7}
 
 
+TABLES = ("corpus", "queries", "qrels", "given")
+FILES = (
+    "manifest.json",
+    *(f"{name}.parquet" for name in TABLES),
+    "candidates/part-00000.parquet",
+    "candidates/part-00000.reserve.npz",
+    "candidates/plan.json",
+    "positives/part-00000.parquet",
+    "guard/text_classes.parquet",
+    "guard/sketches.npy",
+    "guard/sketches-first.npy",
+    "guard/lexical-documents.npy",
+    "guard/lexical-queries.npy",
+    "guard/near-queries.npz",
+    "guard/judged/*/model.npz",
+    "guard/judged/*/part-00000-20.npz",
+    *(f"selections/default/{name}.parquet" for name in ("decisions", "positives", "negatives", "outcomes")),
+)
+"""What such a run stores; a selection is among it."""
+
+
 class Letters:
     """An encoder of words by their letters."""
 

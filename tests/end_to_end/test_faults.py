@@ -38,6 +38,7 @@ from hardneg.seals import read_seal
 
 sys.path.insert(0, str(Path(__file__).parent))
 from small_run import (
+    FILES,
     OTHER,
     RULES,
     SOURCE,
@@ -50,7 +51,6 @@ from small_run import (
     select,
 )
 
-TABLES = ("corpus", "queries", "qrels", "given")
 Tally = Callable[..., None]
 
 
@@ -131,23 +131,6 @@ FAULTS: dict[str, Callable[[Path], None]] = {
     "last block zero": zeroed,
     "gone": lambda path: path.unlink(),
 }
-FILES = (
-    "manifest.json",
-    *(f"{name}.parquet" for name in TABLES),
-    "candidates/part-00000.parquet",
-    "candidates/part-00000.reserve.npz",
-    "candidates/plan.json",
-    "positives/part-00000.parquet",
-    "guard/text_classes.parquet",
-    "guard/sketches.npy",
-    "guard/sketches-first.npy",
-    "guard/lexical-documents.npy",
-    "guard/lexical-queries.npy",
-    "guard/near-queries.npz",
-    "guard/judged/*/model.npz",
-    "guard/judged/*/part-00000-20.npz",
-    *(f"selections/default/{name}.parquet" for name in ("decisions", "positives", "negatives", "outcomes")),
-)
 QUICK = [
     (file, list(FAULTS)[number % len(FAULTS)]) for number, file in enumerate(FILES)
 ]  # each file once, each fault twice or more

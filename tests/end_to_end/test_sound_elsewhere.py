@@ -23,7 +23,7 @@ from hardneg.records import Float32
 from hardneg.run_directory import RunDirectory
 
 sys.path.insert(0, str(Path(__file__).parent))
-from small_run import Letters, data, export, mine, one_line_that_names_a_place, result, select
+from small_run import FILES, TABLES, Letters, data, export, mine, one_line_that_names_a_place, result, select
 
 Tally = Callable[..., None]
 
@@ -61,23 +61,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         yield Runs(folder)
 
 
-FILES = (
-    *(f"{name}.parquet" for name in ("corpus", "queries", "qrels")),
-    "candidates/part-00000.parquet",
-    "candidates/part-00000.reserve.npz",
-    "candidates/plan.json",
-    "positives/part-00000.parquet",
-    "guard/text_classes.parquet",
-    "guard/sketches.npy",
-    "guard/sketches-first.npy",
-    "guard/lexical-documents.npy",
-    "guard/lexical-queries.npy",
-    "guard/near-queries.npz",
-    "guard/judged/*/model.npz",
-    "guard/judged/*/part-00000-20.npz",
-    *(f"selections/default/{name}.parquet" for name in ("decisions", "positives", "negatives", "outcomes")),
-    "manifest.json",
-)
 OF_THE_SAME_RUN = {
     "queries.parquet": "corpus.parquet",
     "qrels.parquet": "given.parquet",
@@ -96,7 +79,7 @@ OF_THE_SAME_RUN = {
     "manifest.json": "candidates/plan.json",
 }
 SAME_IN_OLDER = {
-    *(f"{name}.parquet" for name in ("corpus", "queries", "qrels")),
+    *(f"{name}.parquet" for name in TABLES),
     *("guard/text_classes.parquet", "guard/sketches.npy", "guard/sketches-first.npy"),
     *("guard/lexical-documents.npy", "guard/lexical-queries.npy", "guard/near-queries.npz"),
 }

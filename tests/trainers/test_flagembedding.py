@@ -32,12 +32,7 @@ def test_embedder(scored: bool, files: Path, groups: Any, checkpoint: Path, tmp_
         ),
         base.EncoderOnlyEmbedderTrainingArguments(**training(tmp_path)),
     )
-    (batch,) = step(runner)
-    queries = decoded(runner.tokenizer, batch["queries"]["input_ids"])
-    passages = decoded(runner.tokenizer, batch["passages"]["input_ids"])
-    of_query = {(group.prompt if scored else "") + group.query: group for group in groups}
-    assert sorted(queries) == sorted(of_query)
-    assert_own(queries, passages, batch["teacher_scores"], of_query)
+    assert_embedded(runner, groups, scored)
 
 
 @pytest.mark.parametrize("scored", [False, True], ids=["labels", "scores"])
@@ -73,12 +68,7 @@ def test_decoder_embedder(scored: bool, files: Path, groups: Any, decoder: Path,
         ),
         embedder.AbsEmbedderTrainingArguments(**training(tmp_path), sentence_pooling_method="last_token"),
     )
-    (batch,) = step(runner)
-    queries = decoded(runner.tokenizer, batch["queries"]["input_ids"])
-    passages = decoded(runner.tokenizer, batch["passages"]["input_ids"])
-    of_query = {(group.prompt if scored else "") + group.query: group for group in groups}
-    assert sorted(queries) == sorted(of_query)
-    assert_own(queries, passages, batch["teacher_scores"], of_query)
+    assert_embedded(runner, groups, scored)
 
 
 @pytest.mark.parametrize("scored", [False, True], ids=["labels", "scores"])
@@ -142,6 +132,16 @@ def step(runner: Any) -> list[dict[str, Any]]:
 
 def decoded(tokenizer: Any, rows: Any) -> list[str]:
     return [str(tokenizer.decode(ids, skip_special_tokens=True)) for ids in rows]
+
+
+def assert_embedded(runner: Any, groups: Any, scored: bool) -> None:
+    """An embedder takes its step on all queries, with prompts where they are written, and their own texts."""
+    (batch,) = step(runner)
+    queries = decoded(runner.tokenizer, batch["queries"]["input_ids"])
+    passages = decoded(runner.tokenizer, batch["passages"]["input_ids"])
+    of_query = {(group.prompt if scored else "") + group.query: group for group in groups}
+    assert sorted(queries) == sorted(of_query)
+    assert_own(queries, passages, batch["teacher_scores"], of_query)
 
 
 def assert_own(

@@ -76,25 +76,33 @@ class ConvertReport:
         rows = counted(self.rows, "row")
         lines = [read, f"{self.to}: {rows} from {written} in {printable(str(self.path))}"]
         emptied = "last positive or negative as faulty and"
-        less = (
-            (a.groups_without_negatives, "group has no negatives and is", "groups have no negatives and are"),
-            (a.groups_emptied, f"group lost its {emptied} is", f"groups lost their {emptied} are"),
+        begin = "like a formula and got a ' before it (JSONL keeps it as it is)"
+        respaced = "had line ends, tabs or further spaces, which are single spaces in it"
+        told = (
+            (
+                a.groups_without_negatives,
+                "group has no negatives and is not in it",
+                "groups have no negatives and are not in it",
+            ),
+            (
+                a.groups_emptied,
+                f"group lost its {emptied} is not in it",
+                f"groups lost their {emptied} are not in it",
+            ),
+            (
+                a.groups_short,
+                "group has too few negatives and was dropped",
+                "groups have too few negatives and were dropped",
+            ),
+            (
+                a.negatives_cut,
+                "negative is past --num-negatives and was cut",
+                "negatives are past --num-negatives and were cut",
+            ),
+            (self.neutralised, f"text begins {begin}", f"texts begin {begin}"),
+            (self.respaced, f"text {respaced}", f"texts {respaced}"),
         )
-        lines += [f"  {counted(number, one, many)} not in it" for number, one, many in less if number]
-        other = (
-            (a.groups_short, "group has", "groups have", "too few negatives", "dropped"),
-            (a.negatives_cut, "negative is", "negatives are", "past --num-negatives", "cut"),
-        )
-        for number, one, many, why, done in other:
-            if number:
-                went = f"was {done}" if number == 1 else f"were {done}"
-                lines.append(f"  {counted(number, one, many)} {why} and {went}")
-        if self.neutralised:
-            texts = counted(self.neutralised, "text begins", "texts begin")
-            lines.append(f"  {texts} like a formula and got a ' before it (JSONL keeps it as it is)")
-        if self.respaced:
-            texts = counted(self.respaced, "text")
-            lines.append(f"  {texts} had line ends, tabs or further spaces, which are single spaces in it")
+        lines += [f"  {counted(number, one, many)}" for number, one, many in told if number]
         lines += [f"  note: {count:,} {what}" for what, count in self.notes.items() if count]
         lines += [f"  {remark}" for remark in self.remarks]
         return "\n".join([*lines, *fault_lines(self.faults, self.first, " dropped")])

@@ -50,7 +50,10 @@ _DRAWN_TEXTS, _DRAWN_WORDS = 24, 60
 
 
 def has_bfloat16() -> bool:
-    """Whether OpenVINO and the processor compute in bfloat16. Raises NotConvertedError: it does not run."""
+    """Whether OpenVINO and the processor compute in bfloat16.
+
+    Raises NotConvertedError where OpenVINO does not run.
+    """
     library = _openvino()
     try:
         says = "BF16" in library.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -43,7 +43,7 @@ from hardneg.run_directory import (
     mark_of_parts,
     part_name,
 )
-from hardneg.seals import identity, read_seal
+from hardneg.seals import identity, name_of, read_seal
 
 _SUFFIXES = frozenset({".parquet", ".npz", ".npy", ".json", ".jsonl"})
 """Of files that a run stores: a folder may have such a name only where a user named it."""
@@ -134,7 +134,7 @@ def _of_another_run(run: RunDirectory, manifest: Mapping[str, Any]) -> bool:
     except (OSError, HardnegError):
         return False
     planned = all(
-        seal is not None and seal.identity == identity(f"{path.name} {mark}") for path, seal in seals.items()
+        seal is not None and seal.identity == identity(name_of(path, mark)) for path, seal in seals.items()
     )
     return planned and mark != mark_of_parts(folder, stage)
 

@@ -1,6 +1,6 @@
 """Do vectors of fewer bits mine the same negatives? The best of a real collection, in fp32 and in each other.
 
-    HARDNEG_DATA=... python benchmarks/precision.py [--collection NAME] [--max-length TOKENS] [--precision NAME ...]
+    HARDNEG_DATA=... python benchmarks/precision.py [--collection NAME] [--precision NAME ...]
 
 A processor without bfloat16 computes it slowly; --max-length makes that bearable.
 """

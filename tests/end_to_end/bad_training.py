@@ -355,14 +355,14 @@ IDS = [
     Case(
         "convert: an id without a text",
         by_id(),
-        ("run.trec, line 2", "no document of this id"),
+        ("run.trec, line 2", "no text of this id"),
         {**TEXTS, "c.jsonl": json_lines({"_id": "d0", "text": "t"}, {"_id": "d1", "text": "u"})},
         absent=("out.jsonl",),
     ),
     Case(
         "check: an id without a text",
         f"check run.trec {OF_IDS}",
-        ("1 unreadable", "no document of this id"),
+        ("1 unreadable", "no text of this id"),
         {**TEXTS, "c.jsonl": json_lines({"_id": "d0", "text": "t"}, {"_id": "d1", "text": "u"})},
         1,
         findings=True,

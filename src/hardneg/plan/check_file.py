@@ -75,7 +75,7 @@ def check_file(
     ):
         whole = training.positives
         wanted = Wanted(whole, whole, num_negatives or _width(training), positive_scores=whole)
-        found.add_refused(training.refused)
+        found.add_refused(training)
         rows = positives = negatives = 0
         for groups, faults in training.blocks(wanted):
             rows += len(groups)
@@ -85,7 +85,7 @@ def check_file(
         return CheckReport(
             path=path,
             format=training.format,
-            rows=rows + len(training.refused),
+            rows=rows + training.refused_groups,
             positives=positives,
             negatives=negatives,
             faults=found.in_order(),

@@ -82,7 +82,7 @@ def convert(
             to=to,
             path=output,
             rows=tally.rows,
-            accounts=counts.accounts(len(training.refused)),
+            accounts=counts.accounts(training.refused_groups),
             faults=faults.in_order(),
             first=faults.first,
             notes=training.noted,
@@ -133,7 +133,7 @@ class _Usable:
 
     def looked_through(self, faults: FaultList) -> tuple[_Counts, Parts]:
         counts, parts = _Counts(), Parts()
-        faults.add_refused(self.training.refused)
+        faults.add_refused(self.training)
         for groups, found in self.training.blocks(self.wanted):
             faults.add_block(groups, found)
             counts.groups_read += len(groups)

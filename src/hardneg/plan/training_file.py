@@ -50,6 +50,7 @@ class TrainingFile:
     positives  whether the format itself holds positives
     known      uint64, ascending: positives with their queries (`keys.positive_pairs`)
     repeated   bool (groups,): the row stood before
+    refused    rows that cannot be read, `refused_groups` of them of the file, others of files beside it
     """
 
     path: Path
@@ -59,6 +60,7 @@ class TrainingFile:
     known: Keys
     repeated: Bool
     refused: list[dict[str, Any]]
+    refused_groups: int
     noted: Mapping[str, int]
 
     def blocks(self, wanted: Wanted) -> Iterator[tuple[pa.Table, Faults]]:
@@ -104,6 +106,7 @@ def opened(path: Path, format_name: str | None, options: ReadOptions) -> Iterato
             known=known.sorted(),
             repeated=_stood_before(np.concatenate(rows)),
             refused=options.bad.refused,
+            refused_groups=sum(row["file"] not in options.beside for row in options.bad.refused),
             noted=dict(options.noted),
         )
 
@@ -168,9 +171,11 @@ class FaultList:
             about["text"] = within(about["text"], _SHOWN, _SHOWN // 4)
             self.add(groups["line"][row].as_py(), CODES[number - 1], **about)
 
-    def add_refused(self, refused: list[dict[str, Any]]) -> None:
-        for row in refused:
-            self.add(row["line"], UNREADABLE, reason=row["reason"])
+    def add_refused(self, training: TrainingFile) -> None:
+        """Those of other files (of texts, of judgments) with their file's name."""
+        for row in training.refused:
+            file = {} if row["file"] == str(training.path) else {"file": Path(row["file"]).name}
+            self.add(row["line"], UNREADABLE, **file, reason=row["reason"])
 
     def in_order(self) -> dict[str, int]:
         return {code: self.counts[code] for code in FAULTS if self.counts[code]}
@@ -201,8 +206,9 @@ def fault_lines(
 def shown(found: Mapping[str, Any]) -> str:
     """One fault, in a line."""
     what = found["reason"] if "reason" in found else repr(found["text"])
+    file = f"{found['file']}, " if "file" in found else ""
     place = f", number {found['place']}" if "place" in found else ""
-    return printable(f"line {found['line']}{place}: {what}")
+    return printable(f"{file}line {found['line']}{place}: {what}")
 
 
 def _start(groups: pa.Table, side: str) -> Int64:

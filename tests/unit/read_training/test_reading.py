@@ -151,7 +151,7 @@ def test_judgments_are_groups_with_the_texts_of_corpus_and_queries(
     assert read(path, "beir", **texts) == [
         {
             "query_id": "q1", "query": "one", "line": 2,
-            "pos": ["T text 1"], "pos_id": ["d1"], "neg": ["text 2"], "neg_id": ["d2"],
+            "pos": ["T text 1"], "pos_id": ["d1"], "pos_title": ["T"], "neg": ["text 2"], "neg_id": ["d2"],
         },
         {
             "query_id": "q2", "query": "two", "line": 4,
@@ -176,7 +176,7 @@ def test_ids_without_texts_are_refused(tmp_path: Path, texts: dict[str, str]) ->
     path = written(tmp_path, QRELS.replace("d4", "d9"), name="qrels.tsv")
     with pytest.raises(UsageError, match="holds ids alone; name the texts with --corpus and --queries"):
         read(path, "beir", corpus=texts["corpus"])
-    with pytest.raises(InputError, match="line 5, id 'd9': there is no document of this id"):
+    with pytest.raises(InputError, match="line 5, id 'd9': there is no text of this id in .*corpus.jsonl"):
         read(path, "beir", **texts)
     bad = BadRows("skip")
     options = ReadOptions(bad, TrainingFileOptions(**texts))

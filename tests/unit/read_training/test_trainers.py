@@ -258,8 +258,8 @@ def test_pylate_distillation_joins_its_tables(changes: dict[str, Any], tmp_path:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"document_ids": [["a", "c"]]}, "'c' is not in documents.parquet"),
-        ({"query_id": [2]}, "'2' is not in queries.parquet"),
+        ({"document_ids": [["a", "c"]]}, "id 'c': there is no text of this id in documents.parquet"),
+        ({"query_id": [2]}, "id '2': there is no text of this id in queries.parquet"),
         ({"scores": [[2.0]]}, "has 1 scores for 2 documents"),
         ({"document_ids": [[]], "scores": [[]]}, "names no document"),
         ({"scores": ["2.0, ["]}, "must be a list"),
@@ -272,10 +272,21 @@ def test_what_does_not_join_is_refused(changes: dict[str, Any], reason: str, tmp
     assert caught.value.line == 1
 
 
-def test_an_id_that_stands_twice_among_the_texts_is_refused(tmp_path: Path) -> None:
+def test_an_id_with_two_texts_is_refused_and_one_that_repeats_its_text_is_read(tmp_path: Path) -> None:
+    """As in a corpus that is mined from."""
     path = distillation(tmp_path / "kd")
     table(path / "documents.parquet", document_id=["a", "b", "a"], text=["good", "bad", "other"])
-    with pytest.raises(InputError, match="the id 'a' stands there twice"):
+    with pytest.raises(InputError, match=r"documents\.parquet, line 3, id 'a': this id stands there with an"):
+        groups(path, "pylate-distillation")
+    table(path / "documents.parquet", document_id=["a", "b", "a"], text=["good", "bad", "good"])
+    (group,) = groups(path, "pylate-distillation")
+    assert (group["pos"], group["neg"]) == (["good"], ["bad"])
+
+
+def test_a_column_of_texts_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = distillation(tmp_path / "kd")
+    table(path / "documents.parquet", docid=["a", "b"], text=["good", "bad"])
+    with pytest.raises(InputError, match=r"documents\.parquet: there is no column 'document_id'; did you"):
         groups(path, "pylate-distillation")
 
 

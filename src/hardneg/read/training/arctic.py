@@ -15,7 +15,7 @@ from hardneg.read.training.formats import TrainingReader
 from hardneg.read.training.groups import Group, group_tables
 from hardneg.read.training.options import ReadOptions
 from hardneg.read.training.sample import FOLDER, Sample
-from hardneg.read.training.texts_by_id import TextsById, texts_by_id
+from hardneg.read.training.texts_by_id import TextColumns, TextsById, texts_beside
 from hardneg.read.values import as_id, as_number
 
 _FILES = ("labels.parquet", "queries.parquet", "documents.parquet")
@@ -23,12 +23,14 @@ _FILES = ("labels.parquet", "queries.parquet", "documents.parquet")
 
 def _groups(path: Path, options: ReadOptions) -> Iterator[pa.Table]:
     labels, queries, documents = (path / name for name in _FILES)
+    of_queries = TextColumns("QUERY_ID", "QUERY_TEXT", name="query_id")
+    of_documents = TextColumns("DOCUMENT_ID", "DOCUMENT_TEXT", name="document_id")
     return group_tables(
         _grouped(
             labels,
             options,
-            texts_by_id(queries, options, ids="QUERY_ID", texts="QUERY_TEXT", names="query_id"),
-            texts_by_id(documents, options, ids="DOCUMENT_ID", texts="DOCUMENT_TEXT", names="document_id"),
+            texts_beside(queries, of_queries, options),
+            texts_beside(documents, of_documents, options),
         )
     )
 
@@ -42,8 +44,8 @@ def _grouped(
         for line, row in rows.read(options.bad):
             try:
                 query, document, positive = _pair(row)
-                queries.text_of(query, "QUERY_ID")
-                documents.text_of(document, "DOCUMENT_ID")
+                queries.row_of(query, "QUERY_ID")
+                documents.row_of(document, "DOCUMENT_ID")
             except RowError as error:
                 options.bad.refuse(error, rows.name, line)
                 continue
@@ -56,7 +58,7 @@ def _grouped(
             for wanted in (True, False)
         )
         text = queries.text_of(query, "QUERY_ID")
-        yield several[0][0], Group(text, positives, negatives, query_id=queries.name(query))
+        yield several[0][0], Group(text, positives, negatives, query_id=queries.name_of(query))
 
 
 def _pair(row: Row) -> tuple[str, str, bool]:

@@ -1,35 +1,21 @@
 """Lines of ids (a query, a document, a number) and the texts that they stand for → groups.
 
-Only the texts that corpus and queries hold are in memory; the lines pass some thousand at a time.
+Only the texts that corpus and queries hold are in memory; the lines pass one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby, islice
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from hardneg.errors import InputError, UsageError
-from hardneg.named_files import kind_of_path
-from hardneg.read.bad_rows import MEND, BadRows, RowError
-from hardneg.read.beir import find_file
-from hardneg.read.documents import read_documents
-from hardneg.read.parsed import Parsed
-from hardneg.read.pools import pool_rows
+from hardneg.read.bad_rows import BadRows, RowError
 from hardneg.read.qrels import judgments, qrels_file_rows
-from hardneg.read.queries import read_queries
-from hardneg.read.row_files import file_rows
-from hardneg.read.tables import concatenated
 from hardneg.read.training.groups import Group, Side
 from hardneg.read.training.options import ReadOptions
-from hardneg.texts import document_texts
-
-_LINES_AT_ONCE = 1 << 16
+from hardneg.read.training.texts_by_id import TextsById, named_texts
 
 
 class Judged(NamedTuple):
@@ -42,22 +28,6 @@ class Judged(NamedTuple):
     positive: bool
 
 
-@dataclass(frozen=True)
-class Texts:
-    """Texts by id."""
-
-    ids: pa.ChunkedArray
-    texts: pa.ChunkedArray
-
-    def of(self, ids: Sequence[str]) -> dict[str, str]:
-        """Those that are known."""
-        wanted = pa.array(sorted(set(ids)), pa.string())
-        rows = pc.index_in(wanted, value_set=self.ids)
-        known = pc.is_valid(rows)
-        found = self.texts.take(rows.filter(known))
-        return dict(zip(wanted.filter(known).to_pylist(), found.to_pylist(), strict=True))
-
-
 def id_groups(
     path: Path, lines: Iterable[Judged], options: ReadOptions, *, as_labels: bool
 ) -> Iterator[tuple[int, Group]]:
@@ -67,94 +37,59 @@ def id_groups(
 
     Raises UsageError where corpus or queries are not named.
     """
-    if options.file.corpus is None or options.file.queries is None:
-        raise UsageError(f"{path}: holds ids alone; name the texts with --corpus and --queries")
-    corpus, queries = _corpus(options.file.corpus), _queries(options.file.queries)
+    corpus, queries = named_texts(path, options.file)
     positives = {} if options.file.qrels is None else _positives(options.file.qrels, options)
-    known = _known(path, lines, corpus, queries, positives, options.bad)
-    for query_id, run in groupby(known, key=lambda found: found[0].query_id):
-        yield _group(list(run), positives.get(query_id, ()), as_labels)
-
-
-Known = tuple[Judged, str, dict[str, str]]
+    known = _known(path, lines, corpus, queries, options.bad)
+    for query_id, run in groupby(known, key=lambda one: one.query_id):
+        beside = [doc for doc in positives.get(query_id, ()) if doc in corpus.row]
+        lacking = len(positives.get(query_id, ())) - len(beside)
+        if lacking:
+            options.noted["of the positives named beside the file have no text and are left out"] += lacking
+        yield _group(list(run), beside, queries, corpus, as_labels)
 
 
 def _known(
-    path: Path,
-    lines: Iterable[Judged],
-    corpus: Texts,
-    queries: Texts,
-    positives: dict[str, list[str]],
-    bad: BadRows,
-) -> Iterator[Known]:
-    """(line, text of its query, texts of documents by id); lines of unknown ids are refused."""
-    lines = iter(lines)
-    while some := list(islice(lines, _LINES_AT_ONCE)):
-        of_query = queries.of([one.query_id for one in some])
-        named = [doc for query in of_query for doc in positives.get(query, ())]
-        of_doc = corpus.of([one.doc_id for one in some] + named)
-        for one in some:
-            for what, name, texts in (("query", one.query_id, of_query), ("document", one.doc_id, of_doc)):
-                if name not in texts:
-                    error = RowError(f"there is no {what} of this id among the texts", row_id=name)
-                    bad.refuse(error, str(path), one.line)
-                    break
-            else:
-                yield one, of_query[one.query_id], of_doc
+    path: Path, lines: Iterable[Judged], corpus: TextsById, queries: TextsById, bad: BadRows
+) -> Iterator[Judged]:
+    """The lines of ids that have texts; others are refused."""
+    for one in lines:
+        try:
+            queries.row_of(one.query_id)
+            corpus.row_of(one.doc_id)
+        except RowError as error:
+            bad.refuse(error, str(path), one.line)
+            continue
+        yield one
 
 
-def _group(run: Sequence[Known], beside: Sequence[str], as_labels: bool) -> tuple[int, Group]:
+def _group(
+    run: Sequence[Judged], beside: Sequence[str], queries: TextsById, corpus: TextsById, as_labels: bool
+) -> tuple[int, Group]:
     """`beside`: positives that the lines may lack."""
-    first, query, _ = run[0]
-    positives = [(one.doc_id, texts[one.doc_id], one.value) for one, _, texts in run if one.positive]
-    negatives = [(one.doc_id, texts[one.doc_id], one.value) for one, _, texts in run if not one.positive]
-    named, texts = {doc for doc, _, _ in positives}, run[0][2]
-    further = [(doc, texts[doc], None) for doc in beside if doc in texts and doc not in named]
-    soft = as_labels and any(one.value != float(one.positive) for one, _, _ in run)
+    first = run[0]
+    positives = [(one.doc_id, one.value) for one in run if one.positive]
+    negatives = [(one.doc_id, one.value) for one in run if not one.positive]
+    named = {doc for doc, _ in positives}
+    further = [(doc, None) for doc in beside if doc not in named]
+    soft = as_labels and any(one.value != float(one.positive) for one in run)
 
-    def side(documents: Sequence[tuple[str, str, float | None]]) -> Side:
-        values = [value for _, _, value in documents]
+    def side(documents: Sequence[tuple[str, float | None]]) -> Side:
+        values = [value for _, value in documents]
         known = any(value is not None for value in values)
-        return Side(
-            [text for _, text, _ in documents],
-            doc_id=[doc for doc, _, _ in documents],
+        return replace(
+            corpus.side(doc for doc, _ in documents),
             score=values if known and not as_labels else None,
             label=values if known and soft else None,
         )
 
+    query = queries.text_of(first.query_id)
     return first.line, Group(query, side([*positives, *further]), side(negatives), query_id=first.query_id)
-
-
-# -- the texts --------------------------------------------------------------------------------------------
-
-
-def _corpus(named: str) -> Texts:
-    """Joined with their titles. Raises InputError for rows that cannot be used."""
-    parsed = Parsed()
-    read_documents(pool_rows(named), parsed, BadRows(hint=MEND), need_ids=True)
-    documents = _whole(parsed.named, named)
-    return Texts(documents["doc_id"], document_texts(documents))
-
-
-def _queries(named: str) -> Texts:
-    """Raises InputError for rows that cannot be used."""
-    path = Path(named).expanduser()
-    inner = find_file(path, "queries") if kind_of_path(path) == "folder" else None
-    parsed = Parsed()
-    read_queries(file_rows(inner or path), None, parsed, BadRows(hint=MEND))
-    queries = _whole(parsed.queries, named)
-    return Texts(queries["query_id"], queries["text"])
-
-
-def _whole(tables: Sequence[pa.Table], named: str) -> pa.Table:
-    if not tables:
-        raise InputError("holds no row", file=named)
-    return concatenated(tables)
 
 
 def _positives(named: str, options: ReadOptions) -> dict[str, list[str]]:
     """Documents by query, of the judgments that make them positives."""
     path = Path(named).expanduser()
+    options.beside.add(str(path))
     found: dict[str, list[str]] = {}
     for one in judged_lines(path, options):
         if one.positive:

@@ -11,14 +11,20 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from hardneg.errors import UsageError
 from hardneg.read.bad_rows import RowError
 from hardneg.read.rows import Row
 from hardneg.read.training.formats import TrainingReader
 from hardneg.read.training.groups import Group, row_groups
 from hardneg.read.training.options import ReadOptions
 from hardneg.read.training.sample import FOLDER, Sample
-from hardneg.read.training.texts_by_id import TextsById, texts_by_id
+from hardneg.read.training.texts_by_id import (
+    TextColumns,
+    TextsById,
+    corpus_texts,
+    named_texts,
+    query_texts,
+    texts_beside,
+)
 from hardneg.read.training.values import as_ids
 from hardneg.read.values import as_id, describe
 
@@ -26,17 +32,25 @@ _EXAMPLES = "hard-negatives.jsonl"
 
 
 def _groups(path: Path, options: ReadOptions) -> Iterator[pa.Table]:
-    corpus, queries = options.file.corpus, options.file.queries
     if path.is_dir():
-        corpus = corpus or str(path / "corpus.jsonl")
-        named = [path / name for name in ("qgen-queries.jsonl", "queries.jsonl")]
-        queries = queries or str(next((one for one in named if one.exists()), named[0]))
+        documents, questions = _of_folder(path, options)
         path = path / _EXAMPLES
-    if corpus is None or queries is None:
-        raise UsageError(f"{path}: holds ids alone; name the texts with --corpus and --queries")
-    documents = texts_by_id(Path(corpus).expanduser(), options, ids="_id", titles="title")
-    questions = texts_by_id(Path(queries).expanduser(), options, ids="_id")
+    else:
+        documents, questions = named_texts(path, options.file)
     return row_groups(path, options, partial(_parse, documents=documents, questions=questions))
+
+
+def _of_folder(path: Path, options: ReadOptions) -> tuple[TextsById, TextsById]:
+    """The folder's own documents and queries, unless others are named."""
+    corpus, queries = options.file.corpus, options.file.queries
+    own = [path / name for name in ("qgen-queries.jsonl", "queries.jsonl")]
+    written = next((one for one in own if one.exists()), own[0])
+    return (
+        texts_beside(path / "corpus.jsonl", TextColumns("_id", title="title"), options)
+        if corpus is None
+        else corpus_texts(corpus),
+        texts_beside(written, TextColumns("_id"), options) if queries is None else query_texts(queries),
+    )
 
 
 def _parse(row: Row, documents: TextsById, questions: TextsById) -> Group:

@@ -21,7 +21,7 @@ from hardneg.read.training.groups import Group, Side, row_groups
 from hardneg.read.training.options import ReadOptions
 from hardneg.read.training.passages import passages, side_of
 from hardneg.read.training.sample import FOLDER, Sample
-from hardneg.read.training.texts_by_id import TextsById, texts_by_id
+from hardneg.read.training.texts_by_id import TextColumns, TextsById, texts_beside
 from hardneg.read.training.values import as_ids, number, optional_id, text
 from hardneg.read.values import as_id
 
@@ -78,7 +78,7 @@ def _corpora(path: Path, options: ReadOptions) -> Iterator[tuple[str, TextsById]
         files = sorted(folder.glob("*.parquet"))
         if not files:
             raise InputError("holds no Parquet file", file=folder)
-        yield str(corpus_id), texts_by_id(files, options, ids="id")
+        yield str(corpus_id), texts_beside(files, TextColumns("id"), options)
 
 
 def _parse_ids(row: Row, corpora: Mapping[str, TextsById]) -> Group:

@@ -21,7 +21,7 @@ from hardneg.read.training.groups import Group, Side, group_tables, parsed_rows
 from hardneg.read.training.options import ReadOptions
 from hardneg.read.training.runs import positives_joined, triplets_joined
 from hardneg.read.training.sample import FOLDER, Sample
-from hardneg.read.training.texts_by_id import TextsById, texts_by_id
+from hardneg.read.training.texts_by_id import TextColumns, TextsById, texts_beside
 from hardneg.read.training.values import as_ids, optional_id, optional_numbers, text
 from hardneg.read.values import as_id
 
@@ -78,8 +78,8 @@ def _groups_of_ids(path: Path, options: ReadOptions) -> Iterator[pa.Table]:
     examples, queries, documents = (path / name for name in _FILES)
     parse = partial(
         _parse_ids,
-        queries=texts_by_id(queries, options, ids="query_id"),
-        documents=texts_by_id(documents, options, ids="document_id"),
+        queries=texts_beside(queries, TextColumns("query_id"), options),
+        documents=texts_beside(documents, TextColumns("document_id"), options),
     )
     return group_tables(positives_joined(parsed_rows(file_rows(examples), options, parse)))
 

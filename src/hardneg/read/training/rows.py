@@ -37,7 +37,7 @@ def training_rows(path: Path, name: str, config: ReadConfig) -> Rows:
     """A row a group, in FlagEmbedding's columns. Raises UsageError for a format that names no positives."""
     if not find_reader(name).positives:
         raise UsageError(f"format: {name} holds ids alone; give a file of queries, with --qrels and --corpus")
-    file = TrainingFileOptions(corpus=config.corpus, min_relevance=config.min_relevance)
+    file = TrainingFileOptions(min_relevance=config.min_relevance)
 
     def read(bad: BadRows) -> Iterator[tuple[int, Row]]:
         for groups in find_reader(name).groups(path, ReadOptions(bad, file)):

@@ -18,7 +18,7 @@ from hardneg.read.training.groups import Group, row_groups
 from hardneg.read.training.options import ReadOptions
 from hardneg.read.training.passages import passages, side_of
 from hardneg.read.training.sample import FOLDER, Sample
-from hardneg.read.training.texts_by_id import TextsById, texts_by_id
+from hardneg.read.training.texts_by_id import TextColumns, TextsById, texts_beside
 from hardneg.read.training.values import as_ids, optional_id, text
 
 _FILES = ("train.jsonl", "corpus.jsonl")
@@ -54,7 +54,7 @@ def _recognise(sample: Sample) -> bool:
 
 def _groups_of_ids(path: Path, options: ReadOptions) -> Iterator[pa.Table]:
     examples, corpus = (path / name for name in _FILES)
-    documents = texts_by_id(corpus, options, ids="docid")
+    documents = texts_beside(corpus, TextColumns("docid"), options)
     return row_groups(examples, options, partial(_parse_ids, documents=documents))
 
 

@@ -123,6 +123,18 @@ def test_openvino_in_bfloat16_where_the_processor_has_it_and_else_not_at_all(
 
 
 @needs_openvino
+def test_auto_takes_float32_where_openvino_runs_in_other_numbers_than_it_says(
+    kinds: Kinds, config: EncodeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_backend, "has_bfloat16", lambda: True)
+    monkeypatch.setitem(openvino_backend._HINTS, "bf16", "f16")  # on a CPU it is answered with another
+    encoder = opened(kinds("bert"), config)
+    encoder.encode(["cell"], "document", "")
+    assert (encoder.choice.backend, encoder.choice.precision) == ("openvino", "fp32")
+    assert "OpenVINO has only" in encoder.choice.why
+
+
+@needs_openvino
 @pytest.mark.parametrize("kind", ["bert", "modernbert", "decoder"])
 def test_int8_is_near_the_library(kinds: Kinds, config: EncodeConfig, texts: list[str], kind: str) -> None:
     model = kinds(kind)

@@ -74,7 +74,13 @@ def opened(model: Any, precisions: Sequence[Precision]) -> Running:
     why = ""
     for precision in precisions:
         for attention in ATTENTIONS:
-            compiled = _compiled(converted(attention), precision, lanes)
+            try:
+                compiled = _compiled(converted(attention), precision, lanes)
+            except _OtherPrecisionError as error:
+                if precision == precisions[-1]:
+                    raise UsageError(f"precision {precision}: {error}; take fp32") from error
+                why = str(error)
+                break
             running = with_stand_in(model, compiled)
             try:
                 cosine = _least_cosine(model, running)
@@ -82,7 +88,8 @@ def opened(model: Any, precisions: Sequence[Precision]) -> Running:
                 raise NotConvertedError(f"OpenVINO does not run it: {_first_line(error)}") from error
             if cosine >= ACCEPTED_COSINE[precision]:
                 return Running(running, Choice("openvino", "cpu", precision, why), lanes, TEXTS_A_BATCH)
-        why = f"in {precision} its vectors differ from the model's own, cosine {cosine:.5f}"
+        else:
+            why = f"in {precision} its vectors differ from the model's own, cosine {cosine:.5f}"
     raise NotConvertedError(f"OpenVINO: {why}")
 
 
@@ -200,6 +207,10 @@ def _quiet() -> Iterator[None]:
         logging.getLogger("transformers").setLevel(level)
 
 
+class _OtherPrecisionError(Exception):
+    """OpenVINO runs in other numbers than those asked for; the message says in which."""
+
+
 # -- running -------------------------------------------------------------------------------------------------
 
 
@@ -218,7 +229,7 @@ def _compiled(converted: _Converted, precision: Precision, lanes: int) -> _Reque
         raise NotConvertedError(f"OpenVINO does not compile it: {_first_line(error)}") from error
     taken = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     if taken != _HINTS[precision]:
-        raise UsageError(f"precision {precision}: OpenVINO has only {taken} on this processor; take fp32")
+        raise _OtherPrecisionError(f"OpenVINO has only {taken} on this processor")
     return _Requests(compiled, converted.inputs, lanes)
 
 

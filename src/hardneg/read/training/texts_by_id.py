@@ -197,5 +197,7 @@ def _parsed(row: Row, columns: TextColumns) -> tuple[str, str | None, str | None
 
 def _joined(table: pa.Table) -> pa.ChunkedArray:
     """Title and text as `passages.joined`, which trims nothing."""
-    parts = [pc.if_else(pc.equal(table[name], ""), None, table[name]) for name in ("title", "text")]
-    return pc.binary_join_element_wise(*parts, pa.scalar(" ", pa.large_string()), null_handling="skip")
+    title, body = pc.fill_null(table["title"], ""), table["text"]
+    both = pc.and_(pc.not_equal(title, ""), pc.not_equal(body, ""))
+    space, nothing = (pa.scalar(between, pa.large_string()) for between in (" ", ""))
+    return pc.binary_join_element_wise(title, pc.if_else(both, space, nothing), body, nothing)

@@ -18,7 +18,7 @@ from hardneg.plan.retrievers import KINDS, NOTHING_OWN, texts_of
 from hardneg.protocols import Encoder, Progress
 from hardneg.retriever_specs import encode_config_of, parse_retrievers
 from hardneg.run_directory import RunDirectory
-from hardneg.search.exact import BLOCK_BYTES
+from hardneg.search.finders import BLOCK_BYTES
 
 SAMPLE = 64
 """Texts encoded to learn the encoder's rate."""

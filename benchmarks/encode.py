@@ -34,10 +34,11 @@ from hardneg.errors import HardnegError
 from measuring import print_table, shared_data, write_result
 
 PEER_BATCHES = (8, 16, 32)
-OURS = (("torch", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"))
+OURS = (("torch", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8"))
 CEILING_ROWS = (512, 2048)
 CEILING_S = 0.15
-DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "int8": "bfloat16"}
+"""The products beside which a precision is put; int8, which rounds as it goes, beside those of bfloat16."""
 
 Shapes = set[tuple[int, int]]
 

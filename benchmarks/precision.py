@@ -1,6 +1,6 @@
-"""Do half-precision vectors mine the same negatives? The best of a real collection, in fp32 and in bf16.
+"""Do vectors of fewer bits mine the same negatives? The best of a real collection, in fp32 and in each other.
 
-    HARDNEG_DATA=... python benchmarks/precision.py [--collection NAME] [--max-length TOKENS]
+    HARDNEG_DATA=... python benchmarks/precision.py [--collection NAME] [--precision NAME ...]
 
 A processor without bfloat16 computes it slowly; --max-length makes that bearable.
 """
@@ -22,11 +22,12 @@ def main() -> None:
     parser.add_argument("--collection", default="scifact")
     parser.add_argument("--max-length", type=int, default=None)
     parser.add_argument("--backend", default="auto")
+    parser.add_argument("--precision", nargs="+", default=["bf16", "int8"], help="beside fp32")
     parser.add_argument("--num-negatives", type=int, default=15)
     arguments = parser.parse_args()
     chosen = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for precision in ("fp32", "bf16"):
+        for precision in ("fp32", *arguments.precision):
             mined = hardneg.mine(
                 str(shared_data(arguments.collection)),
                 model=MODEL,
@@ -41,8 +42,16 @@ def main() -> None:
             )
             rows = mined.negatives.select(["query_id", "doc_id"]).to_pylist()
             chosen[precision] = {(row["query_id"], row["doc_id"]) for row in rows}
-    same = len(chosen["fp32"] & chosen["bf16"]) / len(chosen["fp32"])
-    rows = [{"collection": arguments.collection, "negatives": len(chosen["fp32"]), "same": same}]
+    full = chosen["fp32"]
+    rows = [
+        {
+            "collection": arguments.collection,
+            "precision": precision,
+            "negatives": len(full),
+            "same": len(full & chosen[precision]) / len(full),
+        }
+        for precision in arguments.precision
+    ]
     print_table(rows)
     write_result("precision", rows, max_length=arguments.max_length, backend=arguments.backend)
 

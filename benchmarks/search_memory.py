@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from hardneg.encode.own_vectors import OwnVectors
 from measuring import print_table, write_result
 
 DIMENSION = 384
@@ -32,18 +33,10 @@ SAMPLE = 100
 PART = 20_000
 
 
-class MappedVectors:
+def mapped(path: Path) -> OwnVectors:
     """A float16 .npy file, mapped; read as float32."""
-
-    def __init__(self, path: Path) -> None:
-        self._array = np.load(path, mmap_mode="r")
-        self.shape = self._array.shape
-
-    def take(self, rows: Any) -> Any:
-        return self._array[rows].astype(np.float32)
-
-    def block(self, start: int, stop: int) -> Any:
-        return self._array[start:stop].astype(np.float32)
+    array = np.load(path, mmap_mode="r")
+    return OwnVectors(array, None, None, len(array))
 
 
 class PeakMemory:
@@ -95,7 +88,7 @@ def search(folder: Path, depth: int) -> None:
     from hardneg.search.exact import DenseRetriever
 
     faiss.knn(np.ones((32, 8), np.float32), np.ones((32, 8), np.float32), 1, faiss.METRIC_INNER_PRODUCT)
-    queries, documents = MappedVectors(folder / "queries.npy"), MappedVectors(folder / "documents.npy")
+    queries, documents = mapped(folder / "queries.npy"), mapped(folder / "documents.npy")
     rows = np.arange(queries.shape[0], dtype=np.int32)
     positives = (rows[:, None] * 7 % documents.shape[0]).astype(np.int32)
     with PeakMemory() as memory:
@@ -144,7 +137,7 @@ def check_part(folder: Path, depth: int) -> int:
     from hardneg.search.exact import DenseRetriever
 
     np.save(folder / "part.npy", np.load(folder / "documents.npy", mmap_mode="r")[:PART])
-    queries, documents = MappedVectors(folder / "queries.npy"), MappedVectors(folder / "part.npy")
+    queries, documents = mapped(folder / "queries.npy"), mapped(folder / "part.npy")
     rows = np.arange(queries.shape[0], dtype=np.int32)
     retriever = DenseRetriever("dense", queries, documents, block_bytes=4 << 20)
     ranking = retriever.search(rows, depth, np.zeros((len(rows), 0), np.int32), Silent())

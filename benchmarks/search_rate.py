@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from hardneg.encode.own_vectors import OwnVectors
 from measuring import print_table, write_result
-from search_memory import DIMENSION, MappedVectors, make_vectors
+from search_memory import DIMENSION, make_vectors, mapped
 
 TILE = 16_384
 
@@ -87,10 +88,10 @@ def measure(folder: Path, asked: argparse.Namespace) -> None:
     )
 
 
-def stored(path: Path, count: int, seed: int) -> MappedVectors:
+def stored(path: Path, count: int, seed: int) -> OwnVectors:
     if not path.exists():
         make_vectors(path, count, seed)
-    return MappedVectors(path)
+    return mapped(path)
 
 
 def flat(queries: Any, documents: Any, depth: int) -> Any:
@@ -99,7 +100,7 @@ def flat(queries: Any, documents: Any, depth: int) -> Any:
     return faiss.knn(queries, documents, depth, faiss.METRIC_INNER_PRODUCT)
 
 
-def streamed(queries: MappedVectors, documents: MappedVectors, rows: Any, depth: int) -> Any:
+def streamed(queries: OwnVectors, documents: OwnVectors, rows: Any, depth: int) -> Any:
     from hardneg.progress import Silent
     from hardneg.search.exact import DenseRetriever
 

@@ -233,7 +233,8 @@ class EncodeConfig(Stage):
         "auto", description="What runs the model; auto: OpenVINO on a CPU where it can (extra `openvino`)."
     )
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
-        "auto", description="Numbers the model computes in; auto: bf16 where the hardware does so natively."
+        "auto",
+        description="Numbers the model computes in; auto: bf16 where the hardware has it; int8: by OpenVINO.",
     )
     batch_size: int | None = Field(
         None, ge=1, description="Texts of 64 tokens (on a GPU 512) a batch; default: measured where it pays."

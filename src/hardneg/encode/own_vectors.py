@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from hardneg.encode.widening import widened
 from hardneg.errors import InputError, StoreError
 from hardneg.files import load_array, read_parquet
 from hardneg.fingerprints import digest, file_digest
@@ -55,13 +56,13 @@ class OwnVectors:
 
     def take(self, rows: Int32) -> Float32:
         """float32 (len(rows), dimension)."""
-        found = self._stored[rows if self._rows is None else self._rows[rows]].astype(np.float32)
+        found = widened(self._stored[rows if self._rows is None else self._rows[rows]])
         return self._normalised(found, None if self._norms is None else self._norms[rows])
 
     def block(self, start: int, stop: int) -> Float32:
         """float32 (stop - start, dimension)."""
         where = slice(start, stop) if self._rows is None else self._rows[start:stop]
-        found = self._stored[where].astype(np.float32)
+        found = widened(self._stored[where])
         return self._normalised(found, None if self._norms is None else self._norms[start:stop])
 
     @staticmethod

@@ -9,17 +9,36 @@ from typing import Literal
 from hardneg.config import EncodeConfig
 from hardneg.errors import UsageError
 
-Precision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["fp32", "bf16", "fp16", "int8", "int8-bf16"]
+"""int8: products with weights alone, all else in float32, or (int8-bf16) in bfloat16."""
 
-FULL_NAMES: dict[Precision, str] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+FULL_NAMES: dict[Precision, str] = {
+    "fp32": "float32",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "int8": "int8",
+    "int8-bf16": "int8-bfloat16",
+}
 """As numpy, torch and the fingerprints call them."""
 
-LEAST_COSINE: dict[Precision, float] = {"fp32": 0.99999, "bf16": 0.9995, "fp16": 0.9995}
+LEAST_COSINE: dict[Precision, float] = {
+    "fp32": 0.99999,
+    "bf16": 0.9995,
+    "fp16": 0.9995,
+    "int8": 0.99,
+    "int8-bf16": 0.99,
+}
 """How near a vector must be to the one that the model itself gives in float32."""
 
-ACCEPTED_COSINE: dict[Precision, float] = {"fp32": 0.99999, "bf16": 0.99975, "fp16": 0.99975}
+ACCEPTED_COSINE: dict[Precision, float] = {
+    "fp32": 0.99999,
+    "bf16": 0.99975,
+    "fp16": 0.99975,
+    "int8": 0.995,
+    "int8-bf16": 0.995,
+}
 """How near the worst of some thirty texts must come, for all others to come as near as that: half precision
-errs about twice as far on the worst of two hundred.
+and int8 err about twice as far on the worst of two hundred.
 """
 
 _BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
@@ -27,10 +46,8 @@ _BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 
 def check_asked(config: EncodeConfig) -> None:
     """Raises UsageError for what no backend here can do, before a model is looked for."""
-    if config.precision == "int8":
-        raise UsageError(
-            "precision int8: no backend here quantises a model; take bf16 where the processor has it, or fp32"
-        )
+    if config.precision == "int8" and config.backend == "torch":
+        raise UsageError("precision int8 is OpenVINO's alone; leave backend torch out, or take bf16 or fp32")
     if config.precision == "fp16" and config.backend == "openvino":
         raise UsageError(
             "precision fp16 is for GPUs, and backend openvino runs on the CPU; take bf16 or fp32"

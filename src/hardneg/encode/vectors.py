@@ -8,6 +8,7 @@ import numpy as np
 
 from hardneg.encode.hashes import Hashes
 from hardneg.encode.store import Locations, Space
+from hardneg.encode.widening import widened
 from hardneg.errors import StoreError
 from hardneg.records import Float32, Int32
 
@@ -55,12 +56,13 @@ class StoredVectors:
         for places in np.split(order, cuts) if len(order) else []:
             vectors = self._space.shard(self._locations.stems[shard[places[0]]])
             wanted = row[places]
-            if len(places) == len(out) and _is_run(wanted):
-                out[:] = vectors[wanted[0] : wanted[-1] + 1]
-            else:
-                out[places] = vectors[wanted]
+            found = widened(vectors[_as_run(wanted)])
+            if len(found) == len(shard):
+                return found
+            out[places] = found
         return out
 
 
-def _is_run(rows: Int32) -> bool:
-    return bool((np.diff(rows) == 1).all())
+def _as_run(rows: Int32) -> Int32 | slice:
+    """A slice, which copies nothing, where the rows follow on each other."""
+    return slice(rows[0], rows[-1] + 1) if (np.diff(rows) == 1).all() else rows

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,10 @@ from hardneg.search.finders import (
     scaled_rows,
 )
 
+_TILE = {"distance_compute_blas_query_bs": 1024, "distance_compute_blas_database_bs": 4096}
+"""Queries and documents that FAISS multiplies at once. Its own 4096 and 1024 make a tile as large, and 5
+to 18 % less speed: a matrix product gains more from wide blocks of documents.
+"""
 MOST_OF_A_GPU = 2048
 """Documents that a GPU index returns for a query at most."""
 
@@ -46,11 +52,25 @@ class _OnCpu:
     def add(self, start: int, vectors: Float32) -> None:
         library = faiss()
         count = min(self._best.fetch, len(vectors))
-        score, row = library.knn(self._queries, vectors, count, library.METRIC_INNER_PRODUCT)
+        with _tiles(library.cvar):
+            score, row = library.knn(self._queries, vectors, count, library.METRIC_INNER_PRODUCT)
         self._best.add(score, row + start)
 
     def best(self) -> tuple[Int32, Float32]:
         return self._best.unpacked()
+
+
+@contextmanager
+def _tiles(settings: Any) -> Iterator[None]:
+    """Our tiles for one call: FAISS's settings are the process's, and others may use FAISS too."""
+    before = {name: getattr(settings, name) for name in _TILE}
+    try:
+        for name, value in _TILE.items():
+            setattr(settings, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(settings, name, value)
 
 
 def sees_gpus() -> bool:

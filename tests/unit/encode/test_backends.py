@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,11 @@ needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="openvino is not installed"
 )
 BACKENDS = ("torch", pytest.param("openvino", marks=needs_openvino))
+PRECISIONS = (
+    ("torch", "auto"),
+    pytest.param("openvino", "auto", marks=needs_openvino),
+    pytest.param("openvino", "int8", marks=needs_openvino),
+)
 Kinds = Callable[[str], Any]
 
 
@@ -116,17 +122,46 @@ def test_openvino_in_bfloat16_where_the_processor_has_it_and_else_not_at_all(
     assert found.min() >= LEAST_COSINE["bf16"]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@needs_openvino
+def test_auto_takes_float32_where_openvino_runs_in_other_numbers_than_it_says(
+    kinds: Kinds, config: EncodeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_backend, "has_bfloat16", lambda: True)
+    monkeypatch.setitem(openvino_backend._HINTS, "bf16", "f16")  # on a CPU it is answered with another
+    encoder = opened(kinds("bert"), config)
+    encoder.encode(["cell"], "document", "")
+    assert (encoder.choice.backend, encoder.choice.precision) == ("openvino", "fp32")
+    assert "OpenVINO has only" in encoder.choice.why
+
+
+@needs_openvino
+@pytest.mark.parametrize("kind", ["bert", "modernbert", "decoder"])
+def test_int8_is_near_the_library(kinds: Kinds, config: EncodeConfig, texts: list[str], kind: str) -> None:
+    model = kinds(kind)
+    encoder = opened(model, config, precision="int8")
+    found = cosines(encoder.encode(texts, "document", ""), model.encode_document(texts))
+    assert LEAST_COSINE["int8"] <= found.min() < 1 - 1e-5
+    native = openvino_backend.has_bfloat16()
+    assert encoder.fingerprint("document")["precision"] == ("int8-bfloat16" if native else "int8")
+
+
+@pytest.mark.parametrize(("backend", "precision"), PRECISIONS)
 def test_order_batches_and_lanes_change_no_vector(
-    kinds: Kinds, config: EncodeConfig, texts: list[str], backend: str, monkeypatch: pytest.MonkeyPatch
+    kinds: Kinds,
+    config: EncodeConfig,
+    texts: list[str],
+    backend: str,
+    precision: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = kinds("bert")
-    expected = opened(model, config, backend=backend).encode(texts, "document", "")
+    settings = {"backend": backend, "precision": precision}
+    expected = opened(model, config, **settings).encode(texts, "document", "")
     order = np.random.default_rng(0).permutation(len(texts))
     shuffled = [texts[place] for place in order]
     for batch_size in (1, 3, 500):
         monkeypatch.setattr(openvino_backend, "usable_cores", lambda: 3)
-        encoder = opened(model, config, backend=backend, batch_size=batch_size)
+        encoder = opened(model, config, **settings, batch_size=batch_size)
         assert cosines(encoder.encode(shuffled, "document", ""), expected[order]).min() >= 0.999999
 
 
@@ -298,7 +333,7 @@ def test_what_is_said_before_the_model_is_open(tiny: Path, config: EncodeConfig)
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"precision": "int8"}, "precision int8: no backend here quantises"),
+        ({"precision": "int8", "backend": "torch"}, "precision int8 is OpenVINO's alone"),
         ({"precision": "fp16", "backend": "openvino"}, "fp16 is for GPUs"),
         ({"precision": "fp16", "backend": "torch"}, "fp16 is for GPUs, and the device is cpu"),
     ],
@@ -308,6 +343,24 @@ def test_precisions_that_are_not_there(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         opened(tiny, config, **settings).encode(["cell"], "document", "")
+
+
+def test_int8_is_refused_where_it_cannot_be_had(
+    tiny: Path, kinds: Kinds, config: EncodeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not run in other numbers in its place: who asks for it should know."""
+    with pytest.raises(ModelError, match="precision int8: the model has no transformer"):
+        opened(kinds("static"), config, precision="int8").encode(["cell"], "document", "")
+    asked = config.model_copy(update={"precision": "int8"})
+    with pytest.raises(UsageError, match="precision int8 is for CPUs, and the device is cuda"):
+        running.open_running(SimpleNamespace(device=SimpleNamespace(type="cuda")), asked)
+    monkeypatch.setitem(openvino_backend.ACCEPTED_COSINE, "int8", 1.0)
+    monkeypatch.setitem(openvino_backend.ACCEPTED_COSINE, "int8-bf16", 1.0)
+    with pytest.raises(ModelError, match="precision int8: .* vectors differ from the model's own, cosine"):
+        opened(kinds("bert"), config, precision="int8").encode(["cell"], "document", "")
+    monkeypatch.setattr(running, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"precision int8 .*pip install 'hardneg\[openvino\]'"):
+        opened(tiny, config, precision="int8").encode(["cell"], "document", "")
 
 
 def test_a_model_given_in_half_precision_stays_in_it(kinds: Kinds, config: EncodeConfig) -> None:

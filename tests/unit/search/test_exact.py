@@ -11,6 +11,7 @@ from hardneg.errors import ModelError, UsageError
 from hardneg.progress import Silent
 from hardneg.records import NO_DOC, Ranking
 from hardneg.search.exact import DenseRetriever
+from hardneg.search.faiss_library import faiss
 
 
 class Stored:
@@ -104,6 +105,23 @@ def test_one_long_document_does_not_spoil_the_bound() -> None:
     exact = (query.astype(np.float64) @ documents.astype(np.float64).T).astype(np.float32)
     for row in range(3):
         assert ranking.doc[row].tolist() == sorted(range(500), key=lambda d: (-exact[row, d], d))[:25]
+
+
+def test_what_others_set_of_faiss_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How much it multiplies at once is the process's setting; ours holds for our calls alone."""
+    library, seen = faiss(), []
+    name = "distance_compute_blas_query_bs"
+    others = getattr(library.cvar, name)
+
+    def fails(*given: object) -> None:
+        seen.append(getattr(library.cvar, name))
+        raise MemoryError
+
+    monkeypatch.setattr(library, "knn", fails)
+    with pytest.raises(MemoryError):
+        search([[1.0]], [[1.0], [2.0]], 1)
+    assert seen != [others]
+    assert getattr(library.cvar, name) == others
 
 
 def test_only_blocks_of_documents_are_read() -> None:

@@ -23,6 +23,7 @@ import numpy as np
 
 from hardneg.cores import usable_cores
 from hardneg.encode.backends.choice import Choice
+from hardneg.encode.backends.quantised import GROUP, quantised
 from hardneg.encode.backends.running import NotConvertedError, Running
 from hardneg.encode.backends.stand_in import transformer_of, with_stand_in
 from hardneg.encode.precision import ACCEPTED_COSINE, Precision, has_native_bfloat16, processor_flags
@@ -39,7 +40,8 @@ KEPT_KERNELS = 16
 """Compiled for shapes of batches. OpenVINO by itself keeps thousands, in memory and for no better rate: one
 run over SciFact peaked at 1.58 GB with these, two at 1.67 and 1.72 without.
 """
-_HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16"}
+_HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "f32", "int8-bf16": "bf16"}
+_QUANTISED: tuple[Precision, ...] = ("int8", "int8-bf16")
 # Of different lengths, so that both have padding; the second pair is longer than what is traced, and than
 # the windows of models with local attention.
 _TRACED = ("a", "the cell and the gene " * 4)
@@ -72,7 +74,13 @@ def opened(model: Any, precisions: Sequence[Precision]) -> Running:
     why = ""
     for precision in precisions:
         for attention in ATTENTIONS:
-            compiled = _compiled(converted(attention), precision, lanes)
+            try:
+                compiled = _compiled(converted(attention), precision, lanes)
+            except _OtherPrecisionError as error:
+                if precision == precisions[-1]:
+                    raise UsageError(f"precision {precision}: {error}; take fp32") from error
+                why = str(error)
+                break
             running = with_stand_in(model, compiled)
             try:
                 cosine = _least_cosine(model, running)
@@ -80,7 +88,8 @@ def opened(model: Any, precisions: Sequence[Precision]) -> Running:
                 raise NotConvertedError(f"OpenVINO does not run it: {_first_line(error)}") from error
             if cosine >= ACCEPTED_COSINE[precision]:
                 return Running(running, Choice("openvino", "cpu", precision, why), lanes, TEXTS_A_BATCH)
-        why = f"in {precision} its vectors differ from the model's own, cosine {cosine:.5f}"
+        else:
+            why = f"in {precision} its vectors differ from the model's own, cosine {cosine:.5f}"
     raise NotConvertedError(f"OpenVINO: {why}")
 
 
@@ -198,23 +207,29 @@ def _quiet() -> Iterator[None]:
         logging.getLogger("transformers").setLevel(level)
 
 
+class _OtherPrecisionError(Exception):
+    """OpenVINO runs in other numbers than those asked for; the message says in which."""
+
+
 # -- running -------------------------------------------------------------------------------------------------
 
 
 def _compiled(converted: _Converted, precision: Precision, lanes: int) -> _Requests:
+    network = quantised(converted.network) if precision in _QUANTISED else converted.network
     settings = {
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "NUM_STREAMS": str(lanes),
         "INFERENCE_NUM_THREADS": str(lanes),
         "CPU_RUNTIME_CACHE_CAPACITY": str(KEPT_KERNELS),
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(GROUP),
     }
     try:
-        compiled = _openvino().Core().compile_model(converted.network, "CPU", settings)
+        compiled = _openvino().Core().compile_model(network, "CPU", settings)
     except Exception as error:
         raise NotConvertedError(f"OpenVINO does not compile it: {_first_line(error)}") from error
     taken = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     if taken != _HINTS[precision]:
-        raise UsageError(f"precision {precision}: OpenVINO has only {taken} on this processor; take fp32")
+        raise _OtherPrecisionError(f"OpenVINO has only {taken} on this processor")
     return _Requests(compiled, converted.inputs, lanes)
 
 

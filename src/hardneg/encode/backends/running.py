@@ -11,6 +11,15 @@ from hardneg.encode.backends.choice import Choice
 from hardneg.encode.precision import Precision
 from hardneg.errors import MissingExtraError, ModelError, UsageError
 
+_PLAIN: dict[str, tuple[Precision, ...]] = {
+    "auto": ("fp32",),
+    "fp32": ("fp32",),
+    "bf16": ("bf16",),
+    "int8": ("int8",),
+}
+_NATIVE = {**_PLAIN, "auto": ("bf16", "fp32"), "int8": ("int8-bf16", "int8")}
+"""What OpenVINO tries in turn, by what is asked for: without bfloat16 of the processor's own, and with it."""
+
 
 class Model(Protocol):
     """What runs batches: a SentenceTransformer, perhaps with something else for its transformer."""
@@ -56,9 +65,13 @@ def open_running(model: Any, config: EncodeConfig) -> Running:
         except NotConvertedError as error:
             if config.backend == "openvino":
                 raise ModelError(f"backend openvino cannot run this model: {error}; take torch") from error
+            if config.precision == "int8":
+                raise ModelError(f"precision int8: {error}; take bf16 or fp32") from error
             why = str(error)
     if config.backend == "openvino":
         raise UsageError(f"backend openvino runs on the CPU, and the device is {device}; take --device cpu")
+    if config.precision == "int8":
+        raise UsageError(f"precision int8 is for CPUs, and the device is {device}; take bf16 or --device cpu")
     precision = torch_backend.precision_on(model, config.precision)
     return torch_backend.opened(model, precision, why)
 
@@ -67,17 +80,13 @@ def _openvino(model: Any, config: EncodeConfig) -> Running:
     if find_spec("openvino") is None:
         if config.backend == "openvino":
             raise MissingExtraError("backend openvino", "openvino")
+        if config.precision == "int8":
+            raise MissingExtraError("precision int8", "openvino")
         raise NotConvertedError("faster with OpenVINO: pip install 'hardneg[openvino]'")
     from hardneg.encode.backends import openvino_backend
 
     asked = config.precision
     if asked == "fp16":
         raise UsageError("precision fp16 is for GPUs, and the device is cpu; take bf16 or fp32")
-    precisions: tuple[Precision, ...] = ("fp32",) if asked == "auto" else (_as_precision(asked),)
-    if asked == "auto" and openvino_backend.has_bfloat16():
-        precisions = ("bf16", "fp32")
-    return openvino_backend.opened(model, precisions)
-
-
-def _as_precision(asked: str) -> Precision:
-    return "bf16" if asked == "bf16" else "fp32"
+    tried = _NATIVE if openvino_backend.has_bfloat16() else _PLAIN
+    return openvino_backend.opened(model, tried[asked])

@@ -30,6 +30,7 @@ from hardneg.rescore.flag_reranker import (
     reranker_class_of,
 )
 from hardneg.terminal import printable
+from hardneg.texts import mended
 
 _ROWS_AT_ONCE = 256
 """Whose pairs are scored together, so that those of like length share a batch."""
@@ -103,7 +104,9 @@ class _Scored:
                 advance(len(part))
 
     def _with_scores(self, part: list[TrainingRow]) -> Iterator[dict[str, Any]]:
-        pairs = [(row.query, text) for row in part for text in (*row.positives, *row.negatives)]
+        pairs = [
+            (mended(row.query), mended(text)) for row in part for text in (*row.positives, *row.negatives)
+        ]
         scores = iter(self._scorer.score(pairs).tolist())
         self.pairs += len(pairs)
         for row in part:

@@ -26,6 +26,7 @@ from hardneg.named_files import kind_of_path
 from hardneg.protocols import Progress
 from hardneg.records import Int64
 from hardneg.terminal import printable
+from hardneg.texts import mended
 
 LENGTHS = (0, 500, 1000, 2000, 3000, 4000, 5000, 6000, 7000)
 _ROWS_AT_ONCE = 256
@@ -165,8 +166,8 @@ def _longest(path: Path, count: Count, progress: Progress) -> Int64:
     return np.array(found, np.int64)
 
 
-def _texts(row: TrainingRow) -> tuple[str, ...]:
-    return (row.query, *row.positives, *row.negatives)
+def _texts(row: TrainingRow) -> list[str]:
+    return [mended(text) for text in (row.query, *row.positives, *row.negatives)]
 
 
 def _rows(path: Path, inside: Any) -> Iterator[dict[str, Any]]:

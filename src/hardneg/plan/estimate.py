@@ -45,12 +45,13 @@ def estimate(source: Any, config: Config, progress: Progress) -> dict[str, Any]:
     candidates = queries * min(config.search.depth, documents) * len(specs)
     texts = sum(prepared.collection.corpus.nbytes for _ in range(2))
     at_work = min(queries, 4096) * min(config.search.depth, documents) * len(specs) * BLOCK_BYTES_A_CANDIDATE
+    blocks = max((part["block_bytes"] for part in dense), default=0)
     return {
         "queries": queries,
         "documents": documents,
         "texts_to_encode": sum(part["texts_to_encode"] for part in dense),
         "seconds": round(sum(part["seconds"] for part in dense) + candidates * 2e-6, 1),
-        "memory_bytes": BASE_BYTES + 2 * BLOCK_BYTES + texts + at_work,
+        "memory_bytes": BASE_BYTES + blocks + texts + at_work,
         "disk_bytes": sum(part["disk_bytes"] for part in dense) + candidates * CANDIDATE_BYTES + texts,
     }
 
@@ -63,9 +64,11 @@ def _dense(prepared: Prepared, model: str, config: EncodeConfig) -> dict[str, fl
     seconds = sum(_rate(encoder, kind, texts) for kind, texts in missing.items() if texts)
     queries, documents = prepared.collection.queries.num_rows, prepared.collection.corpus.num_rows
     dimension = encoder.dimension
+    vector_bytes = np.dtype(np.float32).itemsize * documents * dimension
     return {
         "texts_to_encode": count,
         "seconds": seconds + 2 * queries * documents * dimension / _products_a_second(dimension),
+        "block_bytes": min(2 * BLOCK_BYTES, vector_bytes),
         "disk_bytes": count * dimension * np.dtype(config.store_dtype).itemsize,
     }
 

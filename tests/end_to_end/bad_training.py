@@ -445,8 +445,10 @@ RAGGED: dict[str, Content] = {"in.jsonl": json_lines(*GROUPS, row(query="five", 
 UNTOUCHED = {"in.jsonl": 4}
 
 WORDS = [
-    Case("convert: an unknown format", convert(to="st-tripel"), ("'st-tripel'", "st-triplet"), FILE),
-    Case("convert: an unknown format to read", convert("--from flagembeding"), ("'flagembeding'",), FILE),
+    Case("convert: an unknown format", convert(to="st-tripel"), ("'beir'; did you mean 'st-triplet'",), FILE),
+    Case("convert: an option that is like none", convert("--wrong"), ("no such option: --wrong;",), FILE),
+    Case("convert: an option that is like one", convert("--corpis x"), ("did you mean '--corpus'?",), FILE),
+    Case("convert: an unknown format to read", convert("--from flagembeding"), ("n 'flagembedding'?",), FILE),
     Case("check: an unknown format", "check in.jsonl --format flagembeding", ("'flagembeding'",), FILE),
     Case(
         "convert: another format than it is",

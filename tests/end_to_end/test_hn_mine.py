@@ -444,6 +444,24 @@ def test_a_flag_that_cannot_be_is_an_error_of_one_line(words: list[str], wrong: 
     assert "\n" not in str(raised.value)
 
 
+def test_the_dashes_that_all_flags_begin_with_make_none_of_them_alike() -> None:
+    with pytest.raises(UsageError) as raised:
+        hn_mine.parser().parse([*NEEDED, "--wrong"])
+    assert str(raised.value) == "there is no flag or value '--wrong'"
+
+
+def test_lines_name_the_file_that_was_given_and_say_what_is_not_known(tmp_path: Path) -> None:
+    said: list[str] = []
+    progress = Silent()
+    progress.say = said.append  # type: ignore[method-assign]  # keeps what is said
+    given = lines(tmp_path / "in.jsonl", [{"query": "what?", "pos": ["amber"], "neg": ["basalt"]}])
+    words = ["--input_file", str(given), "--output_file", str(tmp_path / "out.jsonl")]
+    words += ["--embedder_name_or_path", "bge-m3", "--range_for_sampling", "0-2"]
+    hn_mine.run(hn_mine.parser().parse(words), progress)
+    assert any(line.startswith(f"read {given}: 2 documents, 1 quer") for line in said)
+    assert sum("how many were truncated is not known; prompt" in line for line in said) == 2
+
+
 @pytest.mark.parametrize("name", ["input_file", "output_file", "embedder_name_or_path"])
 def test_what_must_be_named_is_asked_for(name: str) -> None:
     place = NEEDED.index(f"--{name}")

@@ -23,6 +23,7 @@ from hardneg.compat.training_rows import (
 )
 from hardneg.named_files import refuse_no_file
 from hardneg.protocols import Progress, Scorer
+from hardneg.quantities import counted
 from hardneg.rescore.flag_reranker import (
     RERANKER_CLASSES,
     RerankerSettings,
@@ -86,7 +87,8 @@ def run(asked: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 
 def render(found: dict[str, Any]) -> str:
     """For people."""
-    return printable(f"{found['rows']:,} rows, {found['pairs']:,} pairs scored, in {found['output']}")
+    rows, pairs = counted(found["rows"], "row"), counted(found["pairs"], "pair")
+    return printable(f"{rows}, {pairs} scored, in {found['output']}")
 
 
 class _Scored:

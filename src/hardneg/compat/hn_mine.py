@@ -25,6 +25,7 @@ from hardneg.json_values import NotJsonError, parse_json
 from hardneg.leftovers import scratch_folder
 from hardneg.named_files import named_text, refuse_no_file
 from hardneg.protocols import Encoder, Progress
+from hardneg.quantities import counted
 from hardneg.records import Collection
 from hardneg.report.summary import render_summary
 from hardneg.search.faiss_finder import sees_gpus
@@ -99,9 +100,9 @@ def _read(source: Path, pool: Pool | None) -> Collection:
 def _refuse_nothing(mined: Mined, window: str) -> None:
     """Raises UsageError where no row would have a negative."""
     if not mined.summary["negatives"]["total"]:
-        documents = len(mined.collection.corpus)
+        documents = counted(len(mined.collection.corpus), "document")
         raise UsageError(
-            f"no row has a negative: ranks {window.replace(':', '-')} of the {documents:,} documents hold "
+            f"no row has a negative: ranks {window.replace(':', '-')} of {documents} hold "
             "none; name another --range_for_sampling, or a larger --candidate_pool"
         )
 
@@ -207,7 +208,7 @@ def _range(text: str) -> str:
 
 def render(found: dict[str, Any]) -> str:
     """For people."""
-    return f"{render_summary(found)}\n{found['rows']:,} rows in {printable(found['output'])}"
+    return f"{render_summary(found)}\n{counted(found['rows'], 'row')} in {printable(found['output'])}"
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from hardneg.plan.foresee import foresee
 from hardneg.plan.prepare import Prepared, prepare
 from hardneg.plan.retrievers import KINDS, NOTHING_OWN, texts_of
 from hardneg.protocols import Encoder, Progress
+from hardneg.quantities import counted
 from hardneg.retriever_specs import encode_config_of, parse_retrievers
 from hardneg.run_directory import RunDirectory
 from hardneg.search.finders import BLOCK_BYTES
@@ -115,8 +116,8 @@ def render_estimate(found: Mapping[str, Any]) -> str:
     """Three lines for people."""
     return "\n".join(
         (
-            f"{found['queries']:,} queries, {found['documents']:,} documents; "
-            f"{found['texts_to_encode']:,} texts to encode",
+            f"{counted(found['queries'], 'query', 'queries')}, {counted(found['documents'], 'document')}; "
+            f"{counted(found['texts_to_encode'], 'text')} to encode",
             f"time   about {_duration(found['seconds'])} on this machine, loading apart",
             f"memory about {found['memory_bytes'] / 1e9:.1f} GB, "
             f"disk about {found['disk_bytes'] / 1e9:.2f} GB",

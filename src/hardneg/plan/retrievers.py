@@ -280,8 +280,8 @@ def _encoded(
     known = done.truncated is not None
     truncated = f"{done.truncated:,} truncated" if known else "how many were truncated is not known"
     prepared.progress.say(
-        f"encode {name}: {done.encoded:,} {kind} texts encoded, {done.reused:,} in the store already, "
-        f"{truncated}; prompt: {describe(kind)}"
+        f"encode {name}: {counted(done.encoded, kind + ' text')} encoded, "
+        f"{done.reused:,} in the store already, {truncated}; prompt: {describe(kind)}"
     )
     zeros: dict[str, Any] = {}
     if len(done.zeros):

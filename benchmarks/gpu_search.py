@@ -18,9 +18,9 @@ import numpy as np
 
 from hardneg.progress import Silent
 from hardneg.search.choice import finders
-from hardneg.search.exact import BLOCK_BYTES, DenseRetriever
+from hardneg.search.exact import DenseRetriever
 from hardneg.search.fused_finder import FusedFinder, FusedOnDevice
-from hardneg.search.torch_finder import OnDevice
+from hardneg.search.torch_finder import BLOCK_BYTES_OF_A_GPU, OnDevice
 from measuring import print_table, write_result
 
 SAMPLE = 32
@@ -75,7 +75,7 @@ def made(rows: int, dimension: int) -> Any:
 
 def on_device(queries: np.ndarray, documents: Any, fetch: int) -> list[dict[str, Any]]:
     """Rates in operations of the product, 2 x queries x documents x dimension, over time."""
-    step = BLOCK_BYTES // (4 * documents.shape[1]) // 256 * 256
+    step = BLOCK_BYTES_OF_A_GPU // (4 * documents.shape[1]) // 256 * 256
     blocks = documents.split(step)
     fused = FusedOnDevice(queries, fetch, "cuda")
     half = fused._best.queries

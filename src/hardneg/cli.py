@@ -35,7 +35,7 @@ from hardneg.config import (
     refuse_credentials,
 )
 from hardneg.config_file import load_config_file, refuse_no_text
-from hardneg.errors import HardnegError, UsageError
+from hardneg.errors import HardnegError, UsageError, within
 from hardneg.export.options import ConvertOptions, ExportOptions
 from hardneg.interruption import end_on_signals
 from hardneg.json_log import ASKED, Events, Logged, events_on_stderr
@@ -563,13 +563,24 @@ def _show_usage(error: Any) -> None:
     line = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
     for told, plain in _PLAIN.items():
         line = re.sub(told, plain, line)
-    line = line if len(line) <= _LONGEST_USAGE else f"{line[:_LONGEST_USAGE]}…"
+    line = within(_with_nearest(line, error), _LONGEST_USAGE, _ITS_END)
     context = getattr(error, "ctx", None)
     command = "hardneg" if context is None else context.command_path
     _fail(UsageError(line), f"{line}; `{command} --help` says what there is", error.exit_code)
 
 
-_LONGEST_USAGE = 300
+_LONGEST_USAGE, _ITS_END = 700, 550
+_CHOICE = re.compile(r"'([^']+)' is not one of (.+)")
+
+
+def _with_nearest(line: str, error: Any) -> str:
+    """With what is near among the options, or among the choices of one."""
+    if type(error).__name__ == "NoSuchOption":
+        return f"no such option: {error.option_name}{nearest(error.option_name, error.possibilities or ())}"
+    found = _CHOICE.search(line)
+    return line if found is None else line + nearest(found[1], re.findall(r"'([^']+)'", found[2]))
+
+
 _PLAIN = {
     r"(Input should be a valid|Unable to parse input string as an) integer.*": "must be a whole number",
     r"Input should be a valid number.*": "must be a number",

@@ -10,6 +10,7 @@ import typer
 
 from hardneg.cli_options import Debug, Json, LogJson, Quiet, show_result
 from hardneg.errors import UsageError
+from hardneg.quantities import counted
 
 if TYPE_CHECKING:
     from hardneg.encode.cache_listing import Held, Listing
@@ -130,6 +131,7 @@ def _confirm(chosen: list[Held], yes: bool) -> None:
         raise UsageError("rm asks before it removes, and here is nobody to be asked; add --yes")
     for one in chosen:
         typer.echo(
-            printable(f"{one.id[:12]}  {one.model}  {one.texts:,} texts, {size_text(one.size)}"), err=True
+            printable(f"{one.id[:12]}  {one.model}  {counted(one.texts, 'text')}, {size_text(one.size)}"),
+            err=True,
         )
     typer.confirm("Remove these? Their texts are encoded anew by the next run that needs them.", abort=True)

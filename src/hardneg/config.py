@@ -518,6 +518,7 @@ def refuse_credentials(values: Mapping[str, Any]) -> None:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` where something is near, else nothing."""
-    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    """`; did you mean 'x'?` where something is near, else nothing. The dashes of flags are no likeness."""
+    bare = {one.lstrip("-"): one for one in known}
+    close = difflib.get_close_matches(str(word).lstrip("-"), list(bare), n=1, cutoff=0.6)
+    return f"; did you mean {bare[close[0]]!r}?" if close else ""

@@ -22,6 +22,16 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+_PLURAL = re.compile(r"\b(quer)ies\b|\b(document|judgment|negative|positive|row)s\b")
+
+
+def of_kind(number: int, kind: str) -> str:
+    """`2 judged negatives`, `1 judged negative`: the kind is named in the plural where it is counted."""
+    if number == 1:
+        kind = _PLURAL.sub(lambda found: "query" if found[1] else found[2], kind)
+    return f"{number:,} {kind}"
+
+
 def parse_size(text: str, flag: str) -> int:
     """Bytes of `20GB`, `1.5 TB` or `512MiB`. Raises UsageError, which names the flag."""
     return int(_parsed(text, flag, _BYTES, "20GB"))

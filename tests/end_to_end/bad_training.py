@@ -348,8 +348,43 @@ IDS = [
     Case(
         "convert: queries that are not there",
         by_id("--corpus c.jsonl --queries gone.jsonl"),
-        ("gone.jsonl",),
+        ("gone.jsonl: there is no such file or folder",),
         TEXTS,
+    ),
+    Case(
+        "check: judgments that are not there",
+        "check run.trec --corpus c.jsonl --queries q.jsonl --qrels gone.qrels",
+        ("gone.qrels: is no file",),
+        TEXTS,
+    ),
+    Case(
+        "check: a threshold without judgments",
+        "check run.trec --corpus c.jsonl --queries q.jsonl --min-relevance 1",
+        ("min_relevance: a run has no judgments; name those", "qrels"),
+        TEXTS,
+    ),
+    Case(
+        "convert: two texts under an id of the corpus",
+        by_id(f"{OF_IDS} {DROP}"),
+        ("c.jsonl, line 3, id 'd1': this id stands there with another text too; give each its own; mend",),
+        {**TEXTS, "c.jsonl": json_lines(*({"_id": f"d{n % 2}", "text": f"text {n}"} for n in (0, 1, 3)))},
+        absent=("out.jsonl",),
+    ),
+    *(
+        Case(
+            f"{command.split()[0]}: {flag} beside a file with its own texts",
+            f"{command} {flag} {value}",
+            (f"{flag[2:].replace('-', '_')}: a file of the format flagembedding has no use for it; leave",),
+            {"in.jsonl": GOOD},
+            absent=("out.jsonl",),
+        )
+        for command in ("check in.jsonl", convert())
+        for flag, value in (
+            ("--corpus", "gone.jsonl"),
+            ("--queries", "gone.jsonl"),
+            ("--qrels", "gone.qrels"),
+            ("--min-relevance", "1"),
+        )
     ),
     Case("convert: an empty corpus", by_id(), ("c.jsonl", "empty"), {**TEXTS, "c.jsonl": b""}),
     Case(
@@ -410,8 +445,10 @@ RAGGED: dict[str, Content] = {"in.jsonl": json_lines(*GROUPS, row(query="five", 
 UNTOUCHED = {"in.jsonl": 4}
 
 WORDS = [
-    Case("convert: an unknown format", convert(to="st-tripel"), ("'st-tripel'", "st-triplet"), FILE),
-    Case("convert: an unknown format to read", convert("--from flagembeding"), ("'flagembeding'",), FILE),
+    Case("convert: an unknown format", convert(to="st-tripel"), ("'beir'; did you mean 'st-triplet'",), FILE),
+    Case("convert: an option that is like none", convert("--wrong"), ("no such option: --wrong;",), FILE),
+    Case("convert: an option that is like one", convert("--corpis x"), ("did you mean '--corpus'?",), FILE),
+    Case("convert: an unknown format to read", convert("--from flagembeding"), ("n 'flagembedding'?",), FILE),
     Case("check: an unknown format", "check in.jsonl --format flagembeding", ("'flagembeding'",), FILE),
     Case(
         "convert: another format than it is",

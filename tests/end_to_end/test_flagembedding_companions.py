@@ -93,6 +93,28 @@ def test_the_ids_of_empty_negatives_go_with_them(tmp_path: Path, monkeypatch: py
     assert hardneg.check(tmp_path / "out.jsonl").clean
 
 
+def test_half_a_surrogate_pair_is_scored_as_a_mark_and_written_as_it_was(
+    tmp_path: Path, tiny_cross_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tokenizers take no such text."""
+    monkeypatch.setenv("HARDNEG_CACHE", str(tmp_path / "cache"))
+    named = [
+        "--reranker_name_or_path",
+        str(tiny_cross_encoder),
+        "--reranker_model_class",
+        "encoder-only-base",
+    ]
+    named += ["--devices", "cpu", "--reranker_max_length", "64"]
+    found = []
+    for half in ("\ud800", "\ufffd"):
+        row = {"query": f"cell {half}", "pos": [f"gene {half}"], "neg": [f"{half} drug", "drug"]}
+        score(lines(tmp_path / "in.jsonl", [row]), tmp_path / "out.jsonl", *named)
+        (written,) = read(tmp_path / "out.jsonl")
+        assert {key: written[key] for key in row} == row
+        found.append([*written["pos_scores"], *written["neg_scores"]])
+    assert found[0] == found[1]
+
+
 def test_every_flag_of_the_script_is_there_with_its_default() -> None:
     found = vars(add_reranker_score.parser().parse(["--input_file", "i", "--output_file", "o", *NEEDED]))
     for own in ("quiet", "json", "log_json", "debug"):
@@ -256,6 +278,22 @@ def test_an_empty_range_has_no_file_and_files_that_are_there_stay(tiny: Path, tm
     split(tiny, source, folder, "--length_list", "0", "5", "--overwrite")
     assert len(read(folder / "a_len-0-5.jsonl")) == 2
     assert len(read(folder / ".split_log")) == 3
+
+
+def test_an_empty_range_leaves_no_file_of_before_to_be_trained_on(tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    split(tiny, lines(tmp_path / "a.jsonl", ROWS), folder, "--length_list", "0", "10")
+    split(tiny, lines(tmp_path / "a.jsonl", ROWS[:1]), folder, "--length_list", "0", "10", "--overwrite")
+    assert [path.name for path in folder.glob("*.jsonl")] == ["a_len-0-10.jsonl"]
+
+
+def test_keys_and_numbers_stay_to_the_letter_and_a_file_keeps_its_name(tiny: Path, tmp_path: Path) -> None:
+    row = {"neg": ["cell \ud800/"], "pos_scores": [0.1234567890123456], "pos": ["gene"], "query": "drug"}
+    row |= {"neg_scores": [1], "type": {"of": None}}
+    source = lines(tmp_path / "train", [row])
+    split(tiny, source, tmp_path / "out", "--length_list", "0")
+    (written,) = (tmp_path / "out").glob("*.jsonl")
+    assert (written.name, written.read_text("utf-8")) == ("train_len-0-inf.jsonl", source.read_text("utf-8"))
 
 
 def test_rows_below_the_first_length_are_told(tiny: Path, tmp_path: Path) -> None:

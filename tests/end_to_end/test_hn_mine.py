@@ -123,7 +123,7 @@ def test_a_range_behind_the_last_document_is_refused_and_nothing_is_written(
     mine: Mine, tmp_path: Path
 ) -> None:
     rows = [{"query": "what?", "pos": ["amber"], "neg": ["basalt"]}]
-    with pytest.raises(UsageError, match="ranks 10-210 of the 2 documents hold none"):
+    with pytest.raises(UsageError, match="ranks 10-210 of 2 documents hold none"):
         mine(rows)
     assert not (tmp_path / "out.jsonl").exists()
 
@@ -197,7 +197,7 @@ def test_the_order_of_the_pool_and_of_the_rows_changes_no_draw(mine: Mine) -> No
 def test_other_keys_stay_and_what_belonged_to_the_old_negatives_goes(mine: Mine) -> None:
     row = {"query": "qué?", "pos": ["amber"], "neg": ["basalt"], "prompt": "p", "type": "normal", "id": 7}
     row |= {"pos_scores": [1.5], "neg_scores": [0.5], "more": {"a": [1, None]}}
-    with pytest.warns(HardnegWarning, match="1 rows had scores or ids of other negatives"):
+    with pytest.warns(HardnegWarning, match="1 row had scores or ids of other negatives"):
         (found,) = mine([row], range_for_sampling="0-9")
     del row["neg_scores"]
     assert found == row
@@ -206,7 +206,7 @@ def test_other_keys_stay_and_what_belonged_to_the_old_negatives_goes(mine: Mine)
 
 def test_a_row_without_a_negative_is_left_out_and_named(mine: Mine) -> None:
     rows = [{"query": "what?", "pos": ["amber"]}, {"query": "who?", "pos": ["amber", "basalt"]}]
-    with pytest.warns(HardnegWarning, match="1 rows have no negative and are left out: lines 2"):
+    with pytest.warns(HardnegWarning, match="1 row has no negative and is left out: line 2"):
         found = mine(rows, range_for_sampling="0-9")
     assert found == [{"query": "what?", "pos": ["amber"], "neg": ["basalt"]}]
 
@@ -442,6 +442,26 @@ def test_a_flag_that_cannot_be_is_an_error_of_one_line(words: list[str], wrong: 
     with pytest.raises(UsageError, match=wrong.replace("(", "\\(")) as raised:
         hn_mine.parser().parse([*NEEDED, *words])
     assert "\n" not in str(raised.value)
+
+
+def test_the_dashes_that_all_flags_begin_with_make_none_of_them_alike() -> None:
+    with pytest.raises(UsageError) as raised:
+        hn_mine.parser().parse([*NEEDED, "--wrong"])
+    assert str(raised.value) == "there is no flag or value '--wrong'"
+
+
+def test_lines_name_the_file_that_was_given_and_say_what_is_not_known(tmp_path: Path) -> None:
+    said: list[str] = []
+    progress = Silent()
+    progress.say = said.append  # type: ignore[method-assign]  # keeps what is said
+    given = lines(tmp_path / "in.jsonl", [{"query": "what?", "pos": ["amber"], "neg": ["basalt"]}])
+    words = ["--input_file", str(given), "--output_file", str(tmp_path / "out.jsonl")]
+    words += ["--embedder_name_or_path", "bge-m3", "--range_for_sampling", "0-2"]
+    hn_mine.run(hn_mine.parser().parse(words), progress)
+    assert any(
+        line.startswith(f"read {given}: 2 documents, 1 query, 1 positive, 1 given negative") for line in said
+    )
+    assert sum("how many were truncated is not known; prompt" in line for line in said) == 2
 
 
 @pytest.mark.parametrize("name", ["input_file", "output_file", "embedder_name_or_path"])

@@ -10,6 +10,8 @@ import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -20,8 +22,8 @@ import numpy as np
 import pytest
 
 import hardneg
+from hardneg.compat import add_reranker_score, hn_mine, split_data_by_length
 from hardneg.compat import flagembedding as ours
-from hardneg.compat import hn_mine
 from hardneg.encode.flag_embedder import FlagEncoder
 from hardneg.encode.flag_own import OwnFlagEncoder
 from hardneg.encode.flag_settings import FlagSettings, class_of
@@ -41,6 +43,7 @@ DRAW = random.Random(2)
 TEXTS = [" ".join(DRAW.choices(WORDS, k=DRAW.randint(1, 30))) for _ in range(90)]
 FURTHER = [" ".join(DRAW.choices(WORDS, k=DRAW.randint(5, 30))) for _ in range(40)]
 KINDS: tuple[Kind, Kind] = ("query", "document")
+Row = dict[str, Any]
 EXAMPLES = (
     {"instruct": "find", "query": "cell", "response": "gene"},
     {"query": "heart", "response": "blood"},
@@ -331,13 +334,19 @@ def test_a_reranker_of_an_older_transformers_says_so(model_class: RerankerClass,
         scorer.score([("a", "b")])
 
 
-# -- side by side with the script -----------------------------------------------------------------------
+# -- side by side with the scripts ----------------------------------------------------------------------
 
 
-def script() -> Any:
+def script_path(name: str) -> Path:
     if SCRIPTS is None:
         pytest.skip("HARDNEG_FLAGEMBEDDING_SCRIPTS names no folder with FlagEmbedding's scripts")
-    spec = importlib.util.spec_from_file_location("their_hn_mine", Path(SCRIPTS) / "hn_mine.py")
+    if not (path := Path(SCRIPTS) / f"{name}.py").is_file():
+        pytest.skip(f"{path.name} is not among the scripts in {SCRIPTS}")
+    return path
+
+
+def script(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(f"their_{name}", script_path(name))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -350,7 +359,7 @@ def lines(path: Path, values: Sequence[dict[str, Any]]) -> Path:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
 
 
 def ranked(folder: Path, settings: FlagSettings, query: str, documents: Sequence[str]) -> list[str]:
@@ -370,7 +379,7 @@ def test_the_same_pool_and_the_same_window_as_the_real_script(
     Its list is that, in the order of rank, and then random texts; so what stands in ours of the first ranks
     must be the same, and nothing else of those ranks.
     """
-    theirs = script()
+    theirs = script("hn_mine")
     begin, end = map(int, window.split("-"))
     source = lines(tmp_path / "in.jsonl", rows(25))
     pool = sorted({text for row in rows(25)[:15] for text in row["pos"]} | set(FURTHER))
@@ -399,3 +408,172 @@ def test_the_same_pool_and_the_same_window_as_the_real_script(
         assert len(set(our_row["neg"])) == end - begin == len(our_row["neg"])
         assert not set(our_row["neg"]) & {*row["pos"], row["query"]}
         assert list(our_row) == list(their_row)
+
+
+def scored_rows() -> list[Row]:
+    """Some have further keys, some scores of before, some no negatives."""
+    found: list[Row] = [
+        {
+            "query": TEXTS[place],
+            "pos": TEXTS[30 + place : 31 + place + place % 3],
+            "neg": FURTHER[: place % 5],
+        }
+        for place in range(30)
+    ]
+    found[3] |= {"prompt": "p", "id": 7, "more": {"a": [1, 2.5, None, True]}}
+    found[6] |= {"pos_scores": [9.0], "type": "normal", "neg_scores": [8.0]}
+    return [
+        *found,
+        {"neg": [" gene/é日本 \n", "drug", "drug"], "pos": ["\U0001f600 cell\u2028"], "query": " a "},
+    ]
+
+
+def scored_by_both(model: Path, flags: list[str], ours_alone: list[str], folder: Path) -> list[list[Row]]:
+    """The rows that the script writes, and ours."""
+    theirs = script("add_reranker_score")
+    given = ["--input_file", str(lines(folder / "in.jsonl", scored_rows())), "--devices", "cpu"]
+    given += ["--reranker_name_or_path", str(model), *flags, "--output_file"]
+    theirs.main(
+        *theirs.HfArgumentParser((theirs.ScoreArgs, theirs.ModelArgs)).parse_args_into_dataclasses(
+            [*given, str(folder / "theirs.jsonl")]
+        )
+    )
+    asked = add_reranker_score.parser().parse([*given, str(folder / "ours.jsonl"), *ours_alone])
+    add_reranker_score.run(asked, Silent())
+    return [read(folder / "theirs.jsonl"), read(folder / "ours.jsonl")]
+
+
+def assert_same_but_for_rounding(theirs: Sequence[Row], ours: Sequence[Row]) -> None:
+    """Key by key, in the same order; scores within 1e-5."""
+    assert len(theirs) == len(ours) == len(scored_rows())
+    found = []
+    for their_row, our_row in zip(theirs, ours, strict=True):
+        assert list(our_row) == list(their_row)
+        for key in ("pos_scores", "neg_scores"):
+            wanted = their_row.pop(key)
+            found += wanted
+            assert our_row.pop(key) == pytest.approx(wanted, rel=1e-5, abs=1e-5)
+        assert our_row == their_row
+    assert np.std(found) > 0.01  # not one score for all
+
+
+A_AND_B = ["--query_instruction_for_rerank", "A: ", "--passage_instruction_for_rerank", "B: "]
+AROUND = ["--query_instruction_for_rerank", "cell", "--query_instruction_format_for_rerank", "{}\\n{}"]
+AROUND += ["--passage_instruction_for_rerank", "gene", "--passage_instruction_format_for_rerank", "{} : {}"]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        pytest.param([], id="plain"),
+        pytest.param(["--normalize"], id="normalize"),
+        pytest.param(AROUND, id="instructions"),
+        pytest.param(["--reranker_max_length", "16", "--reranker_query_max_length", "4"], id="cut"),
+    ],
+)
+def test_teacher_scores_are_those_of_the_real_script(
+    flags: list[str], tiny_cross_encoder: Path, tmp_path: Path
+) -> None:
+    short = [] if "--reranker_max_length" in flags else ["--reranker_max_length", "64"]
+    named = ["--reranker_model_class", "encoder-only-base", *short, *flags]
+    assert_same_but_for_rounding(*scored_by_both(tiny_cross_encoder, named, [], tmp_path))
+
+
+NO_INSTRUCTIONS = ["--query_instruction_for_rerank", "", "--passage_instruction_for_rerank", ""]
+
+
+@pytest.mark.parametrize(
+    ("model_class", "flags", "ours_alone"),
+    [
+        # The script takes the class's `A: ` and `B: ` off unless they are given.
+        pytest.param("base", [], NO_INSTRUCTIONS, id="base-bare"),
+        pytest.param("base", [*A_AND_B, "--prompt", "yes"], [], id="base"),
+        pytest.param("base", [*A_AND_B, "--normalize", "--reranker_max_length", "64"], [], id="base-cut"),
+        pytest.param("layerwise", A_AND_B, [], id="layerwise", marks=NEEDS_OLD),
+        pytest.param("layerwise", [*A_AND_B, "--cutoff_layers", "2"], [], id="layerwise-2", marks=NEEDS_OLD),
+        pytest.param("lightweight", A_AND_B, [], id="lightweight", marks=NEEDS_OLD),
+        pytest.param(
+            "lightweight",
+            [*A_AND_B, "--cutoff_layers", "3", "--compress_layers", "2", "--compress_ratio", "2"],
+            [],
+            id="lightweight-compressed",
+            marks=NEEDS_OLD,
+        ),
+    ],
+)
+def test_a_decoders_teacher_scores_are_those_of_the_real_script(
+    model_class: str, flags: list[str], ours_alone: list[str], tiny_decoder: Path, tmp_path: Path
+) -> None:
+    kind = f"decoder-only-{model_class}"
+    folder = decoder_reranker(kind, tmp_path / "model", tiny_decoder)
+    named = ["--reranker_model_class", kind, *flags]
+    assert_same_but_for_rounding(*scored_by_both(folder, named, ours_alone, tmp_path))
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_scores_of_several_labels_are_not_taken_for_those_of_several_pairs(
+    labels: int, tiny_cross_encoder: Path, tmp_path: Path
+) -> None:
+    """The script writes the first labels' scores of the first pairs beside other texts."""
+    from transformers import AutoModelForSequenceClassification
+
+    shutil.copytree(tiny_cross_encoder, folder := tmp_path / "labels")
+    model = AutoModelForSequenceClassification.from_pretrained(
+        str(folder), num_labels=labels, ignore_mismatched_sizes=True
+    )
+    model.save_pretrained(folder)
+    scorer = ours.reranker(str(folder), "encoder-only-base", devices=("cpu",))
+    with pytest.raises(
+        ModelError, match=f"gives {labels} scores a pair; name a cross-encoder with one label"
+    ):
+        scorer.score([("a", "b")])
+
+
+def test_a_reranker_without_a_head_is_refused(tiny: Path) -> None:
+    """FlagEmbedding lets transformers put a random one on it."""
+    scorer = ours.reranker(str(tiny), "encoder-only-base", devices=("cpu",))
+    with pytest.raises(ModelError, match="BertModel has no head for scores"):
+        scorer.score([("a", "b")])
+
+
+@pytest.mark.parametrize("scored", [False, True], ids=["labels", "scores"])
+def test_lengths_split_as_the_real_script_splits_them(scored: bool, tiny: Path, tmp_path: Path) -> None:
+    """The same rows in the same order in files of the same names, and the same log but for the time.
+
+    Scores alone are others: the script rounds them to float32 and ten decimals.
+    """
+    path = script_path("split_data_by_length")
+    (folder := tmp_path / "in").mkdir()
+    for place, name in enumerate(("b.jsonl", "a.c.jsonl", "no.txt")):
+        plain = [{key: row[key] for key in ("query", "pos", "neg")} for row in scored_rows()[place:]]
+        beside = [
+            {f"{key}_scores": [DRAW.gauss(0, 5) for _ in row[key]] for key in ("pos", "neg")} for row in plain
+        ]
+        wanted = [{**row, **(scores if scored else {})} for row, scores in zip(plain, beside, strict=True)]
+        lines(folder / name, wanted)
+    given = ["--input_path", str(folder), "--model_name_or_path", str(tiny), "--num_proc", "1"]
+    given += ["--length_list", "20", "0", "28", "1000", "--cache_dir", str(tmp_path / "cache")]
+    subprocess.run(
+        [sys.executable, str(path), *given, "--output_dir", str(tmp_path / "theirs")],
+        check=True,
+        capture_output=True,
+    )
+    asked = split_data_by_length.parser().parse([*given, "--output_dir", str(tmp_path / "ours")])
+    split_data_by_length.run(asked, Silent())
+    theirs, own = (
+        {path.name: read(path) for path in (tmp_path / who).iterdir()} for who in ("theirs", "ours")
+    )
+    logs = [sorted(found.pop(".split_log"), key=lambda row: row["file_name"]) for found in (theirs, own)]
+    for entry in (*logs[0], *logs[1]):
+        del entry["start_time"], entry["end_time"]
+    assert logs[0] == logs[1]
+    assert set(own) == set(theirs) and len(own) == 6
+    for name, rows_there in theirs.items():
+        assert [without_scores(row) for row in own[name]] == [without_scores(row) for row in rows_there]
+        for our_row, their_row in zip(own[name], rows_there, strict=True):
+            for key in ("pos_scores", "neg_scores") if scored else ():
+                assert our_row[key] == pytest.approx(their_row[key], rel=1e-6)
+
+
+def without_scores(row: Row) -> Row:
+    return {key: value for key, value in row.items() if not key.endswith("_scores")}

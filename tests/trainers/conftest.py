@@ -10,6 +10,7 @@ import os
 import string
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,15 +111,21 @@ def checkpoint(groups: Groups, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="session")
-def decoder(groups: Groups, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def decoder_tokenizer(groups: Groups) -> Callable[[Path], int]:
+    """Saves in a folder the tokenizer of a language model; how many tokens it knows."""
+    marks = {"pad_token": "<|endoftext|>", "unk_token": "[UNK]", "eos_token": "<|im_end|>"}
+    return lambda folder: word_tokenizer(groups, folder, marks)
+
+
+@pytest.fixture(scope="session")
+def decoder(decoder_tokenizer: Callable[[Path], int], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same as a Qwen3, for trainers of language models."""
     from transformers import Qwen3Config, Qwen3ForCausalLM, set_seed
 
     set_seed(0)
     folder = tmp_path_factory.mktemp("decoder")
-    marks = {"pad_token": "<|endoftext|>", "unk_token": "[UNK]", "eos_token": "<|im_end|>"}
     config = Qwen3Config(
-        vocab_size=word_tokenizer(groups, folder, marks),
+        vocab_size=decoder_tokenizer(folder),
         hidden_size=16,
         intermediate_size=16,
         num_hidden_layers=1,

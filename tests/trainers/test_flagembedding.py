@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import random
+import shutil
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+from flagembedding_steps import (
+    GROUP,
+    assert_asked,
+    assert_embedded,
+    assert_own,
+    data,
+    decoded,
+    step,
+    training,
+)
+
 pytestmark = [
     pytest.mark.trainers,
     pytest.mark.slow,
     pytest.mark.skipif(find_spec("FlagEmbedding") is None, reason="FlagEmbedding is not here"),
 ]
-
-GROUP = 4
-"""Passages a query, the positive first."""
 
 
 @pytest.mark.parametrize("scored", [False, True], ids=["labels", "scores"])
@@ -31,6 +41,27 @@ def test_embedder(scored: bool, files: Path, groups: Any, checkpoint: Path, tmp_
             **data(files, scored, tmp_path),
         ),
         base.EncoderOnlyEmbedderTrainingArguments(**training(tmp_path)),
+    )
+    assert_embedded(runner, groups, scored)
+
+
+@pytest.mark.parametrize("scored", [False, True], ids=["labels", "scores"])
+def test_m3_embedder(scored: bool, files: Path, groups: Any, checkpoint: Path, tmp_path: Path) -> None:
+    """Dense, sparse and multi-vector outputs learn together; as in bge-m3 a mark ends texts."""
+    from FlagEmbedding.abc.finetune import embedder
+    from FlagEmbedding.finetune.embedder.encoder_only import m3
+    from transformers import AutoTokenizer
+
+    shutil.copytree(checkpoint, model := tmp_path / "m3")
+    marks = {"eos_token": "[SEP]"}
+    AutoTokenizer.from_pretrained(str(checkpoint), **marks).save_pretrained(model)
+    runner = m3.EncoderOnlyEmbedderM3Runner(
+        m3.EncoderOnlyEmbedderM3ModelArguments(model_name_or_path=str(model)),
+        embedder.AbsEmbedderDataArguments(
+            query_instruction_for_retrieval="not used: each query has its own" if scored else None,
+            **data(files, scored, tmp_path),
+        ),
+        m3.EncoderOnlyEmbedderM3TrainingArguments(**training(tmp_path), unified_finetuning=True),
     )
     assert_embedded(runner, groups, scored)
 
@@ -82,80 +113,44 @@ def test_decoder_reranker(scored: bool, files: Path, groups: Any, decoder: Path,
         reranker.AbsRerankerDataArguments(**data(files, scored, tmp_path, prompts=False)),
         reranker.AbsRerankerTrainingArguments(**training(tmp_path)),
     )
-    (batch,) = step(runner)
-    words = [pair.split() for pair in decoded(runner.tokenizer, batch["pair"]["input_ids"])]
-    asked = [" ".join(pair[:2]) for pair in words]
-    queries = asked[::GROUP]
-    of_query = {group.query: group for group in groups}
-    assert sorted(queries) == sorted(of_query)
-    assert asked == [query for query in queries for _ in range(GROUP)]
-    assert {" ".join(pair[4:]) for pair in words} == {
-        "query A B query"
-    }  # what the model knows of its question
-    assert_own(queries, [" ".join(pair[2:4]) for pair in words], batch["teacher_scores"], of_query)
+    assert_asked(runner, groups)
 
 
-def data(files: Path, scored: bool, folder: Path, *, prompts: bool = True) -> dict[str, Any]:
-    parts = ("-all" if prompts else "-scores") if scored else ""
-    return {
-        "train_data": [str(files / f"flagembedding{parts}.jsonl")],
-        "cache_path": str(folder / "cache"),
-        "train_group_size": GROUP,
-        "knowledge_distillation": scored,
-    }
+@pytest.mark.parametrize("scored", [False, True], ids=["labels", "scores"])
+def test_icl_embedder(scored: bool, files: Path, groups: Any, decoder: Path, tmp_path: Path) -> None:
+    """Before a query stand others of its batch as examples, each with a positive of its own."""
+    from FlagEmbedding.abc.finetune import embedder
+    from FlagEmbedding.finetune.embedder.decoder_only import icl
 
-
-def training(folder: Path) -> dict[str, Any]:
-    return {
-        "output_dir": str(folder / "trained"),
-        "max_steps": 1,
-        "per_device_train_batch_size": 4,  # all queries
-        "report_to": "none",
-        "save_strategy": "no",
-        "use_cpu": True,
-        "disable_tqdm": True,
-    }
-
-
-def step(runner: Any) -> list[dict[str, Any]]:
-    """Train; the batches that the model was given."""
-    batches: list[dict[str, Any]] = []
-    runner.model.register_forward_pre_hook(
-        lambda model, positional, named: batches.append(named), with_kwargs=True
+    random.seed(0)  # the runner draws the examples
+    runner = icl.DecoderOnlyEmbedderICLRunner(
+        icl.DecoderOnlyEmbedderICLModelArguments(model_name_or_path=str(decoder), use_lora=False),
+        icl.DecoderOnlyEmbedderICLDataArguments(
+            query_instruction_for_retrieval="not used: each query has its own" if scored else "",
+            query_max_len=1024,  # of these, 512 are kept from the examples
+            same_dataset_within_batch=True,
+            **data(files, scored, tmp_path),
+        ),
+        embedder.AbsEmbedderTrainingArguments(**training(tmp_path), sentence_pooling_method="last_token"),
     )
-    before = [weight.detach().clone() for weight in runner.model.parameters()]
-    trained = runner.trainer.train()
-    assert math.isfinite(trained.training_loss)
-    assert any((old != new).any() for old, new in zip(before, runner.model.parameters(), strict=True))
-    return batches
-
-
-def decoded(tokenizer: Any, rows: Any) -> list[str]:
-    return [str(tokenizer.decode(ids, skip_special_tokens=True)) for ids in rows]
-
-
-def assert_embedded(runner: Any, groups: Any, scored: bool) -> None:
-    """An embedder takes its step on all queries, with prompts where they are written, and their own texts."""
     (batch,) = step(runner)
-    queries = decoded(runner.tokenizer, batch["queries"]["input_ids"])
-    passages = decoded(runner.tokenizer, batch["passages"]["input_ids"])
     of_query = {(group.prompt if scored else "") + group.query: group for group in groups}
+    asked = [in_parts(text, of_query) for text in decoded(runner.tokenizer, batch["queries"]["input_ids"])]
+    queries = [query for _, query in asked]
     assert sorted(queries) == sorted(of_query)
+    assert sum(len(examples) for examples, _ in asked) > 2
+    for examples, query in asked:
+        assert query not in dict(examples)
+        assert all(positive in of_query[shown].pos for shown, positive in examples)
+    passages = decoded(runner.tokenizer, batch["passages"]["input_ids"])
     assert_own(queries, passages, batch["teacher_scores"], of_query)
 
 
-def assert_own(
-    queries: Sequence[str], passages: Sequence[str], scores: Any, of_query: dict[str, Any]
-) -> None:
-    """Behind each query's positive stand its own negatives, as many as it has; each score is its text's."""
-    assert len(passages) == GROUP * len(queries)
-    for place, query in enumerate(queries):
-        group = of_query[query]
-        positive, *negatives = passages[place * GROUP : (place + 1) * GROUP]
-        assert positive in group.pos
-        assert set(negatives) <= set(group.neg)
-        assert len(set(negatives)) >= min(2, len(group.neg))
-    if scores is not None:
-        known = [{**of_query[query].pos, **of_query[query].neg} for query in queries for _ in range(GROUP)]
-        meant = [of_text[text] for of_text, text in zip(known, passages, strict=True)]
-        assert [float(score) for score in scores] == pytest.approx(meant)
+def in_parts(text: str, of_query: dict[str, Any]) -> tuple[list[tuple[str, str]], str]:
+    """The examples, each a query and two words of a document, and the query."""
+    found: list[tuple[str, str]] = []
+    while text not in of_query:
+        query = next(query for query in of_query if text.startswith(f"{query} document "))
+        _, word, text = text.removeprefix(f"{query} ").split(" ", 2)
+        found.append((query, f"document {word}"))
+    return found, text

@@ -5,7 +5,28 @@ from __future__ import annotations
 import pytest
 
 from hardneg.errors import UsageError
-from hardneg.quantities import parse_size, parse_span, size_text
+from hardneg.quantities import counted, of_kind, parse_size, parse_span, size_text
+
+
+def test_one_is_a_singular() -> None:
+    assert [counted(number, "fault") for number in (0, 1, 2000)] == ["0 faults", "1 fault", "2,000 faults"]
+    assert counted(1, "query has", "queries have") == "1 query has"
+    assert counted(2, "query has", "queries have") == "2 queries have"
+
+
+@pytest.mark.parametrize(
+    ("several", "one"),
+    [
+        ("documents", "1 document"),
+        ("judged negatives", "1 judged negative"),
+        ("queries outside the split", "1 query outside the split"),
+        ("judgments below min_relevance", "1 judgment below min_relevance"),
+        ("duplicate positives merged", "1 duplicate positive merged"),
+        ("rows refused", "1 row refused"),
+    ],
+)
+def test_one_of_what_is_named_in_the_plural_is_a_singular(several: str, one: str) -> None:
+    assert (of_kind(1, several), of_kind(1234, several)) == (one, f"1,234 {several}")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from hardneg.compat.training_rows import (
 )
 from hardneg.named_files import refuse_no_file
 from hardneg.protocols import Progress, Scorer
+from hardneg.quantities import counted
 from hardneg.rescore.flag_reranker import (
     RERANKER_CLASSES,
     RerankerSettings,
@@ -30,6 +31,7 @@ from hardneg.rescore.flag_reranker import (
     reranker_class_of,
 )
 from hardneg.terminal import printable
+from hardneg.texts import mended
 
 _ROWS_AT_ONCE = 256
 """Whose pairs are scored together, so that those of like length share a batch."""
@@ -85,7 +87,8 @@ def run(asked: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 
 def render(found: dict[str, Any]) -> str:
     """For people."""
-    return printable(f"{found['rows']:,} rows, {found['pairs']:,} pairs scored, in {found['output']}")
+    rows, pairs = counted(found["rows"], "row"), counted(found["pairs"], "pair")
+    return printable(f"{rows}, {pairs} scored, in {found['output']}")
 
 
 class _Scored:
@@ -103,7 +106,9 @@ class _Scored:
                 advance(len(part))
 
     def _with_scores(self, part: list[TrainingRow]) -> Iterator[dict[str, Any]]:
-        pairs = [(row.query, text) for row in part for text in (*row.positives, *row.negatives)]
+        pairs = [
+            (mended(row.query), mended(text)) for row in part for text in (*row.positives, *row.negatives)
+        ]
         scores = iter(self._scorer.score(pairs).tolist())
         self.pairs += len(pairs)
         for row in part:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from hardneg.json_values import NotJsonError, parse_json
 from hardneg.leftovers import scratch_folder
 from hardneg.named_files import named_text, refuse_no_file
 from hardneg.protocols import Encoder, Progress
+from hardneg.quantities import counted
+from hardneg.records import Collection
 from hardneg.report.summary import render_summary
 from hardneg.search.faiss_finder import sees_gpus
 from hardneg.terminal import printable
@@ -72,7 +75,7 @@ def run(asked: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     warn_of_name(output)
     rules = _rules(asked)
     pool = None if pool_path is None else read_pool(pool_path, progress)
-    collection = load(training_table(source), corpus=None if pool is None else pool.table)
+    collection = _read(source, pool)
     encoder = open_flag_encoder(asked.embedder_name_or_path, settings)
     with scratch_folder() as folder:
         mined = mine(
@@ -88,12 +91,18 @@ def run(asked: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         return told_as(mined.summary, output, rows, written)
 
 
+def _read(source: Path, pool: Pool | None) -> Collection:
+    """The training file and the pool; of the file's name, for it was read into a table before."""
+    collection = load(training_table(source), corpus=None if pool is None else pool.table)
+    return replace(collection, report=replace(collection.report, source=str(source)))
+
+
 def _refuse_nothing(mined: Mined, window: str) -> None:
     """Raises UsageError where no row would have a negative."""
     if not mined.summary["negatives"]["total"]:
-        documents = len(mined.collection.corpus)
+        documents = counted(len(mined.collection.corpus), "document")
         raise UsageError(
-            f"no row has a negative: ranks {window.replace(':', '-')} of the {documents:,} documents hold "
+            f"no row has a negative: ranks {window.replace(':', '-')} of {documents} hold "
             "none; name another --range_for_sampling, or a larger --candidate_pool"
         )
 
@@ -199,7 +208,7 @@ def _range(text: str) -> str:
 
 def render(found: dict[str, Any]) -> str:
     """For people."""
-    return f"{render_summary(found)}\n{found['rows']:,} rows in {printable(found['output'])}"
+    return f"{render_summary(found)}\n{counted(found['rows'], 'row')} in {printable(found['output'])}"
 
 
 def main() -> None:

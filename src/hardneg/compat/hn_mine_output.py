@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from hardneg.api import Mined
 from hardneg.compat.training_rows import IDS_OF_NEGATIVES, TrainingRow, warn
 from hardneg.errors import InputError
+from hardneg.quantities import counted
 from hardneg.records import Int32, Int64
 from hardneg.texts import mended, text_id
 
@@ -45,9 +46,14 @@ class WithNegatives:
         if self.left_out:
             more = ", ..." if len(self.left_out) > _SHOWN else ""
             lines = ", ".join(map(str, self.left_out[:_SHOWN])) + more
-            warn(f"{len(self.left_out):,} rows have no negative and are left out: lines {lines}")
+            one, many = (
+                "row has no negative and is left out: line",
+                "rows have no negative and are left out: lines",
+            )
+            warn(f"{counted(len(self.left_out), one, many)} {lines}")
         if self.without_scores:
-            warn(f"{self.without_scores:,} rows had scores or ids of other negatives, which are left out")
+            rows = counted(self.without_scores, "row")
+            warn(f"{rows} had scores or ids of other negatives, which are left out")
 
     def _written(self, part: list[TrainingRow]) -> Iterator[dict[str, Any]]:
         ids = pa.array([text_id(mended(row.query), "q-") for row in part], pa.string())

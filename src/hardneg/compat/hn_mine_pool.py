@@ -17,6 +17,7 @@ from hardneg.config import Index
 from hardneg.encode import VectorStore, encode_texts
 from hardneg.errors import InputError
 from hardneg.protocols import Encoder, Progress
+from hardneg.quantities import counted
 from hardneg.read.bad_rows import MEND, BadRows
 from hardneg.read.row_files import jsonl_rows
 from hardneg.read.values import describe
@@ -82,7 +83,7 @@ def read_pool(path: Path, progress: Progress) -> Pool:
     if not texts:
         raise InputError("holds no text", file=path)
     if empty:
-        progress.say(f"{path}: {empty:,} empty texts left out")
+        progress.say(f"{path}: {counted(empty, 'empty text')} left out")
     ids = pa.array([text_id(text, "d-") for text in texts], pa.string())
     return Pool(pa.table({"text": pa.array(texts, pa.large_string())}), ids)
 
@@ -136,7 +137,7 @@ def _retriever(
     queries = encode_texts(encoder, collection.queries["text"], "query", store=store, progress=progress)
     found = encode_texts(encoder, documents, "document", store=store, progress=progress)
     progress.say(
-        f"encode: {found.encoded:,} texts of the pool encoded, {found.reused:,} in the store already"
+        f"encode: {counted(found.encoded, 'text')} of the pool encoded, {found.reused:,} in the store already"
     )
     dense = DenseRetriever("dense", queries.vectors, found.vectors, finders=finders(index, device))
     return Within(dense, rows)

@@ -24,8 +24,10 @@ from hardneg.files import replacing
 from hardneg.flag_models import model_folder, told
 from hardneg.named_files import kind_of_path
 from hardneg.protocols import Progress
+from hardneg.quantities import counted
 from hardneg.records import Int64
 from hardneg.terminal import printable
+from hardneg.texts import mended
 
 LENGTHS = (0, 500, 1000, 2000, 3000, 4000, 5000, 6000, 7000)
 _ROWS_AT_ONCE = 256
@@ -79,7 +81,7 @@ def run(asked: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 def render(found: dict[str, Any]) -> str:
     """For people."""
     lines = [
-        f"{entry['file_name']}: {entry['size']:,} rows; "
+        f"{entry['file_name']}: {counted(entry['size'], 'row')}; "
         + ", ".join(f"{name}: {rows:,}" for name, rows in entry["split_info"].items())
         for entry in found["files"]
     ]
@@ -140,7 +142,10 @@ def _split(
             output.unlink(missing_ok=True)
     below = int((longest < ranges[0].start).sum())
     if below:
-        warn(f"{path.name}: {below:,} rows are shorter than {ranges[0].start} tokens and are in no file")
+        warn(
+            f"{path.name}: {counted(below, 'row is', 'rows are')} shorter than {ranges[0].start} tokens and "
+            "in no file"
+        )
     return {
         "file_name": path.name,
         "size": len(longest),
@@ -165,8 +170,8 @@ def _longest(path: Path, count: Count, progress: Progress) -> Int64:
     return np.array(found, np.int64)
 
 
-def _texts(row: TrainingRow) -> tuple[str, ...]:
-    return (row.query, *row.positives, *row.negatives)
+def _texts(row: TrainingRow) -> list[str]:
+    return [mended(text) for text in (row.query, *row.positives, *row.negatives)]
 
 
 def _rows(path: Path, inside: Any) -> Iterator[dict[str, Any]]:

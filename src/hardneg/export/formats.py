@@ -73,6 +73,10 @@ class Format:
     frame: Frame = ARRAY
     folder: Mapping[str, FolderFile] = field(default_factory=dict)
 
+    def holds_positives(self, options: ExportOptions) -> bool:
+        """Whether positives have a place in its file."""
+        return self.needs_positives or options.positives
+
 
 OPTIONAL_PARTS = ("scores", "soft_labels", "ids", "prompts", "positives")
 

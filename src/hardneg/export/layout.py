@@ -276,6 +276,7 @@ def _counts(
         positives_without_negatives=int((~filled)[group].sum()),
         positives_short=int((filled & ~written)[group].sum()),
         positives_repeated=len(selection.positives) - len(positives.query),
+        positives_left_out=0,
         negatives_given=len(selection.negatives),
         negatives=in_file,
         negatives_short=left - in_file,

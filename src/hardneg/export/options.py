@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +11,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from hardneg.config import Stage
+from hardneg.quantities import counted
 from hardneg.terminal import printable
 
 
@@ -87,6 +89,7 @@ class Counts:
     positives_without_negatives: int
     positives_short: int
     positives_repeated: int
+    positives_left_out: int  # the file has no place for them
     negatives_given: int
     negatives: int
     negatives_short: int
@@ -115,19 +118,58 @@ class ExportReport:
 
     def __str__(self) -> str:
         c = self.counts
-        written = f"{c.queries:,} queries, {c.positives:,} positives, {c.negatives:,} negatives"
+        parts = [counted(c.queries, "query", "queries"), counted(c.negatives, "negative")]
+        if c.positives or not c.positives_left_out:
+            parts.insert(1, counted(c.positives, "positive"))
         where = "" if self.path is None else f" in {printable(str(self.path))}"
-        lines = [f"{self.to}: {self.rows:,} rows from {written}{where}"]
+        lines = [f"{self.to}: {counted(self.rows, 'row')} from {', '.join(parts)}{where}"]
+        told = [f"  {counted(number, one, many)}" for number, one, many in self._remarks() if number]
+        return "\n".join(lines + told)
+
+    def _remarks(self) -> Sequence[tuple[int, str, str]]:
+        """(number, what is said of one, what is said of several)."""
+        c = self.counts
         scored = " with a score" if c.negatives_without_score else ""
-        remarks = (
-            (c.queries_without_negatives, f"queries have no negatives{scored} and are not in it"),
-            (c.positives_without_negatives, f"positives have no negatives{scored} and are not in it"),
-            (c.queries_short, f"queries have too few negatives{scored} and were dropped"),
-            (c.negatives_cut, "negatives are past --num-negatives and were cut"),
-            (c.negatives_without_score, "negatives are random documents without a score and are not in it"),
-            (c.negatives_repeated, "negatives repeat one of the same query and are in it once"),
-            (self.empty_texts, "documents in it are empty"),
-            (self.neutralised, "texts begin like a formula and got a ' before them (JSONL keeps them)"),
-            (self.respaced, "texts had line ends, tabs or further spaces, which are single spaces in it"),
+        bare = f"no negatives{scored}"
+        unscored = "without a score"
+        respaced = "had line ends, tabs or further spaces, which are single spaces in it"
+        return (
+            (
+                c.queries_without_negatives,
+                f"query has {bare} and is not in it",
+                f"queries have {bare} and are not in it",
+            ),
+            (
+                c.positives_without_negatives,
+                f"positive has {bare} and is not in it",
+                f"positives have {bare} and are not in it",
+            ),
+            (
+                c.queries_short,
+                f"query has too few negatives{scored} and was dropped",
+                f"queries have too few negatives{scored} and were dropped",
+            ),
+            (c.positives_left_out, "positive is not in it", "positives are not in it"),
+            (
+                c.negatives_cut,
+                "negative is past --num-negatives and was cut",
+                "negatives are past --num-negatives and were cut",
+            ),
+            (
+                c.negatives_without_score,
+                f"negative is a random document {unscored} and is not in it",
+                f"negatives are random documents {unscored} and are not in it",
+            ),
+            (
+                c.negatives_repeated,
+                "negative repeats one of the same query and is in it once",
+                "negatives repeat one of the same query and are in it once",
+            ),
+            (self.empty_texts, "document in it is empty", "documents in it are empty"),
+            (
+                self.neutralised,
+                "text begins like a formula and got a ' before it (JSONL keeps it)",
+                "texts begin like a formula and got a ' before them (JSONL keeps them)",
+            ),
+            (self.respaced, f"text {respaced}", f"texts {respaced}"),
         )
-        return "\n".join(lines + [f"  {count:,} {what}" for count, what in remarks if count])

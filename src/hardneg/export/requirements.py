@@ -35,9 +35,10 @@ def required_layout(selection: SelectedTables, to: str, found: Format, options: 
         )
     if scored:
         _refuse_missing_scores(selection, to, layout, found)
-    return replace(
-        layout, counts=replace(layout.counts, negatives_given=given, negatives_without_score=unscored)
-    )
+    counts = replace(layout.counts, negatives_given=given, negatives_without_score=unscored)
+    if not found.holds_positives(options):
+        counts = replace(counts, positives=0, positives_left_out=counts.positives)
+    return replace(layout, counts=counts)
 
 
 def _without_unscored_backfill(selection: SelectedTables) -> SelectedTables:

@@ -21,6 +21,7 @@ from hardneg.guard.sketches import Sketches
 from hardneg.guard.text_classes import TextClasses
 from hardneg.progress import Silent
 from hardneg.protocols import Progress, Rule
+from hardneg.quantities import counted
 from hardneg.records import Block, Collection, Pairs
 
 UInt8 = NDArray[np.uint8]
@@ -79,7 +80,8 @@ def build_rules(
 def _listed(collection: Collection, classes: TextClasses, path: Path, progress: Progress) -> Flagged:
     listed = excluded_documents(collection.corpus, classes, path)
     progress.say(
-        f"{path}: {listed.entries:,} entries exclude {int(listed.documents.sum()):,} documents"
+        f"{path}: {counted(listed.entries, 'entry excludes', 'entries exclude')} "
+        f"{counted(int(listed.documents.sum()), 'document')}"
         + describe_unmatched(listed.unmatched, "document")
     )
     return Flagged("excluded_document", listed.documents)
@@ -91,7 +93,8 @@ def describe_unmatched(lines: Sequence[int], what: str) -> str:
         return ""
     shown = ", ".join(str(line) for line in lines[:_SHOWN_LINES])
     more = ", ..." if len(lines) > _SHOWN_LINES else ""
-    return f"; {len(lines):,} entries match no {what} (lines {shown}{more})"
+    entries = counted(len(lines), f"entry matches no {what} (line", f"entries match no {what} (lines")
+    return f"; {entries} {shown}{more})"
 
 
 def codes(rules: Sequence[Rule]) -> tuple[str, ...]:

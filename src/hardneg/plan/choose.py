@@ -21,6 +21,7 @@ from hardneg.plan.retrieve import QUERIES_A_PART, deepen, parts_in_order
 from hardneg.plan.retrievers import Source
 from hardneg.plan.scoring import Scoring
 from hardneg.protocols import Retriever, Rule, Vectors
+from hardneg.quantities import counted
 from hardneg.read import given_pairs
 from hardneg.records import NO_DOC, Block, Bool, Int32, Pairs
 from hardneg.select import Corpus, GuardedBlock, Selection, Selector, Tally
@@ -229,7 +230,8 @@ def _deepened(choosing: Choosing, retrievers: Searching, rescored: Rescoring) ->
         if not len(short):
             break
         depth = min(depth * DEEPEN_BY, documents)
-        prepared.progress.say(f"deepen: {len(short):,} queries are short; searching them to depth {depth:,}")
+        those = counted(len(short), "query is short; searching it", "queries are short; searching them")
+        prepared.progress.say(f"deepen: {those} to depth {depth:,}")
         opened = opened or retrievers()
         for start in range(0, len(short), QUERIES_A_PART):
             names.append(deepen(prepared, opened, short[start : start + QUERIES_A_PART], depth))

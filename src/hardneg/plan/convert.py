@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from hardneg.config import TrainingFileOptions
 from hardneg.errors import InputError, UsageError, within
 from hardneg.export.examples import Examples, examples_of
-from hardneg.export.options import ConvertOptions
+from hardneg.export.formats import Format
+from hardneg.export.options import ConvertOptions, ExportOptions
 from hardneg.export.writing import Seen, check_output, write_examples
 from hardneg.plan.convert_parts import Parts, parts_to_write
 from hardneg.plan.convert_report import Accounts, ConvertReport
@@ -74,7 +75,7 @@ def convert(
             if options.shortfall == "refuse":
                 _refuse_short(usable, to, counts.width, parts)
         passing = Seen(found.single_spaces)
-        examples = passing.passing(_examples(usable, options, chosen.prompts, counts))
+        examples = passing.passing(_examples(usable, options, chosen, found, counts))
         tally = write_examples(examples, found, kind, output, chosen)
         return ConvertReport(
             source=source,
@@ -161,7 +162,9 @@ class _Usable:
         return left.filter(pa.array(there))
 
 
-def _examples(usable: _Usable, options: ConvertOptions, prompts: bool, counts: _Counts) -> Iterator[Examples]:
+def _examples(
+    usable: _Usable, options: ConvertOptions, chosen: ExportOptions, found: Format, counts: _Counts
+) -> Iterator[Examples]:
     """The blocks to write, counted as they pass."""
     for groups in usable.tables():
         if options.num_negatives is not None:
@@ -174,9 +177,10 @@ def _examples(usable: _Usable, options: ConvertOptions, prompts: bool, counts: _
         if not len(groups):
             continue
         counts.groups += len(groups)
-        counts.positives += int(pc.sum(pc.list_value_length(groups["pos"])).as_py())
+        if found.holds_positives(chosen):
+            counts.positives += int(pc.sum(pc.list_value_length(groups["pos"])).as_py())
         counts.negatives += int(pc.sum(pc.list_value_length(groups["neg"])).as_py())
-        yield examples_of(groups, prompts=prompts)
+        yield examples_of(groups, prompts=chosen.prompts)
 
 
 def _first_negatives(groups: pa.Table, number: int) -> tuple[pa.Table, int]:

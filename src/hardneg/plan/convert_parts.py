@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from hardneg.errors import InputError
 from hardneg.export.formats import Format, find_format
 from hardneg.export.options import ConvertOptions, ExportOptions
+from hardneg.quantities import counted
 from hardneg.records import Int64
 
 _ALL_CAN = ("ids", "prompts", "positives", "soft_labels")
@@ -104,8 +105,8 @@ def _refuse_missing(
         scoring = "score its texts, e.g. with `hardneg add-reranker-score` (a flagembedding file)"
         instead = ", or take --to beir, which has none" if of_negatives else ""
         remedy = f"{scoring}{instead}" if found.needs_scores else "leave --scores off"
-        lacking = f"{parts.groups - complete:,} of {parts.groups:,} groups"
-        raise InputError(f"{to}: {lacking} lack a score for some {text}; {remedy}")
+        lacking = f"{parts.groups - complete:,} of {counted(parts.groups, 'group lacks', 'groups lack')}"
+        raise InputError(f"{to}: {lacking} a score for some {text}; {remedy}")
     for name in ("prompts", "soft_labels"):
         if wanted[name] and not have[name]:
             shown = name.replace("_", "-")
@@ -133,7 +134,8 @@ def _remarks(
             remarks.append(f"{shown} are not in it: {to} has no place for them")
         elif parts.scores < parts.groups:
             lacking = parts.groups - parts.scores
-            remarks.append(f"scores are not in it: {lacking:,} of {parts.groups:,} groups lack some")
+            groups = counted(parts.groups, "group lacks", "groups lack")
+            remarks.append(f"scores are not in it: {lacking:,} of {groups} some")
         else:
             remarks.append(f"{shown} are not in it: --scores writes them in the place of labels")
     return tuple(remarks)

@@ -18,7 +18,7 @@ class Accounts:
 
     emptied   rows that were left without positives or negatives when faulty ones were dropped
     short     rows with too few negatives, left out by shortfall `drop`
-    left_out  of rows that are not in the file
+    left_out  of rows that are not in the file, or that it has no place for
     """
 
     groups_read: int
@@ -71,8 +71,10 @@ class ConvertReport:
     def __str__(self) -> str:
         a = self.accounts
         read = f"{printable(str(self.source))} ({self.format}): {counted(a.groups_read, 'group')}"
-        parts = ((a.groups, "group"), (a.positives, "positive"), (a.negatives, "negative"))
-        written = ", ".join(counted(number, what) for number, what in parts)
+        parts = [counted(a.groups, "group"), counted(a.negatives, "negative")]
+        if a.positives:
+            parts.insert(1, counted(a.positives, "positive"))
+        written = ", ".join(parts)
         rows = counted(self.rows, "row")
         lines = [read, f"{self.to}: {rows} from {written} in {printable(str(self.path))}"]
         emptied = "last positive or negative as faulty and"

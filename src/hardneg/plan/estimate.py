@@ -16,9 +16,10 @@ from hardneg.plan.foresee import foresee
 from hardneg.plan.prepare import Prepared, prepare
 from hardneg.plan.retrievers import KINDS, NOTHING_OWN, texts_of
 from hardneg.protocols import Encoder, Progress
+from hardneg.quantities import counted
 from hardneg.retriever_specs import encode_config_of, parse_retrievers
 from hardneg.run_directory import RunDirectory
-from hardneg.search.exact import BLOCK_BYTES
+from hardneg.search.finders import BLOCK_BYTES
 
 SAMPLE = 64
 """Texts encoded to learn the encoder's rate."""
@@ -45,12 +46,13 @@ def estimate(source: Any, config: Config, progress: Progress) -> dict[str, Any]:
     candidates = queries * min(config.search.depth, documents) * len(specs)
     texts = sum(prepared.collection.corpus.nbytes for _ in range(2))
     at_work = min(queries, 4096) * min(config.search.depth, documents) * len(specs) * BLOCK_BYTES_A_CANDIDATE
+    blocks = max((part["block_bytes"] for part in dense), default=0)
     return {
         "queries": queries,
         "documents": documents,
         "texts_to_encode": sum(part["texts_to_encode"] for part in dense),
         "seconds": round(sum(part["seconds"] for part in dense) + candidates * 2e-6, 1),
-        "memory_bytes": BASE_BYTES + 2 * BLOCK_BYTES + texts + at_work,
+        "memory_bytes": BASE_BYTES + blocks + texts + at_work,
         "disk_bytes": sum(part["disk_bytes"] for part in dense) + candidates * CANDIDATE_BYTES + texts,
     }
 
@@ -63,9 +65,11 @@ def _dense(prepared: Prepared, model: str, config: EncodeConfig) -> dict[str, fl
     seconds = sum(_rate(encoder, kind, texts) for kind, texts in missing.items() if texts)
     queries, documents = prepared.collection.queries.num_rows, prepared.collection.corpus.num_rows
     dimension = encoder.dimension
+    vector_bytes = np.dtype(np.float32).itemsize * documents * dimension
     return {
         "texts_to_encode": count,
         "seconds": seconds + 2 * queries * documents * dimension / _products_a_second(dimension),
+        "block_bytes": min(2 * BLOCK_BYTES, vector_bytes),
         "disk_bytes": count * dimension * np.dtype(config.store_dtype).itemsize,
     }
 
@@ -112,8 +116,8 @@ def render_estimate(found: Mapping[str, Any]) -> str:
     """Three lines for people."""
     return "\n".join(
         (
-            f"{found['queries']:,} queries, {found['documents']:,} documents; "
-            f"{found['texts_to_encode']:,} texts to encode",
+            f"{counted(found['queries'], 'query', 'queries')}, {counted(found['documents'], 'document')}; "
+            f"{counted(found['texts_to_encode'], 'text')} to encode",
             f"time   about {_duration(found['seconds'])} on this machine, loading apart",
             f"memory about {found['memory_bytes'] / 1e9:.1f} GB, "
             f"disk about {found['disk_bytes'] / 1e9:.2f} GB",

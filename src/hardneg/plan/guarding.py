@@ -21,6 +21,7 @@ from hardneg.guard import (
 from hardneg.named_files import refuse_no_file
 from hardneg.plan.prepare import Prepared, timed
 from hardneg.protocols import Rule
+from hardneg.quantities import counted
 from hardneg.read import partly_relevant
 from hardneg.records import Bool
 
@@ -84,7 +85,8 @@ def queries_to_leave_out(prepared: Prepared, config: Config) -> tuple[Bool, list
     threshold = config.guard.near_duplicate or GuardConfig().near_duplicate  # switched off for positives only
     listed = excluded_queries(prepared.collection.queries, path, threshold)
     prepared.progress.say(
-        f"{path}: {listed.entries:,} entries leave out {int(listed.queries.sum()):,} queries"
+        f"{path}: {counted(listed.entries, 'entry leaves out', 'entries leave out')} "
+        f"{counted(int(listed.queries.sum()), 'query', 'queries')}"
         + describe_unmatched(listed.unmatched, "query")
     )
     reasons = [

@@ -24,6 +24,7 @@ from hardneg.plan.prepare import Prepared
 from hardneg.plan.retrieve import NO_LIMIT, read_block
 from hardneg.plan.retrievers import Source
 from hardneg.progress import Silent
+from hardneg.quantities import counted
 from hardneg.read import RelevanceLabels, read_relevance
 from hardneg.records import NO_DOC, Block, Bool, Float32, Float64, Int32, Int64, Pairs
 
@@ -176,7 +177,8 @@ def judgments(prepared: Prepared, config: Config, found: Callable[[], Sequence[S
     )
     if people.own_positives:
         prepared.progress.say(
-            f"{people.own_positives:,} judged pairs are positives by the data's own labels, and stay so"
+            counted(people.own_positives, "judged pair is a positive", "judged pairs are positives")
+            + " by the data's own labels, and stay so"
         )
     return people
 

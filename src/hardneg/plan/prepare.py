@@ -13,6 +13,7 @@ from hardneg.config import Config
 from hardneg.engine import ThisProcess
 from hardneg.fingerprints import digest
 from hardneg.protocols import Engine, Progress
+from hardneg.quantities import of_kind
 from hardneg.read import fingerprint, load, positives
 from hardneg.records import Collection, Int32, Pairs
 from hardneg.run_directory import RunDirectory
@@ -96,7 +97,7 @@ def _prepared(
 def show(collection: Collection, progress: Progress) -> None:
     """What was read, for people."""
     report = collection.report
-    counts = ", ".join(f"{number:,} {what}" for what, number in report.counts.items() if number)
+    counts = ", ".join(of_kind(number, what) for what, number in report.counts.items() if number)
     progress.say(f"read {report.source}: {counts}")
     if report.first_row:
         progress.say(f"  first row: {_short(report.first_row)}")

@@ -21,6 +21,7 @@ from hardneg.export import ExportOptions, ExportReport, SelectedTables, export
 from hardneg.export.formats import find_format
 from hardneg.leftovers import scratch_folder
 from hardneg.publishing import Facts, Published, check_hub, check_name, dataset_card, send_folder
+from hardneg.quantities import counted
 from hardneg.remote import address_of
 from hardneg.report.summary import CHOSEN, guard_lines, hardness_text, judged_lines
 from hardneg.retriever_specs import parse_retrievers
@@ -112,7 +113,7 @@ def publish(
         if folder is not None:
             return Publication(report, repo_id, stated, folder=folder, private=private)
         report = replace(report, path=None)  # which is gone with the block
-        sent = send_folder(place, found, f"{to}: {report.rows:,} rows, by hardneg {facts.version}")
+        sent = send_folder(place, found, f"{to}: {counted(report.rows, 'row')}, by hardneg {facts.version}")
     return Publication(report, repo_id, stated, url=sent.url, private=sent.private)
 
 

@@ -277,10 +277,11 @@ def _encoded(
     if kind == KINDS[-1] and isinstance(encoder, DenseEncoder):
         encoder.close()  # all that follows works on stored vectors
     describe = getattr(encoder, "describe_prompt", encoder.prompt)
-    truncated = "unknown how many" if done.truncated is None else f"{done.truncated:,}"
+    known = done.truncated is not None
+    truncated = f"{done.truncated:,} truncated" if known else "how many were truncated is not known"
     prepared.progress.say(
-        f"encode {name}: {done.encoded:,} {kind} texts encoded, {done.reused:,} in the store already, "
-        f"{truncated} truncated; prompt: {describe(kind)}"
+        f"encode {name}: {counted(done.encoded, kind + ' text')} encoded, "
+        f"{done.reused:,} in the store already, {truncated}; prompt: {describe(kind)}"
     )
     zeros: dict[str, Any] = {}
     if len(done.zeros):

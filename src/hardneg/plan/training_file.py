@@ -23,7 +23,7 @@ from hardneg.files import replacing
 from hardneg.leftovers import scratch_folder
 from hardneg.named_files import kind_of_path, refuse_inputs
 from hardneg.read.training.faults import CODES, FAULTS, UNREADABLE, Faults, Wanted, find_faults
-from hardneg.read.training.formats import find_reader, recognised
+from hardneg.read.training.formats import find_reader, recognised, refuse_unused
 from hardneg.read.training.keys import (
     GroupKeys,
     Keys,
@@ -81,6 +81,7 @@ def opened(path: Path, format_name: str | None, options: ReadOptions) -> Iterato
     """Read the file, in the format named or the one that it begins as. Raises what its reader raises."""
     name = format_name or recognised(path)
     reader = find_reader(name)
+    refuse_unused(name, options.file)
     with scratch_folder() as folder:
         known, rows = _PositivePairs(), [np.zeros(0, np.uint64)]
         with ExitStack() as closing:

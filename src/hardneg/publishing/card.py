@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hardneg.errors import UsageError
+from hardneg.quantities import counted
 from hardneg.terminal import printable
 
 BEGIN, END = "<!-- hardneg: begin -->", "<!-- hardneg: end -->"
@@ -121,7 +122,7 @@ def _body(facts: Facts, licence: str | list[str] | None) -> str:
 
 def _contents(facts: Facts) -> Iterator[str]:
     yield "## Contents"
-    yield f"Format `{facts.to}`, {facts.rows:,} rows, to be read by their names:"
+    yield f"Format `{facts.to}`, {counted(facts.rows, 'row')}, to be read by their names:"
     yield f'```python\nimport datasets\n\ndatasets.load_dataset("{facts.repo_id}", split="train")\n```'
     yield _table(("column", "type"), facts.columns)
     yield _table(("", "number"), {what: f"{count:,}" for what, count in facts.counts.items()})

@@ -8,6 +8,7 @@ from pathlib import Path
 from hardneg.config import ReadConfig, nearest
 from hardneg.errors import InputError
 from hardneg.named_files import kind_of_path
+from hardneg.quantities import counted
 from hardneg.read.bad_rows import BadRows
 from hardneg.read.documents import read_documents
 from hardneg.read.parsed import Parsed
@@ -63,7 +64,11 @@ def read_tables(corpus: Rows | None, queries: Rows, qrels: Rows, parsed: Parsed,
     wanted = set(parsed.judgments[-1]["query_id"].unique().to_pylist())
     others = read_queries(queries, wanted, parsed, bad)
     if others:
-        parsed.notes.append(f"{others:,} queries have no judgment in this split and were left out")
+        those = (
+            "query has no judgment in this split and was",
+            "queries have no judgment in this split and were",
+        )
+        parsed.notes.append(f"{counted(others, *those)} left out")
     parsed.counts["queries outside the split"] = others
     if corpus is not None:
         read_documents(corpus, parsed, bad, need_ids=True)

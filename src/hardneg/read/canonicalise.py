@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from hardneg.config import ReadConfig
 from hardneg.errors import InputError
+from hardneg.quantities import counted
 from hardneg.read.bad_rows import BadRows
 from hardneg.read.judgments import Labels, canonical_given, canonical_judgments
 from hardneg.read.labels import is_positive
@@ -67,7 +68,8 @@ def _corpus(
         return loose, {}
     renamed = named_ids(loose, named)
     if renamed:
-        notes.append(f"{len(renamed):,} texts without ids stand in the corpus and took its ids")
+        those = counted(len(renamed), "text without an id stands", "texts without ids stand")
+        notes.append(f"{those} in the corpus and took its ids")
     left = pc.invert(pc.is_in(loose["doc_id"], value_set=pa.array(list(renamed), pa.string())))
     both = [named, loose.filter(left)]
     return _unique(both, DOCUMENTS, "doc_id", "documents", counts, notes, bad), renamed
@@ -144,7 +146,8 @@ def _kept_queries(labels: Labels, texts: pa.ChunkedArray, config: ReadConfig, no
         keep[:] = False
         keep[with_positive[: config.limit_queries]] = True
         notes.append(
-            f"limit: the first {int(keep.sum()):,} of {len(with_positive):,} queries with a positive"
+            f"limit: the first {int(keep.sum()):,} of "
+            f"{counted(len(with_positive), 'query', 'queries')} with a positive"
         )
         judged = np.unique(labels.query)
         normalised = [normalise(text) for text in texts.take(pa.array(judged)).to_pylist()]
@@ -201,7 +204,7 @@ def _count(
     counts.update({**now, **events})
     without = tables["queries"].num_rows - len(np.unique(labels.query[positive]))
     if without:
-        notes.append(f"{without:,} queries have judgments but no positive")
+        notes.append(f"{counted(without, 'query has', 'queries have')} judgments but no positive")
 
 
 def _first_judgment(judgments: pa.Table, queries: pa.Table, corpus: pa.Table) -> dict[str, Any]:

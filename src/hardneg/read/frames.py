@@ -42,7 +42,7 @@ def frame_rows(value: Any, name: str | None = None) -> Rows:
     if hasattr(value, "__arrow_c_stream__"):
         return _arrow_rows(value, name)
     if hasattr(value, "__arrow_c_array__"):
-        return table_rows(pa.Table.from_batches([pa.record_batch(value)]), name)
+        return table_rows(_one_batch(value, name), name)
     raise InputError(
         f"{kind} is no source; give a path, a Hub id, a datasets.Dataset, a pandas, polars or Arrow table "
         "(or what else has __arrow_c_stream__), a list of dicts, or a dict of such tables named corpus, "
@@ -67,8 +67,7 @@ def _arrow_rows(value: Any, name: str) -> Rows:
                     first += batch.num_rows
         except pa.ArrowException as error:
             if not read_before:
-                reason = f"cannot be read as an Arrow stream ({_one_line(error)})"
-                raise InputError(reason, file=name) from error
+                raise InputError(_no_table(error, "stream"), file=name) from error
         if first - 1 < read_before:
             raise InputError(
                 "is a stream that can be read once; its ids contradict each other, so that it must be read "
@@ -78,6 +77,21 @@ def _arrow_rows(value: Any, name: str) -> Rows:
         read_before = first - 1
 
     return Rows(name, read)
+
+
+def _one_batch(value: Any, name: str) -> pa.Table:
+    """Raises InputError."""
+    try:
+        return pa.Table.from_batches([pa.record_batch(value)])
+    except pa.ArrowException as error:
+        raise InputError(_no_table(error, "array"), file=name) from error
+
+
+def _no_table(error: pa.ArrowException, what: str) -> str:
+    """Why it has no columns: a column alone offers itself as a table does, and differs only in its type."""
+    if "non-struct type" in str(error):
+        return "is one column, and no table; give a table (a Series becomes one by to_frame(NAME))"
+    return f"cannot be read as an Arrow {what} ({_one_line(error)})"
 
 
 def _one_line(error: BaseException) -> str:

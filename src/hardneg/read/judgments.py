@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from hardneg.config import ReadConfig
+from hardneg.quantities import counted
 from hardneg.read.bad_rows import BadRows, RowError
 from hardneg.read.labels import is_positive, rows_of
 from hardneg.read.parsed import FILE, LINE
@@ -89,7 +90,8 @@ def canonical_judgments(
     other[1:] &= labels.relevance[1:] != labels.relevance[:-1]
     counts["duplicate judgments merged"] = int((~first).sum())
     if other.any():
-        notes.append(f"{int(other.sum()):,} judgments contradict another of the same pair: the highest stays")
+        those = counted(int(other.sum()), "judgment contradicts", "judgments contradict")
+        notes.append(f"{those} another of the same pair: the highest stays")
     return labels.filter(first)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from hardneg.config import ReadConfig, nearest, refuse_credentials
 from hardneg.errors import InputError, UsageError
 from hardneg.named_files import kind_of_path
+from hardneg.quantities import counted
 from hardneg.read.at_hand import AtHand, at_hand
 from hardneg.read.bad_rows import BadRows
 from hardneg.read.beir import (
@@ -122,7 +123,7 @@ def _naming_list(collection: Collection, path: Path | None) -> Collection:
     """The collection, its report saying where the refused rows are listed."""
     report = collection.report
     place = "report.refused" if path is None else path
-    note = f"{len(report.refused):,} rows refused and left out, listed in {place}"
+    note = f"{counted(len(report.refused), 'row')} refused and left out, listed in {place}"
     return replace(collection, report=replace(report, notes=(*report.notes, note)))
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from hardneg.quantities import counted
+
 FILE, LINE = "__file", "__line"
 """Where a row stood: the number that `BadRows` gave its file, and the line in it."""
 
@@ -71,10 +73,11 @@ class Parsed:
 
     def note_numeric_ids(self, count: int, where: str) -> None:
         if count:
-            self.notes.append(f"{where}: {count:,} ids are numbers and were taken as text")
+            those = counted(count, "id is a number and was", "ids are numbers and were")
+            self.notes.append(f"{where}: {those} taken as text")
 
     def note_mended(self, count: int, where: str) -> None:
         if count:
             self.notes.append(
-                f"{where}: {count:,} texts held half a surrogate pair, which became U+FFFD there"
+                f"{where}: {counted(count, 'text')} held half a surrogate pair, which became U+FFFD there"
             )

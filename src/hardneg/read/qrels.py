@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from hardneg.quantities import counted
 from hardneg.read.bad_rows import BadRows, RowError
 from hardneg.read.columns import (
     QREL_DOCUMENT,
@@ -89,7 +90,8 @@ def read_judgments(rows: Rows, parsed: Parsed, bad: BadRows) -> None:
     if builder.rows:
         parsed.judgments.append(builder.finish())
     if unscored:
-        parsed.notes.append(f"{rows.name}: {unscored:,} judgments without a relevance were taken as 1")
+        those = counted(unscored, "judgment without a relevance was", "judgments without a relevance were")
+        parsed.notes.append(f"{rows.name}: {those} taken as 1")
 
 
 # -- text -------------------------------------------------------------------------------------------

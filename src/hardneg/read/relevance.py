@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from hardneg.errors import InputError
 from hardneg.named_files import refuse_no_file
+from hardneg.quantities import counted
 from hardneg.read.bad_rows import BadRows, RowError
 from hardneg.read.columns import QREL_DOCUMENT, QREL_QUERY, ColumnFinder, find, required
 from hardneg.read.labels import rows_of
@@ -134,9 +135,10 @@ def _canonical(
     if unknown:
         places = ", ".join(f"{line.line}" for line in unknown[:_SHOWN_LINES])
         more = ", ..." if len(unknown) > _SHOWN_LINES else ""
+        rows = counted(len(unknown), "judged row is", "judged rows are")
         notes.append(
-            f"{unknown[0].file}: {len(unknown):,} judged rows name a query or document that the run does not "
-            f"hold and are not used (lines {places}{more}; {_example(unknown[0])})"
+            f"{unknown[0].file}: {rows} not used, for the run does not hold the query or document "
+            f"(lines {places}{more}; {_example(unknown[0])})"
         )
     return RelevanceLabels(table, query, doc, counts, tuple(notes))
 

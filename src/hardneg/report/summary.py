@@ -112,10 +112,10 @@ def render_summary(found: Mapping[str, Any]) -> str:
         ),
     ]
     if export := found.get("export"):
-        rows.append(("exported", f"{export['rows']:,} rows of {export['to']}"))
+        rows.append(("exported", f"{counted(export['rows'], 'row')} of {export['to']}"))
         left_out = export["queries_without_negatives"] + export["queries_short"]
         if left_out:
-            rows.append(("", f"{left_out:,} queries not in the file: too few negatives"))
+            rows.append(("", f"{counted(left_out, 'query', 'queries')} not in the file: too few negatives"))
     table = new_table("", "", header=False)
     for label, value in rows:
         table.add_row(cell(label), cell(value))
@@ -139,7 +139,7 @@ def _rescore_lines(rescore: Mapping[str, Any] | None) -> Iterator[str]:
     """How many pairs the scorer scored, and why all, if it did."""
     if rescore is None:
         return
-    every, by = f"{rescore['every']:,} pairs with {rescore['scorer']}", rescore["why_all"]
+    every, by = f"{counted(rescore['every'], 'pair')} with {rescore['scorer']}", rescore["why_all"]
     if by is not None:
         yield f"scored all {every}: {by}"
     else:
@@ -161,7 +161,8 @@ def guard_lines(guard: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"about {guard['label_completeness']:.0%} of the positives among the candidates are labelled"
     if (promoted := guard.get("promoted")) is not None:
         right = f", about {promoted['precision']:.0%} of them right" if promoted["total"] else ""
-        yield f"{promoted['total']:,} candidates made positives{right}"
+        made = counted(promoted["total"], "candidate made a positive", "candidates made positives")
+        yield f"{made}{right}"
     if (without := guard.get("hardness_without")) is not None:
         yield f"without it the hardness would be: {hardness_text(without)}"
 
@@ -172,7 +173,7 @@ def judged_lines(found: Mapping[str, Any]) -> Iterator[str]:
         return
     not_used = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in labels["not_used"].items() if n)
     yield (
-        f"{labels['judged']:,} pairs: {labels['relevant']:,} relevant and now positives, "
+        f"{counted(labels['judged'], 'pair')}: {labels['relevant']:,} relevant and now positives, "
         f"{labels['not_relevant']:,} not" + (f"; rows not used: {not_used}" if not_used else "")
     )
     for rate in found["measured"]:

@@ -70,7 +70,7 @@ def _difference(arm: Mapping[str, Any], other: str) -> str:
 def _verdict(found: Mapping[str, Any], run: Path) -> Iterator[str]:
     group = found["group"]
     seeds = counted(found["seeds"], "seed")
-    asked = f"{found['queries']:,} queries asked, {seeds}, student {found['student']}"
+    asked = f"{counted(found['queries'], 'query', 'queries')} asked, {seeds}, student {found['student']}"
     if len(found["arms"]) == 2:  # beside the untrained student
         yield f"only {group[0]} could be tried ({asked})"
     elif len(group) == 1:

@@ -91,10 +91,7 @@ class CrossEncoderScorer:
     @cached_property
     def _model(self) -> CrossEncoder:
         model = self._given if self._source is None else self._loaded(self._source)
-        if model.num_labels != 1:
-            raise ModelError(
-                f"{self._shown} gives {model.num_labels} scores a pair; name a cross-encoder with one label"
-            )
+        refuse_several_scores(model.num_labels, self._shown)
         if self._config.cross_encoder_max_length is not None:
             model.max_seq_length = self._config.cross_encoder_max_length
         self._remember(_decided_by(model))
@@ -210,7 +207,8 @@ def _load(folder: Path, source: str, device: str | None, trusted: bool) -> Cross
             local_files_only=not trusted,
             model_kwargs={"use_safetensors": True},
         )
-        _refuse_headless(model, source)
+        if model.model is not None and len(list(model.children())) == 1:
+            refuse_headless(model.model.config, source)
         return model
 
     try:
@@ -232,10 +230,17 @@ def _answer(model: CrossEncoder) -> Float32:
     return score
 
 
-def _refuse_headless(model: CrossEncoder, source: str) -> None:
-    architectures = getattr(model.model.config, "architectures", None) if model.model is not None else None
-    modules = list(model.children())
-    if len(modules) == 1 and architectures and all(name.endswith(_HEADLESS) for name in architectures):
+def refuse_several_scores(labels: int, shown: str) -> None:
+    """Raises ModelError for a model that gives a pair a score for each of several labels."""
+    if labels != 1:
+        raise ModelError(f"{shown} gives {labels} scores a pair; name a cross-encoder with one label")
+
+
+def refuse_headless(settings: Any, source: str) -> None:
+    """Raises ModelError where these settings are of a model without a head for scores: a library would put a
+    random one on it."""
+    architectures = getattr(settings, "architectures", None)
+    if architectures and all(name.endswith(_HEADLESS) for name in architectures):
         raise ModelError(
             f"{source!r} is no cross-encoder: {', '.join(architectures)} has no head for scores; "
             "name a model for sequence classification with one label"

@@ -30,7 +30,7 @@ from hardneg.model_files import content_hash
 from hardneg.model_safety import refuse_code
 from hardneg.protocols import Kind, Scorer
 from hardneg.records import Float32
-from hardneg.rescore.cross_encoder import CrossEncoderScorer
+from hardneg.rescore.cross_encoder import CrossEncoderScorer, refuse_headless, refuse_several_scores
 from hardneg.versions import installed
 
 RerankerClass = Literal[
@@ -179,9 +179,14 @@ class FlagReranker:
 
                 if self._settings.model_class == "decoder-only-lightweight":
                     import_module(_ENDS_THE_PROCESS)
-                return FlagAutoReranker.from_finetuned(str(self._folder), **self._settings.arguments())
+                found = FlagAutoReranker.from_finetuned(str(self._folder), **self._settings.arguments())
         except ModelError as error:
             raise ModelError(f"{error}{self._of_old()}") from error
+        if self._settings.model_class == "encoder-only-base":
+            refuse_headless(found.model.config, self._shown)
+            # FlagEmbedding would take the scores of several labels for those of as many pairs.
+            refuse_several_scores(found.model.config.num_labels, f"reranker {self._shown!r}")
+        return found
 
     def _of_old(self) -> str:
         kind, here = self._settings.model_class, version("transformers")

@@ -27,10 +27,6 @@ from hardneg.search.faiss_finder import FaissFinder
 from hardneg.search.finders import Finder, float32_error
 from hardneg.search.ordering import NOTHING, Keys, ragged_smallest, sort_keys, unpack
 
-BLOCK_BYTES = 256 << 20
-"""FAISS looks for a threshold anew in each block, and what it finds is put together: a quarter of this
-takes a tenth longer. Two blocks are held, one of them being read.
-"""
 _ROWS_OF = 256
 """Blocks have a multiple of so many documents: GPUs multiply odd numbers of them at half the rate."""
 _TILE_ELEMENTS = 1 << 22
@@ -59,7 +55,8 @@ def _by_row(kind: Kind, row: int) -> str:
 class DenseRetriever:
     """Retriever over vectors: the score is the canonical dot product; ties go by document row.
 
-    block_bytes  float32 bytes of documents compared at once; the next block is read meanwhile
+    block_bytes  float32 bytes of documents compared at once; the next ones are read meanwhile; default: the
+                 finder's
     query_block  queries compared with a block of documents at once; default: the finder's
     finders      who finds candidates, each what the one before left open
     name_of      "query" or "document" and a row → how an error calls it
@@ -74,7 +71,7 @@ class DenseRetriever:
         queries: Vectors,
         documents: Vectors,
         *,
-        block_bytes: int = BLOCK_BYTES,
+        block_bytes: int | None = None,
         query_block: int | None = None,
         finders: Sequence[Finder] = (FaissFinder(),),
         name_of: Callable[[Kind, int], str] = _by_row,
@@ -87,8 +84,8 @@ class DenseRetriever:
         self.name = name
         self._queries = queries
         self.documents = documents
-        self._block_bytes = block_bytes
-        rows = max(1, block_bytes // (4 * max(1, documents.shape[1])))
+        self._block_bytes = block_bytes or finders[0].block_bytes
+        rows = max(1, self._block_bytes // (4 * max(1, documents.shape[1])))
         self._rows_a_block = rows if rows < _ROWS_OF else rows // _ROWS_OF * _ROWS_OF
         self._query_block = query_block or finders[0].queries_at_once
         self._finders = finders

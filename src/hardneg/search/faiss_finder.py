@@ -12,6 +12,7 @@ from hardneg.errors import UsageError
 from hardneg.records import Float32, Int32
 from hardneg.search.faiss_library import faiss
 from hardneg.search.finders import (
+    BLOCK_BYTES,
     CANDIDATES_AT_ONCE,
     Best,
     Running,
@@ -35,6 +36,7 @@ class FaissFinder:
     queries_at_once = 8192
     """All vectors are read, and widened to float32, once for so many."""
     candidates_at_once = CANDIDATES_AT_ONCE
+    block_bytes = BLOCK_BYTES
     blocks_ahead = 1
     overfetch = 32
 
@@ -87,6 +89,7 @@ class FaissGpuFinder:
 
     queries_at_once = 8192
     candidates_at_once = CANDIDATES_AT_ONCE
+    block_bytes = BLOCK_BYTES
     blocks_ahead = 1
     overfetch = 256
     deepest = MOST_OF_A_GPU - overfetch

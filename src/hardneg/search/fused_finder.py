@@ -12,6 +12,7 @@ from hardneg.errors import HardnegWarning
 from hardneg.records import Float32, Int32
 from hardneg.search.finders import Running, half_error
 from hardneg.search.torch_finder import (
+    BLOCK_BYTES_OF_A_GPU,
     BLOCKS_AHEAD_OF_A_GPU,
     CANDIDATES_ON_A_GPU,
     QUERIES_ON_A_GPU,
@@ -28,6 +29,7 @@ class FusedFinder:
 
     queries_at_once = QUERIES_ON_A_GPU
     candidates_at_once = CANDIDATES_ON_A_GPU
+    block_bytes = BLOCK_BYTES_OF_A_GPU
     blocks_ahead = BLOCKS_AHEAD_OF_A_GPU
     overfetch = 256
 

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from hardneg.errors import InputError
 from hardneg.protocols import Progress
+from hardneg.quantities import counted
 from hardneg.records import NO_DOC, Float32, Int32, Int64, Ranking
 from hardneg.search.run_lines import parse_run
 
@@ -120,7 +121,8 @@ def _read(path: Path, query_ids: pa.ChunkedArray, doc_ids: pa.ChunkedArray, stri
     against = np.unique(query[1:][(query[1:] == query[:-1]) & (rank[1:] < rank[:-1])])
     if len(against):
         notes.append(
-            f"{path}: the rank column contradicts the scores of {len(against):,} queries, the first of them "
+            f"{path}: the rank column contradicts the scores of "
+            f"{counted(len(against), 'query', 'queries')}, the first of them "
             f"{query_ids[int(against[0])].as_py()!r}; the scores' order is used, as trec_eval does"
         )
     start = np.searchsorted(query, np.arange(len(query_ids) + 1))
@@ -131,11 +133,14 @@ def _left_out(query_name: pa.ChunkedArray, documents: int, path: Path) -> list[s
     notes = []
     if len(query_name):
         count = pc.count_distinct(query_name).as_py()
-        notes.append(f"{path}: {len(query_name):,} lines of {count:,} other queries left out")
+        notes.append(
+            f"{path}: {counted(len(query_name), 'line')} of "
+            f"{counted(count, 'other query', 'other queries')} left out"
+        )
     if documents:
         notes.append(
-            f"{path}: {documents:,} lines with documents that the corpus does not hold left out; ranks are "
-            "those among the corpus's documents"
+            f"{path}: {counted(documents, 'line')} with documents that the corpus does not hold left out; "
+            "ranks are those among the corpus's documents"
         )
     return notes
 

@@ -14,6 +14,7 @@ from hardneg.search.finders import Running, gpu_sum_error, half_error, scaled_ro
 Precision = Literal["half", "float32"]
 QUERIES_ON_A_GPU = 1 << 17
 CANDIDATES_ON_A_GPU = 1 << 26
+BLOCK_BYTES_OF_A_GPU = 128 << 20
 BLOCKS_AHEAD_OF_A_GPU = 4
 """Several threads read and widen blocks: one keeps no GPU busy."""
 _TILE_ELEMENTS = 1 << 28
@@ -27,6 +28,7 @@ class TorchFinder:
 
     queries_at_once = QUERIES_ON_A_GPU
     candidates_at_once = CANDIDATES_ON_A_GPU
+    block_bytes = BLOCK_BYTES_OF_A_GPU
     blocks_ahead = BLOCKS_AHEAD_OF_A_GPU
 
     def __init__(self, device: str, precision: Precision) -> None:

@@ -63,7 +63,11 @@ def accounted(counts: Counts) -> bool:
     return (
         c.queries_given == c.queries + c.queries_without_negatives + c.queries_short
         and c.positives_given
-        == c.positives + c.positives_without_negatives + c.positives_short + c.positives_repeated
+        == c.positives
+        + c.positives_without_negatives
+        + c.positives_short
+        + c.positives_repeated
+        + c.positives_left_out
         and c.negatives_given
         == c.negatives
         + c.negatives_short

@@ -206,6 +206,17 @@ def test_trec_run_is_ranked_by_falling_score(selection: SelectedTables, tmp_path
     )
 
 
+@pytest.mark.parametrize(("to", "positives"), [("trec", False), ("beir", False), ("beir", True)])
+def test_positives_are_counted_where_the_file_holds_them(
+    to: str, positives: bool, selection: SelectedTables, tmp_path: Path
+) -> None:
+    report = export(selection, to, tmp_path / "out.run", options=ExportOptions(positives=positives))
+    assert (report.counts.positives, report.counts.positives_left_out) == ((3, 0) if positives else (0, 3))
+    held = "2 queries, 3 positives, 5 negatives" if positives else "2 queries, 5 negatives"
+    assert f"{to}: {report.rows} rows from {held} in " in str(report)
+    assert ("3 positives are not in it" in str(report)) is not positives
+
+
 def test_trec_ranks_agree_with_the_scores_that_tools_sort_by(tmp_path: Path) -> None:
     unordered = SelectedTables(
         corpus(DOCS),
@@ -330,7 +341,7 @@ def test_n_tuple_drops_short_queries_only_when_told(selection: SelectedTables, t
     assert {row["anchor"] for row in lines(tmp_path / "out.jsonl")} == {"one"}
     c = report.counts
     assert (c.queries, c.queries_short, c.queries_without_negatives, c.negatives_short) == (1, 1, 1, 2)
-    assert "1 queries have too few negatives and were dropped" in str(report)
+    assert "1 query has too few negatives and was dropped" in str(report)
 
 
 def test_more_negatives_wanted_than_any_query_has_is_refused(
@@ -365,7 +376,7 @@ def test_random_documents_without_a_score_stay_out_where_scores_are_written(
     c = report.counts
     assert (c.negatives_given, c.negatives, c.negatives_without_score) == (6, 4, 2)
     assert "2 negatives are random documents without a score and are not in it" in str(report)
-    assert "1 queries have no negatives with a score and are not in it" in str(report)
+    assert "1 query has no negatives with a score and is not in it" in str(report)
 
 
 def test_rows_short_of_scores_say_why(selection: SelectedTables, tmp_path: Path) -> None:
@@ -395,7 +406,7 @@ def test_only_random_documents_and_scores_wanted_says_so(selection: SelectedTabl
 def test_queries_without_negatives_are_reported(to: str, selection: SelectedTables, tmp_path: Path) -> None:
     report = export(selection, to, tmp_path / "out.jsonl")
     assert report.counts.queries_without_negatives == 1
-    assert "1 queries have no negatives and are not in it" in str(report)
+    assert "1 query has no negatives and is not in it" in str(report)
     assert "three" not in (tmp_path / "out.jsonl").read_text()
     assert json.loads(json.dumps(report.as_dict(), allow_nan=False))["queries_without_negatives"] == 1
 

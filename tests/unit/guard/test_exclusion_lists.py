@@ -161,7 +161,7 @@ def test_the_rule_and_what_it_tells(tmp_path: Path) -> None:
         ["positive", "positive_text", "excluded_document", ""],
         ["excluded_document", "excluded_document", "excluded_document", ""],
     ]
-    assert told.lines == [f"{path}: 3 entries exclude 3 documents; 1 entries match no document (lines 2)"]
+    assert told.lines == [f"{path}: 3 entries exclude 3 documents; 1 entry matches no document (line 2)"]
 
 
 def test_many_unmatched_lines_are_counted_and_some_shown() -> None:

@@ -70,8 +70,12 @@ def test_texts_and_positives_that_lines_of_ids_do_not_hold_are_said(tmp_path: Pa
     assert report.remarks == (
         texts.format("trec"), "positives are not in it: trec has no place for them",
     )  # fmt: skip
+    told = report.as_dict()
+    assert (told["positives_read"], told["positives"], told["positives_left_out"]) == (3, 0, 3)
+    assert f"trec: 3 rows from 2 groups, 3 negatives in {tmp_path / 'run.txt'}\n" in str(report)
     report = hardneg.convert(path, "beir", tmp_path / "qrels.tsv", prompts=False, scores=False)
     assert report.remarks == (texts.format("beir"),)
+    assert (report.accounts.positives, report.accounts.positives_left_out) == (3, 0)
 
 
 def test_parts_can_be_left_off_and_asked_for(tmp_path: Path) -> None:

@@ -67,6 +67,41 @@ def test_every_table_gives_the_same_collection(kind: str) -> None:
     assert fingerprint(hardneg.load(SOURCES[kind]())) == fingerprint(hardneg.load(ROWS))
 
 
+COLUMNS: dict[str, Callable[[], Any]] = {
+    "pandas.Series": lambda: pd.Series(["a", "b"], name="query"),
+    "polars.Series": lambda: pl.Series("query", ["a", "b"]),
+    "pyarrow.ChunkedArray": lambda: pa.chunked_array([["a", "b"]]),
+    "pyarrow.StringArray": lambda: pa.array(["a", "b"]),
+}
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_a_column_alone_is_no_table(kind: str) -> None:
+    why = "is one column, and no table; give a table (a Series becomes one by to_frame(NAME))"
+    with pytest.raises(hardneg.InputError) as caught:
+        hardneg.load(COLUMNS[kind]())
+    assert str(caught.value) == f"{kind}: {why}"
+    tables = {"corpus": COLUMNS[kind](), "queries": [{"_id": "q", "text": "x"}]}
+    with pytest.raises(hardneg.InputError) as caught:
+        hardneg.load({**tables, "qrels": [{"query-id": "q", "corpus-id": "d"}]})
+    assert str(caught.value) == f"corpus: {why}"
+    with pytest.raises(hardneg.InputError) as caught:
+        hardneg.load([{"query": "q", "positive": "p"}], corpus=COLUMNS[kind]())
+    assert str(caught.value) == f"corpus: {why}"
+
+
+@pytest.mark.parametrize(
+    "columns", [{"query": ["a"], "positive": ["b"]}, {"query": "a", "positive": "b"}], ids=["lists", "texts"]
+)
+def test_a_dict_of_columns_is_told_how_to_become_a_table(columns: dict[str, Any]) -> None:
+    with pytest.raises(hardneg.InputError) as caught:
+        hardneg.load(columns)
+    assert str(caught.value) == (
+        "dict: is a dict of other things than tables; give a list of dicts, one a row, a data frame, or "
+        "datasets.Dataset.from_dict(columns)"
+    )
+
+
 def test_streams_may_be_the_tables_of_a_collection_and_a_pool() -> None:
     tables = {
         "corpus": Offering(pa.table({"_id": ["d1", "d2"], "text": ["one", "two"]})),

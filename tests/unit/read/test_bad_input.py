@@ -72,7 +72,7 @@ def test_skipping_loses_no_good_row_and_lists_the_bad(
     assert pairs_of(data) == {(row["query"], row["positive"]) for row in GOOD}
     (row,) = map(json.loads, listed.read_text("utf-8").splitlines())
     assert (row["file"], row["line"]) == (str(path), 3)
-    assert any("1 rows refused" in note for note in data.report.notes)
+    assert any("1 row refused" in note for note in data.report.notes)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_a_column_of_another_type(tmp_path: Path) -> None:
 def test_half_a_surrogate_pair_is_mended_and_told(write: Write, pairs_of: PairsOf) -> None:
     data = hardneg.load(write("pairs.jsonl", '{"query": "a\\ud800", "positive": "p"}\n'))
     assert pairs_of(data) == {("a\ufffd", "p")}
-    assert any("1 texts held half a surrogate pair" in note for note in data.report.notes)
+    assert any("1 text held half a surrogate pair" in note for note in data.report.notes)
 
 
 def test_rows_without_a_usable_one() -> None:

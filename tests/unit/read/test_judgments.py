@@ -43,7 +43,7 @@ def test_every_shape_gives_the_same(
 def test_no_relevance_means_positive_and_is_told(beir: Path, write: Write, judged: Judged) -> None:
     data = hardneg.load(beir, qrels=str(write("a.tsv", "query-id\tcorpus-id\nq1\td1\n")))
     assert judged(data) == {("q1", "d1", 1.0)}
-    assert any("1 judgments without a relevance were taken as 1" in note for note in data.report.notes)
+    assert any("1 judgment without a relevance was taken as 1" in note for note in data.report.notes)
 
 
 def test_a_misspelt_relevance_is_not_taken_for_none(beir: Path, write: Write) -> None:
@@ -56,7 +56,7 @@ def test_of_contradicting_judgments_the_highest_stays(beir: Path, write: Write, 
     data = hardneg.load(beir, qrels=str(write("a.tsv", f"{HEADER}q1\td1\t0\nq1\td1\t2\nq1\td1\t2\n")))
     assert judged(data) == {("q1", "d1", 2.0)}
     assert data.report.counts["duplicate judgments merged"] == 2
-    assert any("1 judgments contradict another of the same pair" in note for note in data.report.notes)
+    assert any("1 judgment contradicts another of the same pair" in note for note in data.report.notes)
 
 
 def test_min_relevance_parts_positives_from_the_partly_relevant(beir: Path, write: Write) -> None:

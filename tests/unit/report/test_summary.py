@@ -95,6 +95,9 @@ def test_an_export_is_shown_with_what_it_left_out() -> None:
     found["export"] = {"rows": 7, "to": "st-triplet", "queries_without_negatives": 2, "queries_short": 1}
     text = render_summary(found)
     assert "7 rows of st-triplet" in text and "3 queries not in the file" in text
+    one = {"rows": 1, "to": "st-triplet", "queries_without_negatives": 1, "queries_short": 0}
+    text = render_summary({**found, "export": one})
+    assert "1 row of st-triplet" in text and "1 query not in the file" in text
 
 
 def test_a_preview_has_a_line_a_rule() -> None:

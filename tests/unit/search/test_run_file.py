@@ -89,7 +89,7 @@ def test_ranks_that_contradict_the_scores_are_told(tmp_path: Path) -> None:
     retriever = RunRetriever("mine", path, QUERIES, CORPUS)
     assert retriever.search(rows(0), 2, NO_POSITIVES, told).doc.tolist() == [[1, 0]]
     assert len(told.lines) == 1
-    assert "contradicts the scores of 1 queries, the first of them 'q1'" in told.lines[0]
+    assert "contradicts the scores of 1 query, the first of them 'q1'" in told.lines[0]
     retriever.search(rows(0), 2, NO_POSITIVES, told)
     assert len(told.lines) == 1  # said once
 
@@ -127,7 +127,7 @@ def test_a_document_outside_the_corpus_is_refused_or_skipped_and_counted(tmp_pat
     told = Told()
     skipping = RunRetriever("run", path, QUERIES, CORPUS, unknown_documents="skip")
     assert skipping.search(rows(0), 3, NO_POSITIVES, told).doc.tolist() == [[0, 1]]
-    assert "1 lines with documents that the corpus does not hold left out" in told.lines[0]
+    assert "1 line with documents that the corpus does not hold left out" in told.lines[0]
 
 
 GOOD = "q1 Q0 a 1 1.0 x"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from hardneg.read.training.by_id import id_groups, judged_lines
+from hardneg.read.training.by_id import OF_IDS, id_groups, judged_lines
 from hardneg.read.training.formats import TrainingReader
 from hardneg.read.training.groups import group_tables
 from hardneg.read.training.options import ReadOptions
@@ -29,4 +29,4 @@ def _recognise(sample: Sample) -> bool:
     return bool(sample.lines) and sample.lines[0].split("\t") == _NAMES
 
 
-READERS = {"beir": TrainingReader(_groups, ("",), _recognise, positives=False)}
+READERS = {"beir": TrainingReader(_groups, ("",), _recognise, positives=False, options=OF_IDS)}

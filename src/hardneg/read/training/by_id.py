@@ -17,6 +17,9 @@ from hardneg.read.training.groups import Group, Side
 from hardneg.read.training.options import ReadOptions
 from hardneg.read.training.texts_by_id import TextsById, named_texts
 
+OF_IDS = frozenset({"corpus", "queries", "qrels", "min_relevance"})
+"""What such formats have a use for beside the file."""
+
 
 class Judged(NamedTuple):
     """A line; `value` is its relevance or score."""

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from hardneg.errors import InputError
+from hardneg.config import TrainingFileOptions
+from hardneg.errors import InputError, UsageError
 from hardneg.named_files import kind_of_path
 from hardneg.read.training.options import ReadOptions
 from hardneg.read.training.sample import FOLDER, Sample, sample_of
@@ -25,12 +26,14 @@ class TrainingReader:
     kinds      what the names of such files end in, packing left away ("": any; "/": a folder)
     recognise  whether a file begins as this format does
     positives  whether the file itself holds positives; else a group may be without any
+    options    which of TrainingFileOptions it has a use for
     """
 
     groups: Callable[[Path, ReadOptions], Iterator[pa.Table]]
     kinds: tuple[str, ...]
     recognise: Callable[[Sample], bool]
     positives: bool = True
+    options: frozenset[str] = frozenset()
 
 
 def find_reader(name: str) -> TrainingReader:
@@ -42,6 +45,18 @@ def find_reader(name: str) -> TrainingReader:
 def fits(reader: TrainingReader, kind: str) -> bool:
     """Whether such a file (its suffix, or "/") can be of the reader's format."""
     return kind in reader.kinds or (kind != FOLDER and "" in reader.kinds)
+
+
+def refuse_unused(name: str, file: TrainingFileOptions) -> None:
+    """Raises UsageError for what is said of a file whose format has no use for it."""
+    reader = find_reader(name)
+    for option, value in file:
+        if value is not None and option not in reader.options:
+            users = [one for one in sorted(MODULES) if option in find_reader(one).options]
+            raise UsageError(
+                f"{option}: a file of the format {name} has no use for it; leave it out (it goes with "
+                f"{', '.join(users)})"
+            )
 
 
 def is_folder_of_format(files: frozenset[str]) -> bool:

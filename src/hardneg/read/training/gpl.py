@@ -76,4 +76,6 @@ def _recognise(sample: Sample) -> bool:
     return {"qid", "pos", "neg"} <= sample.row.keys() and isinstance(sample.row["neg"], dict)
 
 
-READERS = {"gpl": TrainingReader(_groups, (FOLDER, ".jsonl"), _recognise)}
+READERS = {
+    "gpl": TrainingReader(_groups, (FOLDER, ".jsonl"), _recognise, options=frozenset({"corpus", "queries"}))
+}

@@ -149,9 +149,14 @@ def _is_labelled(sample: Sample, kind: type | tuple[type, ...]) -> bool:
 
 
 _KINDS = (".jsonl", ".json", ".ndjson", ".parquet", ".csv", ".tsv")
+_LEAST = frozenset({"min_relevance"})
 READERS = {
     "st-triplet": TrainingReader(_triplets, _KINDS, _is_triplet),
     "st-n-tuple": TrainingReader(_n_tuples, _KINDS, _is_n_tuple),
-    "st-labeled-pair": TrainingReader(_labeled_pairs, _KINDS, partial(_is_labelled, kind=str)),
-    "st-labeled-list": TrainingReader(_labeled_lists, _KINDS[:4], partial(_is_labelled, kind=(list, tuple))),
+    "st-labeled-pair": TrainingReader(
+        _labeled_pairs, _KINDS, partial(_is_labelled, kind=str), options=_LEAST
+    ),
+    "st-labeled-list": TrainingReader(
+        _labeled_lists, _KINDS[:4], partial(_is_labelled, kind=(list, tuple)), options=_LEAST
+    ),
 }

@@ -22,7 +22,7 @@ from hardneg.read.columns import ColumnFinder, given
 from hardneg.read.documents import read_documents
 from hardneg.read.merge import merge_same_id
 from hardneg.read.parsed import DOCUMENTS, FILE, LINE, Parsed
-from hardneg.read.pools import pool_rows
+from hardneg.read.pools import near_file, pool_rows
 from hardneg.read.queries import read_queries
 from hardneg.read.row_files import file_rows
 from hardneg.read.rows import Row
@@ -112,7 +112,10 @@ def corpus_texts(corpus: str) -> TextsById:
 def query_texts(queries: str) -> TextsById:
     """What `--queries` names: a file, or a folder that holds one so named. Raises InputError likewise."""
     path = Path(queries).expanduser()
-    if kind_of_path(path) == "folder":
+    kind = kind_of_path(path)
+    if kind == "nothing":
+        raise InputError(f"there is no such file or folder{near_file(path)}", file=queries)
+    if kind == "folder":
         inner = find_file(path, "queries")
         if inner is None:
             raise InputError("there is no queries.jsonl (or .parquet, .csv, .tsv; .gz, .zst)", file=queries)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from hardneg.errors import UsageError
 from hardneg.read.bad_rows import RowError
 from hardneg.read.row_files import byte_lines, decode
-from hardneg.read.training.by_id import Judged, id_groups
+from hardneg.read.training.by_id import OF_IDS, Judged, id_groups
 from hardneg.read.training.formats import TrainingReader
 from hardneg.read.training.groups import group_tables
 from hardneg.read.training.options import ReadOptions
@@ -20,6 +21,8 @@ _COLUMNS = "query_id Q0 doc_id rank score tag"
 
 
 def _groups(path: Path, options: ReadOptions) -> Iterator[pa.Table]:
+    if options.file.min_relevance is not None and options.file.qrels is None:
+        raise UsageError("min_relevance: a run has no judgments; name those that it is of (qrels)")
     return group_tables(id_groups(path, _lines(path, options), options, as_labels=False))
 
 
@@ -43,4 +46,4 @@ def _recognise(sample: Sample) -> bool:
     return len(fields) == 6 and fields[1].upper() == "Q0"
 
 
-READERS = {"trec": TrainingReader(_groups, ("",), _recognise, positives=False)}
+READERS = {"trec": TrainingReader(_groups, ("",), _recognise, positives=False, options=OF_IDS)}

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-RULES: tuple[int | str, ...] = (1, unicodedata.unidata_version)
-"""Of what `normalise` gives: another number or another Unicode table means that it may be something else."""
+RULES: tuple[int | str, ...] = (2, unicodedata.unidata_version)
+"""Of what `normalise` and `blank` give: another number or Unicode table means that it may be another."""
+_SHOWS_NOTHING = "\0\ufeff\u200b"
 
 
 def document_texts(corpus: pa.Table, join_title: bool = True) -> pa.ChunkedArray:
@@ -33,6 +34,17 @@ def normalise(text: str) -> str:
 def single_spaced(text: str) -> str:
     """Runs of white space made one space, trimmed."""
     return " ".join(text.split())
+
+
+def is_blank(text: str) -> bool:
+    """Nothing but white space and characters that show nothing."""
+    return not text or (not text[0].isalnum() and not text.strip().strip(_SHOWS_NOTHING).strip())
+
+
+def blank(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """`is_blank` of each, null of null."""
+    bare = pc.utf8_trim(pc.utf8_trim_whitespace(texts), characters=_SHOWS_NOTHING)
+    return pc.equal(pc.utf8_trim_whitespace(bare), "")
 
 
 def text_id(text: str, prefix: str) -> str:

@@ -20,12 +20,12 @@ from hardneg.protocols import Encoder, Progress
 from hardneg.quantities import counted
 from hardneg.read.bad_rows import MEND, BadRows
 from hardneg.read.row_files import jsonl_rows
-from hardneg.read.values import describe, is_blank
+from hardneg.read.values import describe
 from hardneg.records import Collection, Int32
 from hardneg.search.choice import finders
 from hardneg.search.exact import DenseRetriever
 from hardneg.search.within import Within
-from hardneg.texts import document_texts, mended, normalise, text_id, text_number
+from hardneg.texts import document_texts, is_blank, mended, normalise, text_id, text_number
 
 _ROWS_AT_ONCE = 4096
 _TRAINING = pa.schema(

@@ -17,7 +17,7 @@ from hardneg.read.bad_rows import MEND, BadRows, RowError
 from hardneg.read.labelled import parse_row
 from hardneg.read.roles import Roles
 from hardneg.read.row_files import jsonl_rows
-from hardneg.read.values import is_blank
+from hardneg.texts import is_blank
 
 TRAINED_FROM = (".json", ".jsonl")
 """Names of the files that FlagEmbedding's trainers look at; any other they pass over without a word."""

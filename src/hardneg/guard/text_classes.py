@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hardneg.guard.members import NOTHING, is_in
 from hardneg.records import Int32
-from hardneg.texts import document_texts, normalise
+from hardneg.texts import blank, document_texts, normalise
 
 UInt64 = NDArray[np.uint64]
 _ROWS = 16384
@@ -26,7 +26,7 @@ class TextClasses:
     document            int32 (documents,): class of the encoded text
     document_text_only  int32 (documents,): class of the text without its title
     query               int32 (queries,)
-    characters          int32 (documents,): length of the encoded text, trimmed; 0 where it is empty
+    characters          int32 (documents,): length of the encoded text, trimmed; 0 where it shows nothing
     keys                uint64 (classes,): hash of each class's normalised text, ascending. 64 bits: among a
                         hundred million texts two share a hash with a probability of 3 in 10,000
     """
@@ -87,7 +87,8 @@ def _read(corpus: pa.Table, join_title: bool) -> tuple[UInt64, UInt64, Int32]:
     titled = np.asarray(pc.not_equal(text, alone), np.bool_)
     alone_hash = encoded.copy()
     alone_hash[titled] = _hashes(alone.filter(pa.array(titled)))
-    return encoded, alone_hash, np.asarray(pc.utf8_length(text)).astype(np.int32)
+    characters = pc.if_else(blank(text), 0, pc.utf8_length(text))
+    return encoded, alone_hash, np.asarray(characters).astype(np.int32)
 
 
 def _hashes(texts: pa.ChunkedArray) -> UInt64:

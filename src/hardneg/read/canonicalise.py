@@ -21,7 +21,7 @@ from hardneg.read.same_text import named_ids
 from hardneg.read.tables import concatenated
 from hardneg.records import CORPUS, Bool, Collection, ReadReport
 from hardneg.records import QUERIES as FINAL_QUERIES
-from hardneg.texts import normalise
+from hardneg.texts import blank, document_texts, normalise
 
 
 def canonicalise(parsed: Parsed, source: str, config: ReadConfig, bad: BadRows) -> Collection:
@@ -31,7 +31,7 @@ def canonicalise(parsed: Parsed, source: str, config: ReadConfig, bad: BadRows) 
     queries = _unique(parsed.queries, QUERIES, "query_id", "queries", counts, notes, bad)
     judgments = _rename(_all(parsed.judgments, JUDGMENTS), renamed)
     given = _rename(_all(parsed.given, GIVEN), renamed)
-    labels = canonical_judgments(judgments, queries["query_id"], corpus["doc_id"], counts, notes, bad)
+    labels = canonical_judgments(judgments, queries["query_id"], corpus, config, counts, notes, bad)
     given_labels = canonical_given(
         given, labels, queries["query_id"], corpus["doc_id"], config, counts, notes
     )
@@ -190,8 +190,6 @@ def _count(
     """Put what there is before what happened to it."""
     positive = is_positive(labels.relevance, config.min_relevance)
     low = ~positive & (labels.relevance > 0)
-    lengths = pc.binary_length(pc.utf8_trim_whitespace(tables["corpus"]["text"]))
-    title = pc.binary_length(pc.fill_null(tables["corpus"]["title"], ""))
     now = {
         "documents": tables["corpus"].num_rows,
         "queries": tables["queries"].num_rows,
@@ -199,7 +197,7 @@ def _count(
         "judged negatives": int((~positive & (labels.relevance <= 0)).sum()),
         "given negatives": tables["given"].num_rows,
         "judgments below min_relevance": int(low.sum()),
-        "empty documents": int(pc.sum(pc.equal(pc.add(lengths, title), 0)).as_py() or 0),
+        "empty documents": int(pc.sum(blank(document_texts(tables["corpus"]))).as_py() or 0),
     }
     events = {name: number for name, number in counts.items() if name not in now}
     counts.clear()

@@ -11,8 +11,8 @@ from hardneg.read.columns import DOCUMENT_ID, DOCUMENT_TEXT, ColumnFinder, find,
 from hardneg.read.parsed import DOCUMENTS, Parsed
 from hardneg.read.rows import Row, Rows
 from hardneg.read.tables import TableBuilder
-from hardneg.read.values import as_id, describe, is_blank
-from hardneg.texts import text_id
+from hardneg.read.values import as_id, describe
+from hardneg.texts import is_blank, text_id
 
 _RENAME = "rename it to 'text'"
 

@@ -13,6 +13,7 @@ from hardneg.read.bad_rows import BadRows, RowError
 from hardneg.read.labels import is_positive, rows_of
 from hardneg.read.parsed import FILE, LINE
 from hardneg.records import Bool, Float32, Int32, Int64
+from hardneg.texts import blank, document_texts
 
 _LAST = np.iinfo(np.int32).max
 
@@ -63,15 +64,24 @@ class Labels:
 def canonical_judgments(
     table: pa.Table,
     query_ids: pa.ChunkedArray,
-    doc_ids: pa.ChunkedArray,
+    corpus: pa.Table,
+    config: ReadConfig,
     counts: dict[str, int],
     notes: list[str],
     bad: BadRows,
 ) -> Labels:
-    """Sorted by query and document; of one pair's judgments the highest stays."""
-    labels, known = _labels(table, query_ids, doc_ids)
+    """Sorted by query and document; of one pair's judgments the highest stays.
+
+    Refused are those of ids that are not there, and positives without text: nobody can learn from them.
+    """
+    labels, known = _labels(table, query_ids, corpus["doc_id"])
     _refuse_unknown(table, labels, known, bad)
-    labels = labels.filter(known)
+    empty = known & is_positive(labels.relevance, config.min_relevance)
+    empty[empty] = _without_text(corpus, labels.doc[empty])
+    for row in table.take(pa.array(np.flatnonzero(empty))).to_pylist():
+        error = RowError("the document of this id is a positive and has no text", row_id=row["doc_id"])
+        bad.refuse_numbered(error, row[FILE], row[LINE])
+    labels = labels.filter(known & ~empty)
     order = np.lexsort((-labels.score, -labels.relevance, labels.doc, labels.query))
     labels = labels.take(order)
     first = np.ones(len(labels), bool)
@@ -138,6 +148,13 @@ def _refuse_unknown(table: pa.Table, labels: Labels, known: Bool, bad: BadRows) 
         where = "queries" if what == "query" else "corpus"
         reason = f"the {where} {'hold' if what == 'query' else 'holds'} no {what} of this id"
         bad.refuse_numbered(RowError(reason, row_id=row[name]), row[FILE], row[LINE])
+
+
+def _without_text(corpus: pa.Table, docs: Int32) -> Bool:
+    """bool (docs,): neither title nor text."""
+    rows, place = np.unique(docs, return_inverse=True)
+    texts = document_texts(corpus.select(["title", "text"]).take(pa.array(rows)))
+    return np.asarray(blank(texts), bool)[place]
 
 
 def _joined(first: Labels, second: Labels) -> Labels:

@@ -15,8 +15,8 @@ from hardneg.read.queries import optional_text
 from hardneg.read.roles import Roles, find_roles
 from hardneg.read.rows import Row, Rows
 from hardneg.read.tables import TableBuilder, json_text
-from hardneg.read.values import as_id, as_number, as_text, describe, is_blank
-from hardneg.texts import text_id, text_number
+from hardneg.read.values import as_id, as_number, as_text, describe
+from hardneg.texts import is_blank, text_id, text_number
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 from hardneg.read.bad_rows import RowError
-from hardneg.texts import has_half_pair
+from hardneg.texts import has_half_pair, is_blank
 
 _LARGEST = 3.4e38  # of a float32
 _EXACT = 2**53  # whole numbers above it are not all floats
 _LARGEST_ID = 10**100
-_BLANK = "\0\ufeff\u200b"
 
 
 def as_id(value: Any, column: str) -> str:
@@ -34,11 +33,6 @@ def as_id(value: Any, column: str) -> str:
     if value is None:
         raise RowError("the id is missing", column)
     raise RowError(f"the id must be text or a whole number, not {describe(value)}", column)
-
-
-def is_blank(text: str) -> bool:
-    """Nothing but white space and characters that show nothing."""
-    return not text or (not text[0].isalnum() and not text.strip().strip(_BLANK).strip())
 
 
 def as_text(value: Any, column: str, what: str) -> str:

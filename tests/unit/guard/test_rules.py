@@ -182,9 +182,10 @@ def test_the_positives_own_group() -> None:
 
 
 def test_empty_and_short_documents() -> None:
-    collection = collect(["", " \u3000", "abc", "abcd", "abcde"], ["q"])
-    assert judge(collection, [[4]]) == [["empty", "empty", "", "", "positive"]]
-    assert judge(collection, [[4]], min_chars=4) == [["empty", "empty", "too_short", "", "positive"]]
+    collection = collect(["", " \u3000", "\ufeff \u200b", "abc", "abcd", "abcde"], ["q"])
+    nothing = ["empty"] * 3
+    assert judge(collection, [[5]]) == [[*nothing, "", "", "positive"]]
+    assert judge(collection, [[5]], min_chars=4) == [[*nothing, "too_short", "", "positive"]]
 
 
 def test_other_languages() -> None:

@@ -127,6 +127,20 @@ def test_empty_documents_are_kept_and_counted(beir: Path) -> None:
     assert data.report.counts["empty documents"] == 1
 
 
+@pytest.mark.parametrize("text", ["", " ", "\u200b"])
+def test_a_positive_without_text_is_refused(beir: Path, write: Write, judged: Judged, text: str) -> None:
+    """A training file with it would teach that nothing is the answer."""
+    write("beir/corpus.jsonl", [{"_id": "d1", "text": text}, {"_id": "d2", "title": "two", "text": ""}])
+    qrels = write("a.tsv", f"{HEADER}q1\td2\t1\nq1\td1\t1\nq2\td1\t0\n")
+    wanted = r"a\.tsv, line 3, id 'd1': the document of this id is a positive and has no text; mend the row"
+    with pytest.raises(hardneg.InputError, match=wanted):
+        hardneg.load(beir, qrels=str(qrels))
+    data = hardneg.load(beir, qrels=str(qrels), on_bad_row="skip")
+    assert judged(data) == {("q1", "d2", 1.0), ("q2", "d1", 0.0)}
+    assert data.report.counts["rows refused"] == 1
+    assert data.report.counts["empty documents"] == 1
+
+
 def test_numbers_as_ids_become_text_and_are_told(beir: Path, write: Write, judged: Judged) -> None:
     write("beir/corpus.jsonl", [{"_id": 7, "text": "seven"}, {"_id": 10, "text": "ten"}])
     data = hardneg.load(beir, qrels=str(write("a.tsv", f"{HEADER}q1\t7\t1\n")))

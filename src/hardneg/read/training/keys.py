@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hardneg.read.values import is_blank
 from hardneg.records import Int64
-from hardneg.texts import normalise, text_number
+from hardneg.texts import is_blank, normalise, text_number
 
 Keys = NDArray[np.uint64]
 NONE, BLANK = 0, 1

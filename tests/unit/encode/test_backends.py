@@ -17,7 +17,6 @@ from hardneg.config import EncodeConfig
 from hardneg.encode import DenseEncoder, VectorStore, encode_texts, open_encoder
 from hardneg.encode.backends import openvino_backend, running
 from hardneg.encode.backends.choice import Choice
-from hardneg.encode.backends.running import NotConvertedError
 from hardneg.encode.precision import LEAST_COSINE, has_native_bfloat16, processor_flags
 from hardneg.errors import MissingExtraError, ModelError, UsageError
 
@@ -344,24 +343,6 @@ def test_precisions_that_are_not_there(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         opened(tiny, config, **settings).encode(["cell"], "document", "")
-
-
-@needs_openvino
-@pytest.mark.parametrize(("of_nothing", "taken"), [(0.991, True), (0.989, False), (np.nan, False)])
-def test_an_empty_text_is_the_worst_and_held_to_what_all_are(
-    kinds: Kinds, monkeypatch: pytest.MonkeyPatch, of_nothing: float, taken: bool
-) -> None:
-    """Not to the margin that is kept for texts which nobody compared: MiniLM was refused for it."""
-    monkeypatch.setattr(
-        openvino_backend,
-        "_cosines",
-        lambda own, found: np.array([0.996] * 3 + [of_nothing] if len(own) == 4 else [0.996] * len(own)),
-    )
-    if taken:
-        assert openvino_backend.opened(kinds("bert"), ["int8"]).choice.precision == "int8"
-    else:
-        with pytest.raises(NotConvertedError, match="vectors differ"):
-            openvino_backend.opened(kinds("bert"), ["int8"])
 
 
 def test_int8_is_refused_where_it_cannot_be_had(

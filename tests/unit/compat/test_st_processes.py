@@ -6,9 +6,73 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from datasets import Dataset
+
+from hardneg.compat.sentence_transformers import mine_hard_negatives
+
+
+class Pooled:
+    """Texts are numbers, degrees on the circle; it remembers what its pool was asked for."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.fails = fails
+        self.told: list[Any] = []
+
+    def start_multi_process_pool(self, target_devices: list[str] | None = None) -> str:
+        self.told.append(("start", target_devices))
+        return "the pool"
+
+    def stop_multi_process_pool(self, pool: str) -> None:
+        self.told.append(("stop", pool))
+
+    def encode_query(self, texts: list[str], *, pool: str | None, **settings: Any) -> Any:
+        self.told.append(("encode", pool))
+        if self.fails:
+            raise RuntimeError("a worker died")
+        angle = np.radians([float(text) for text in texts], dtype=np.float32)
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+    encode_document = encode_query
+    similarity_fn_name = "dot"
+    device = "cpu"
+
+
+def mined(model: Any, use_multi_process: list[str] | bool) -> list[str]:
+    dataset = Dataset.from_dict({"query": ["0"], "positive": ["20"]})
+    settings: dict[str, Any] = {"corpus": ["2", "4", "6", "8"], "verbose": False}
+    return list(
+        mine_hard_negatives(dataset, model, **settings, use_multi_process=use_multi_process)["negative"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "devices"), [(True, None), (["cpu", "cpu"], ["cpu", "cpu"])], ids=["true", "named"]
+)
+def test_the_models_pool_is_asked_and_ended(asked: list[str] | bool, devices: list[str] | None) -> None:
+    model = Pooled()
+    assert mined(model, asked) == ["2", "4", "6"]
+    assert model.told[0] == ("start", devices)
+    assert model.told[-1] == ("stop", "the pool")
+    assert set(model.told[1:-1]) == {("encode", "the pool")}
+
+
+@pytest.mark.parametrize("asked", [False, []], ids=["false", "none-named"])
+def test_without_it_there_is_no_pool(asked: list[str] | bool) -> None:
+    model = Pooled()
+    assert mined(model, asked) == ["2", "4", "6"]
+    assert set(model.told) == {("encode", None)}
+
+
+def test_the_pool_ends_when_encoding_fails() -> None:
+    model = Pooled(fails=True)
+    with pytest.raises(RuntimeError, match="a worker died"):
+        mined(model, True)
+    assert model.told[-1] == ("stop", "the pool")
+
 
 # Its workers import the script again: what it does must stand behind the guard.
 SCRIPT = """

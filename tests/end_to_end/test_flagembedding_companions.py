@@ -298,7 +298,7 @@ def test_keys_and_numbers_stay_to_the_letter_and_a_file_keeps_its_name(tiny: Pat
 
 def test_rows_below_the_first_length_are_told(tiny: Path, tmp_path: Path) -> None:
     source = lines(tmp_path / "a.jsonl", ROWS)
-    with pytest.warns(HardnegWarning, match="a.jsonl: 2 rows are shorter than 6 tokens and are in no file"):
+    with pytest.warns(HardnegWarning, match="a.jsonl: 2 rows are shorter than 6 tokens and in no file"):
         split(tiny, source, tmp_path / "out", "--length_list", "6")
     assert read(tmp_path / "out" / "a_len-6-inf.jsonl") == ROWS[2:]
 

@@ -1109,7 +1109,7 @@ def test_judgments_of_documents_that_the_run_has_not_are_counted(
     assert found["split"]["asked"] == 2
     assert found["split"]["pairs_without_document"] == 3 and found["split"]["queries_without_document"] == 1
     said = capsys.readouterr().err
-    assert "3 of its judgments name documents that the run has not, 1 queries were left out for it" in said
+    assert "3 of its judgments name documents that the run has not, 1 query was left out for it" in said
 
 
 def test_a_callers_student_is_no_adapter(run: Path) -> None:

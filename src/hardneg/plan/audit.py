@@ -47,6 +47,7 @@ from hardneg.plan.retrieve import base_parts, read_block
 from hardneg.plan.retrievers import OwnParts
 from hardneg.progress import Silent
 from hardneg.protocols import Progress, Rule
+from hardneg.quantities import counted
 from hardneg.records import Block, Bool, Float32, Float64, Int32, Int64, Pairs
 from hardneg.run_directory import RunDirectory
 from hardneg.select import Corpus, Negatives, Selection, Selector, alone, philox, stream_keys
@@ -435,7 +436,8 @@ def _notes(shared: _Shared, facts: Mapping[str, Any], impossible: Sequence[Point
             f"is hidden or measured; figures are of the {queries['several_positives']:,} with several"
         )
     if queries["measured"] < FEW:
-        notes.append(f"only {queries['measured']:,} queries could be measured: intervals say little")
+        measured = counted(queries["measured"], "query", "queries")
+        notes.append(f"only {measured} could be measured: intervals say little")
     if not hidden["in_reach"]:
         notes.append("no hidden positive came back among the candidates; a greater --depth would reach more")
     by = facts["judged_by"]

@@ -18,6 +18,7 @@ from hardneg.plan.kept_scores import SCORER_KEY, keep_for_deeper, keep_part_scor
 from hardneg.plan.prepare import Prepared, timed
 from hardneg.plan.retrievers import Source
 from hardneg.protocols import Retriever
+from hardneg.quantities import counted
 from hardneg.records import Block, Int32, Ranking
 from hardneg.run_directory import NOT_SEARCHED, PLAN, RunDirectory, mark_of_parts, part_name
 from hardneg.search.candidates import block_from_rows, candidate_rows, positive_rows
@@ -151,10 +152,10 @@ class _Search:
         """What an earlier search was worth."""
         for retriever in self.retrievers:
             if self.earlier is not None and isinstance(retriever, GrownRetriever):
+                whole = counted(retriever.again, "query", "queries")
                 self.prepared.progress.say(
                     f"search {retriever.name}: {len(self.earlier.new):,} of {self.earlier.documents:,} "
-                    f"documents are new; {retriever.again:,} queries searched whole, the others' earlier "
-                    "candidates kept"
+                    f"documents are new; {whole} searched whole, the others' earlier candidates kept"
                 )
 
 

@@ -338,7 +338,8 @@ def _said(facts: Mapping[str, Any]) -> str:
         lost = facts["pairs_without_document"]
         missing = (
             f"; {lost:,} of its judgments name documents that the run has not, "
-            f"{facts['queries_without_document']:,} queries were left out for it"
+            + counted(facts["queries_without_document"], "query was", "queries were")
+            + " left out for it"
         )
         return (
             f"trial: {facts['learning']:,} queries learn, {facts['asked']:,} of the evaluation are asked"

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 RULES: tuple[int | str, ...] = (2, unicodedata.unidata_version)
 """Of what `normalise` and `blank` give: another number or Unicode table means that it may be another."""
 _SHOWS_NOTHING = "\0\ufeff\u200b"
+_ROWS = 16384
 
 
 def document_texts(corpus: pa.Table, join_title: bool = True) -> pa.ChunkedArray:
@@ -45,6 +46,18 @@ def blank(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     """`is_blank` of each, null of null."""
     bare = pc.utf8_trim(pc.utf8_trim_whitespace(texts), characters=_SHOWS_NOTHING)
     return pc.equal(pc.utf8_trim_whitespace(bare), "")
+
+
+def blank_documents(corpus: pa.Table) -> npt.NDArray[np.bool_]:
+    """bool (documents,): neither title nor text shows anything. Some thousand texts are copied at a time."""
+    found = np.zeros(corpus.num_rows, np.bool_)
+    for start in range(0, corpus.num_rows, _ROWS):
+        part = corpus.slice(start, _ROWS)
+        first = (pc.utf8_slice_codeunits(part[name], 0, 1) for name in ("title", "text"))
+        seen = pc.or_kleene(*map(pc.utf8_is_alnum, first))
+        suspect = np.flatnonzero(~np.asarray(pc.fill_null(seen, False), np.bool_))
+        found[start + suspect] = np.asarray(blank(document_texts(part.take(pa.array(suspect)))), np.bool_)
+    return found
 
 
 def text_id(text: str, prefix: str) -> str:

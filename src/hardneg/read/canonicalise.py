@@ -21,7 +21,7 @@ from hardneg.read.same_text import named_ids
 from hardneg.read.tables import concatenated
 from hardneg.records import CORPUS, Bool, Collection, ReadReport
 from hardneg.records import QUERIES as FINAL_QUERIES
-from hardneg.texts import blank, document_texts, normalise
+from hardneg.texts import blank_documents, normalise
 
 
 def canonicalise(parsed: Parsed, source: str, config: ReadConfig, bad: BadRows) -> Collection:
@@ -197,7 +197,7 @@ def _count(
         "judged negatives": int((~positive & (labels.relevance <= 0)).sum()),
         "given negatives": tables["given"].num_rows,
         "judgments below min_relevance": int(low.sum()),
-        "empty documents": int(pc.sum(blank(document_texts(tables["corpus"]))).as_py() or 0),
+        "empty documents": int(blank_documents(tables["corpus"]).sum()),
     }
     events = {name: number for name, number in counts.items() if name not in now}
     counts.clear()

@@ -13,7 +13,7 @@ from hardneg.read.bad_rows import BadRows, RowError
 from hardneg.read.labels import is_positive, rows_of
 from hardneg.read.parsed import FILE, LINE
 from hardneg.records import Bool, Float32, Int32, Int64
-from hardneg.texts import blank, document_texts
+from hardneg.texts import blank_documents
 
 _LAST = np.iinfo(np.int32).max
 
@@ -153,8 +153,7 @@ def _refuse_unknown(table: pa.Table, labels: Labels, known: Bool, bad: BadRows) 
 def _without_text(corpus: pa.Table, docs: Int32) -> Bool:
     """bool (docs,): neither title nor text."""
     rows, place = np.unique(docs, return_inverse=True)
-    texts = document_texts(corpus.select(["title", "text"]).take(pa.array(rows)))
-    return np.asarray(blank(texts), bool)[place]
+    return blank_documents(corpus.select(["title", "text"]).take(pa.array(rows)))[place]
 
 
 def _joined(first: Labels, second: Labels) -> Labels:

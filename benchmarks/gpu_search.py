@@ -19,8 +19,9 @@ import numpy as np
 from hardneg.progress import Silent
 from hardneg.search.choice import finders
 from hardneg.search.exact import DenseRetriever
+from hardneg.search.finders import BLOCK_BYTES_OF_A_GPU
 from hardneg.search.fused_finder import FusedFinder, FusedOnDevice
-from hardneg.search.torch_finder import BLOCK_BYTES_OF_A_GPU, OnDevice
+from hardneg.search.torch_finder import OnDevice
 from measuring import print_table, write_result
 
 SAMPLE = 32

@@ -13,6 +13,7 @@ from hardneg.records import Float32, Int32
 from hardneg.search.faiss_library import faiss
 from hardneg.search.finders import (
     BLOCK_BYTES,
+    BLOCK_BYTES_OF_A_GPU,
     CANDIDATES_AT_ONCE,
     Best,
     Running,
@@ -89,7 +90,7 @@ class FaissGpuFinder:
 
     queries_at_once = 8192
     candidates_at_once = CANDIDATES_AT_ONCE
-    block_bytes = BLOCK_BYTES
+    block_bytes = BLOCK_BYTES_OF_A_GPU
     blocks_ahead = 1
     overfetch = 256
     deepest = MOST_OF_A_GPU - overfetch

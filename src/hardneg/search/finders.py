@@ -101,6 +101,7 @@ BLOCK_BYTES = 256 << 20
 """On a CPU: FAISS looks for a threshold anew in each block, and what it finds is put together; with a quarter
 of this it takes a tenth longer. Two blocks are held, one of them being read.
 """
+BLOCK_BYTES_OF_A_GPU = 128 << 20
 
 
 class Best:

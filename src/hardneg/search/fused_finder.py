@@ -10,9 +10,8 @@ import numpy as np
 
 from hardneg.errors import HardnegWarning
 from hardneg.records import Float32, Int32
-from hardneg.search.finders import Running, half_error
+from hardneg.search.finders import BLOCK_BYTES_OF_A_GPU, Running, half_error
 from hardneg.search.torch_finder import (
-    BLOCK_BYTES_OF_A_GPU,
     BLOCKS_AHEAD_OF_A_GPU,
     CANDIDATES_ON_A_GPU,
     QUERIES_ON_A_GPU,

@@ -9,12 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from hardneg.records import Float32, Int32
-from hardneg.search.finders import Running, gpu_sum_error, half_error, scaled_rows
+from hardneg.search.finders import BLOCK_BYTES_OF_A_GPU, Running, gpu_sum_error, half_error, scaled_rows
 
 Precision = Literal["half", "float32"]
 QUERIES_ON_A_GPU = 1 << 17
 CANDIDATES_ON_A_GPU = 1 << 26
-BLOCK_BYTES_OF_A_GPU = 128 << 20
 BLOCKS_AHEAD_OF_A_GPU = 4
 """Several threads read and widen blocks: one keeps no GPU busy."""
 _TILE_ELEMENTS = 1 << 28

@@ -13,7 +13,7 @@ import logging
 import queue
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -73,24 +73,32 @@ def opened(model: Any, precisions: Sequence[Precision]) -> Running:
     converted = cache(partial(_converted, model))
     why = ""
     for precision in precisions:
-        for attention in ATTENTIONS:
-            try:
-                compiled = _compiled(converted(attention), precision, lanes)
-            except _OtherPrecisionError as error:
-                if precision == precisions[-1]:
-                    raise UsageError(f"precision {precision}: {error}; take fp32") from error
-                why = str(error)
-                break
-            running = with_stand_in(model, compiled)
-            try:
-                cosine = _least_cosine(model, running)
-            except Exception as error:  # as where a trace has kept a size of what was traced
-                raise NotConvertedError(f"OpenVINO does not run it: {_first_line(error)}") from error
-            if cosine >= ACCEPTED_COSINE[precision]:
-                return Running(running, Choice("openvino", "cpu", precision, why), lanes, TEXTS_A_BATCH)
-        else:
-            why = f"in {precision} its vectors differ from the model's own, cosine {cosine:.5f}"
+        try:
+            running, cosine = _nearest(model, converted, precision, lanes)
+        except _OtherPrecisionError as error:
+            if precision == precisions[-1]:
+                raise UsageError(f"precision {precision}: {error}; take fp32") from error
+            why = str(error)
+            continue
+        if cosine >= ACCEPTED_COSINE[precision]:
+            return Running(running, Choice("openvino", "cpu", precision, why), lanes, TEXTS_A_BATCH)
+        why = f"in {precision} its vectors differ from the model's own, cosine {cosine:.5f}"
     raise NotConvertedError(f"OpenVINO: {why}")
+
+
+def _nearest(
+    model: Any, converted: Callable[[str | None], _Converted], precision: Precision, lanes: int
+) -> tuple[Any, float]:
+    """The model with the first attention by which it is near enough, else with the last, and how near."""
+    for attention in ATTENTIONS:
+        running = with_stand_in(model, _compiled(converted(attention), precision, lanes))
+        try:
+            cosine = _least_cosine(model, running)
+        except Exception as error:  # as where a trace has kept a size of what was traced
+            raise NotConvertedError(f"OpenVINO does not run it: {_first_line(error)}") from error
+        if cosine >= ACCEPTED_COSINE[precision]:
+            break
+    return running, cosine
 
 
 def _openvino() -> Any:
@@ -207,11 +215,11 @@ def _quiet() -> Iterator[None]:
         logging.getLogger("transformers").setLevel(level)
 
 
+# -- running -------------------------------------------------------------------------------------------------
+
+
 class _OtherPrecisionError(Exception):
     """OpenVINO runs in other numbers than those asked for; the message says in which."""
-
-
-# -- running -------------------------------------------------------------------------------------------------
 
 
 def _compiled(converted: _Converted, precision: Precision, lanes: int) -> _Requests:

@@ -307,7 +307,7 @@ def _checked_norms(path: Path, stored: NDArray[Any], rows: Int64, ids: pa.Array)
     norms = np.empty(len(rows), np.float32)
     with np.errstate(over="ignore"):  # what does not fit is infinite, and refused
         for start in range(0, len(rows), _ROWS_A_CHECK):
-            part = stored[rows[start : start + _ROWS_A_CHECK]].astype(np.float32).astype(np.float64)
+            part = widened(stored[rows[start : start + _ROWS_A_CHECK]]).astype(np.float64)
             norms[start : start + len(part)] = np.sqrt(np.square(part).sum(axis=1))
     for bad, what in ((~np.isfinite(norms), "NaN or infinite"), (norms == 0, "zero")):
         if bad.any():

@@ -56,10 +56,10 @@ class StoredVectors:
         for places in np.split(order, cuts) if len(order) else []:
             vectors = self._space.shard(self._locations.stems[shard[places[0]]])
             wanted = row[places]
-            found = widened(vectors[_as_run(wanted)])
+            found = vectors[_as_run(wanted)]
             if len(found) == len(shard):
-                return found
-            out[places] = found
+                return widened(found)
+            out[places] = widened(found) if found.dtype == np.float16 else found
         return out
 
 
